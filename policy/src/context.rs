@@ -12,6 +12,8 @@ pub struct Context {
     pub push: Option<PushFacts>,
     /// Facts about a deploy or rollback.
     pub deploy: Option<DeployFacts>,
+    /// Whether the code was replaced by another release since the file was opened.
+    pub release_replaced: bool,
     /// How a person reaches this gateway, as `HOST:PORT`, for hints that can be copied.
     pub address: String,
 }

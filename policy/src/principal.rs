@@ -71,6 +71,8 @@ pub enum Standing {
     Member(Role),
     /// Has no part in the site, or the site does not exist: the two get the same answers.
     Stranger,
+    /// Logged in with a key that has since been removed.
+    KeyRemoved,
 }
 
 impl Standing {
@@ -79,7 +81,7 @@ impl Standing {
         match self {
             Standing::ServerAdministrator => Some(Role::Administrator),
             Standing::Member(role) => Some(role),
-            Standing::Stranger => None,
+            Standing::Stranger | Standing::KeyRemoved => None,
         }
     }
 }

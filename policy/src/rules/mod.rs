@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::decision::{Decision, Refusal, Rule};
 use crate::environment::Environment;
 use crate::name::SiteName;
-use crate::principal::{Principal, Role};
+use crate::principal::{Principal, Role, Standing};
 use crate::target::Target;
 
 /// Decides one request.
@@ -20,6 +20,17 @@ pub fn decide(
     target: &Target,
     context: &Context,
 ) -> Decision {
+    if principal.standing == Standing::KeyRemoved {
+        return refuse(
+            "key-removed",
+            format!(
+                "The key that {} logged in with has been removed since; '{}' was refused.",
+                principal.person,
+                action.as_str()
+            ),
+            "Log in with another key, or ask the server's administrator.",
+        );
+    }
     match action {
         Action::CreateSite
         | Action::ManagePeople

@@ -178,6 +178,14 @@ fn code(role: Role, place: &Place<'_>, context: &Context) -> Decision {
                 );
             }
             match &context.mode {
+                Some(_) if context.release_replaced => refuse(
+                    "release-replaced",
+                    format!(
+                        "The code of {site}.{environment} was replaced by a newer release while \
+                         /code/{path} was open, so nothing more is written to the old one."
+                    ),
+                    "Open the file again.",
+                ),
                 Some(facts) if facts.mode == ConnectionMode::Sftp => permit("sftp-mode-code"),
                 Some(facts) => refuse(
                     "git-mode-code-is-read-only",
