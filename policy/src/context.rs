@@ -6,6 +6,8 @@ use crate::name::{HotfixName, MultidevName, PersonName};
 /// Facts about the target of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Context {
+    /// Whether the environment of the target exists.
+    pub environment_exists: bool,
     /// The connection mode of the environment, for Dev and Multidevs.
     pub mode: Option<ModeFacts>,
     /// Facts about the ref that a push would change.

@@ -203,6 +203,7 @@ impl Gate {
             standing,
         };
         let context = Context {
+            environment_exists: environment.is_some(),
             mode,
             push: evidence.push.clone(),
             deploy: evidence.deploy.clone(),
