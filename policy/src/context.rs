@@ -14,6 +14,10 @@ pub struct Context {
     pub push: Option<PushFacts>,
     /// Facts about a deploy or rollback.
     pub deploy: Option<DeployFacts>,
+    /// How many files of code hold work that is not committed.
+    pub uncommitted: usize,
+    /// Whether the person has said that such work may be put aside.
+    pub confirmed: bool,
     /// Whether the code was replaced by another release since the file was opened.
     pub release_replaced: bool,
     /// How a person reaches this gateway, as `HOST:PORT`, for hints that can be copied.

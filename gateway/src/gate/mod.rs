@@ -36,6 +36,10 @@ pub struct Evidence {
     pub push: Option<PushFacts>,
     /// About a deploy.
     pub deploy: Option<DeployFacts>,
+    /// How many files hold work that is not committed.
+    pub uncommitted: usize,
+    /// Whether the person has said that such work may be put aside.
+    pub confirmed: bool,
     /// The generation of the environment that an open file belongs to, when it is one of code.
     pub opened_in: Option<u64>,
     /// What else the audit should say.
@@ -207,6 +211,8 @@ impl Gate {
             mode,
             push: evidence.push.clone(),
             deploy: evidence.deploy.clone(),
+            uncommitted: evidence.uncommitted,
+            confirmed: evidence.confirmed,
             release_replaced,
             address: self.address.clone(),
         };

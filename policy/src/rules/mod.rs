@@ -63,7 +63,7 @@ pub fn decide(
             workflow::on_environment(role, action, site, environment, context)
         }),
         Action::MergeHotfix | Action::DropHotfix => as_member(principal, target, |role, site| {
-            workflow::on_hotfix(role, action, site)
+            workflow::on_hotfix(role, action, site, context)
         }),
     }
 }
