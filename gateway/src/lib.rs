@@ -7,4 +7,5 @@
 pub mod audit;
 pub mod fault;
 pub mod gate;
+pub mod site;
 pub mod state;
