@@ -7,4 +7,6 @@
 pub mod audit;
 pub mod fault;
 pub mod gate;
+pub mod protocol;
+pub mod site;
 pub mod state;

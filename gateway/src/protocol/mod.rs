@@ -1,0 +1,3 @@
+//! Bytes to meaning and back, for each door. Holds no rules and has no effects of its own.
+
+pub mod sftp;
