@@ -12,7 +12,7 @@ pub use permit::Permit;
 
 use crate::audit::{Audit, Decided, IncidentId, Outcome, Record, Who};
 use crate::fault::Fault;
-use crate::state::State;
+use crate::state::{State, Workflow};
 
 /// Who asks, as proven at login. Roles are not in it: they are looked up at each request, so that
 /// a lost role acts at once.
@@ -175,6 +175,49 @@ impl Gate {
             count: 1,
         })?;
         Ok(incident)
+    }
+
+    /// Gives start-up repair the permit to end what had been permitted before the gateway was cut
+    /// off. Nothing else may call this: it asks nobody.
+    pub fn resume(
+        self: &Arc<Self>,
+        site: &policy::SiteName,
+        environment: &policy::Environment,
+        workflow: Option<&Workflow>,
+    ) -> Permit {
+        let target = Target::Environment(site.clone(), environment.clone());
+        let now = Timestamp::now();
+        let person = workflow.map_or_else(policy::PersonName::local, |workflow| workflow.person.clone());
+        let identity = Identity {
+            person: person.clone(),
+            fingerprint: None,
+            address: "local".to_owned(),
+            client: "start-up repair".to_owned(),
+        };
+        let who = Who {
+            person: Some(person.to_string()),
+            fingerprint: None,
+            address: Some(identity.address.clone()),
+            client: Some(identity.client.clone()),
+        };
+        let record = Record {
+            time: now,
+            incident: IncidentId::new(now),
+            who,
+            site: Some(site.to_string()),
+            environment: Some(environment.to_string()),
+            mode: None,
+            area: None,
+            object: workflow.map(|workflow| workflow.id.clone()),
+            action: workflow.map_or_else(|| "repair".to_owned(), |workflow| workflow.kind.clone()),
+            decision: Decided::Permit,
+            rule: "repair".to_owned(),
+            bytes: 0,
+            outcome: Outcome::Interrupted,
+            detail: None,
+            count: 1,
+        };
+        Permit::resumed(Arc::clone(self), identity, target, record)
     }
 
     fn decide(

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use git2::Oid;
+use git2::{Oid, Repository};
 use hooks::{Question, RefResult, Update};
 use policy::{
     Environment, HotfixName, MultidevName, PushFacts, RefChange, RefKind, SiteName, escape,
@@ -10,9 +10,9 @@ use policy::{
 
 use super::deploy::{self, next_number};
 use super::release::{Prepared, ReleaseKind};
-use super::repository::Repository;
+use super::repository;
 use super::workflow::{self, Change};
-use super::{Lease, Sites};
+use super::{Author, Lease, Sites};
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
 use crate::state::{DeploymentKind, Intent, RefMove, Site};
@@ -96,8 +96,7 @@ pub fn examine(
         .sites
         .get(name)
         .ok_or_else(|| Fault::new("the site of a push is gone"))?;
-    let repository =
-        Repository::open_in_quarantine(&sites.layout.site(name).repository(), quarantine)?;
+    let repository = open(sites, name, quarantine)?;
     let reason = question
         .options
         .iter()
@@ -124,6 +123,15 @@ pub fn examine(
     })
 }
 
+/// Opens the repository, with what a push has brought.
+fn open(sites: &Sites, site: &SiteName, quarantine: Option<&Path>) -> Result<Repository, Fault> {
+    let path = sites.layout.site(site).repository();
+    match quarantine {
+        Some(objects) => repository::open_in_quarantine(&path, objects),
+        None => repository::open(&path),
+    }
+}
+
 fn facts(
     site: &Site,
     repository: &Repository,
@@ -132,12 +140,15 @@ fn facts(
 ) -> Result<PushFacts, Fault> {
     let old = object(&update.old)?;
     let new = object(&update.new)?;
-    let commit = new.filter(|new| repository.is_commit(*new));
+    let commit = match new {
+        Some(new) if repository::is_commit(repository, new)? => Some(new),
+        Some(_) | None => None,
+    };
     let change = match (old, new) {
         (_, None) => RefChange::Delete,
         (None, Some(_)) => RefChange::Create,
         (Some(old), Some(new)) => {
-            if repository.contains(new, old)? {
+            if repository::contains(repository, new, old)? {
                 RefChange::FastForward
             } else {
                 RefChange::Force
@@ -153,8 +164,8 @@ fn facts(
     {
         for environment in [Environment::Test, Environment::Live] {
             if let Some(commit) = runs(&environment)
-                && repository.contains(old, commit)?
-                && !repository.contains(new, commit)?
+                && repository::contains(repository, old, commit)?
+                && !repository::contains(repository, new, commit)?
             {
                 would_lose.push(environment);
             }
@@ -162,15 +173,15 @@ fn facts(
     }
     let live = runs(&Environment::Live);
     let descends_from_live = match (live, commit) {
-        (Some(live), Some(commit)) => commit != live && repository.contains(commit, live)?,
+        (Some(live), Some(commit)) => commit != live && repository::contains(repository, commit, live)?,
         _absent => false,
     };
     let uploads_path = match (&site.files_path, commit) {
-        (Some(path), Some(commit)) => repository.tree_has_path(commit, path)?,
+        (Some(path), Some(commit)) => repository::tree_has_path(repository, commit, path)?,
         _absent => None,
     };
     let forbidden_path = match commit {
-        Some(commit) => repository.forbidden_path(commit, old)?,
+        Some(commit) => repository::forbidden_path(repository, commit, old)?,
         None => None,
     };
     Ok(PushFacts {
@@ -186,6 +197,45 @@ fn facts(
         forbidden_path,
         is_commit: commit.is_some(),
     })
+}
+
+/// Returns the facts about a ref as if it were pushed again as it is, or made from what Live runs,
+/// for `explain`.
+///
+/// # Errors
+/// When the repository cannot be read.
+pub fn imagined(
+    sites: &Sites,
+    name: &SiteName,
+    reference: &str,
+    reason: Option<String>,
+) -> Result<Option<PushFacts>, Fault> {
+    let model = sites.state.model();
+    let Some(site) = model.sites.get(name) else {
+        return Ok(None);
+    };
+    let repository = open(sites, name, None)?;
+    let old = repository::commit_of_ref(&repository, reference)?;
+    let live = site
+        .environments
+        .get(&Environment::Live)
+        .and_then(|live| live.commit);
+    Ok(Some(PushFacts {
+        kind: kind(site, reference),
+        change: match old {
+            Some(_) => RefChange::FastForward,
+            None => RefChange::Create,
+        },
+        trunk: site.trunk.clone(),
+        force_allowed: site.force_push,
+        would_lose: Vec::new(),
+        live_deployed: live.is_some(),
+        descends_from_live: live.is_some(),
+        reason,
+        uploads_path: None,
+        forbidden_path: None,
+        is_commit: true,
+    }))
 }
 
 fn kind(site: &Site, name: &str) -> RefKind {
@@ -259,10 +309,7 @@ pub fn prepare(
         let Some(commit) = object(&one.update.new)? else {
             continue;
         };
-        let repository = Repository::open_in_quarantine(
-            &sites.layout.site(&examined.site).repository(),
-            examined.quarantine.as_deref(),
-        )?;
+        let repository = open(sites, &examined.site, examined.quarantine.as_deref())?;
         say(&format!(
             "Preparing {} for {}.{environment} …",
             short(commit),
@@ -307,7 +354,7 @@ pub fn carry_out(
         updates,
         ..
     } = examined;
-    let repository = Repository::open(&sites.layout.site(&name).repository())?;
+    let repository = open(sites, &name, None)?;
     let mut intent = Intent::default();
     let mut results = Vec::new();
     let mut kind = "push";
@@ -402,12 +449,18 @@ pub fn carry_out(
 }
 
 /// Drops a push that was prepared and never carried out.
-pub fn abandon(_sites: &Sites, ready: Ready) {
+pub fn abandon(sites: &Sites, ready: Ready) {
     let Ready {
-        permits, deployed, ..
+        permits,
+        deployed,
+        examined,
+        ..
     } = ready;
-    if let (Some((_, _, prepared)), Some(permit)) = (deployed, permits.first()) {
-        super::release::discard(permit, prepared);
+    if let (Some((_, environment, prepared)), Some(permit)) = (deployed, permits.first()) {
+        let environment = sites.layout.site(&examined.site).environment(&environment);
+        if let Err(fault) = super::release::discard(permit, &environment, prepared) {
+            tracing::warn!("a release that was not wanted is left: {fault}");
+        }
     }
     for permit in permits {
         if let Err(fault) = permit.finish(crate::audit::Outcome::Failed) {
@@ -427,7 +480,14 @@ fn deploy_tag(
 ) -> Result<(u64, RefMove), Fault> {
     let number = next_number(sites, repository, site, environment)?;
     let name = format!("{environment}_{number}");
-    let tag = repository.write_tag(permit, &name, commit, &deploy::author(sites, permit), &note(one))?;
+    let tag = repository::write_tag(
+        permit,
+        repository,
+        &name,
+        commit,
+        &Author::of(permit, &sites.state),
+        &note(one),
+    )?;
     Ok((
         number,
         RefMove {

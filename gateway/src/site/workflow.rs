@@ -8,11 +8,12 @@
 
 use std::fmt;
 
+use git2::Repository;
 use jiff::Timestamp;
 use policy::{Environment, SiteName};
 
 use super::release::{self, Prepared};
-use super::repository::{MoveError, Repository};
+use super::repository::{self, MoveError};
 use super::{Sites, crash};
 use crate::audit::Outcome;
 use crate::fault::Fault;
@@ -43,6 +44,8 @@ pub enum Undone {
     Conflicts(Vec<String>),
     /// There is nothing to do, as the sentence says.
     Nothing(String),
+    /// It cannot be done as asked, as the sentence says.
+    Impossible(String),
     /// A failure of ours.
     Fault(Fault),
 }
@@ -63,7 +66,7 @@ impl fmt::Display for Undone {
             Undone::Conflicts(files) => {
                 write!(f, "There are conflicts, so nothing was changed, in: {}.", files.join(", "))
             }
-            Undone::Nothing(sentence) => f.write_str(sentence),
+            Undone::Nothing(sentence) | Undone::Impossible(sentence) => f.write_str(sentence),
             Undone::Fault(fault) => {
                 write!(f, "{}. Nothing was changed.", capitalized(&fault.for_person()))
             }
@@ -118,7 +121,7 @@ pub fn carry_out(sites: &Sites, site: &SiteName, change: Change) -> Result<(), U
     if done.is_err()
         && let Some(release) = release
     {
-        release::discard(permit, release);
+        discard(sites, permit, &workflow, release);
     }
     for mut permit in permits {
         if let Err(undone) = &done {
@@ -137,12 +140,12 @@ fn perform(sites: &Sites, permit: &Permit, workflow: &Workflow) -> Result<(), Un
     };
     let layout = sites.layout.site(&workflow.site);
     let environment = layout.environment(&workflow.environment);
-    let repository = Repository::open(&layout.repository())?;
-    let before = release::current(&environment);
+    let repository = repository::open(&layout.repository())?;
+    let before = release::current(&environment)?;
 
     sites.state.begin_workflow(workflow)?;
     crash::point("intent-written");
-    if let Err(error) = repository.move_refs(permit, &intent.refs) {
+    if let Err(error) = repository::move_refs(permit, &repository, &intent.refs) {
         let undone = match error {
             MoveError::Moved { name } => Undone::Moved(name),
             MoveError::Fault(fault) => Undone::Fault(fault),
@@ -177,11 +180,21 @@ fn perform(sites: &Sites, permit: &Permit, workflow: &Workflow) -> Result<(), Un
     }
     crash::point("completed");
     if intent.generation.is_some()
-        && let Err(fault) = release::collect(&environment)
+        && let Err(fault) = release::collect(permit, &environment)
     {
         tracing::warn!("old releases were not collected: {fault}");
     }
     Ok(())
+}
+
+fn discard(sites: &Sites, permit: &Permit, workflow: &Workflow, release: Prepared) {
+    let environment = sites
+        .layout
+        .site(&workflow.site)
+        .environment(&workflow.environment);
+    if let Err(fault) = release::discard(permit, &environment, release) {
+        tracing::warn!("a release that was not wanted is left: {fault}");
+    }
 }
 
 fn undo(
@@ -205,7 +218,7 @@ fn undo(
             new: one.old.clone(),
         })
         .collect();
-    if let Err(error) = repository.move_refs(permit, &back) {
+    if let Err(error) = repository::move_refs(permit, repository, &back) {
         tracing::error!("refs were not moved back: {error:?}");
     }
 }

@@ -40,6 +40,7 @@ pub struct Connection<D> {
     identity: Option<Identity>,
     channels: HashMap<ChannelId, Channel>,
     refused_forwards: u32,
+    refused_listening: bool,
 }
 
 /// Messages that wait for a task's standard input; each is at most a packet.
@@ -73,6 +74,7 @@ impl<D: Door> Connection<D> {
             identity: None,
             channels: HashMap::new(),
             refused_forwards: 0,
+            refused_listening: false,
         }
     }
 
@@ -228,7 +230,10 @@ impl<D: Door> Connection<D> {
         session.channel_success(channel)?;
         let output = Output::new(session.handle(), channel);
         let console = Arc::clone(&self.server.console);
-        let refused = wishes.refused.clone();
+        let mut refused = wishes.refused.clone();
+        if std::mem::take(&mut self.refused_listening) {
+            refused.push(NO_FORWARDING);
+        }
         tokio::spawn(async move {
             for sentence in refused {
                 let _ = output.err(format!("{sentence}\n").as_bytes()).await;
@@ -529,11 +534,7 @@ impl<D: Door> Handler for Connection<D> {
         _port: &mut u32,
         _session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        for channel in self.channels.values_mut() {
-            if let Channel::Fresh(wishes) = channel {
-                wishes.refused.push(NO_FORWARDING);
-            }
-        }
+        self.refused_listening = true;
         Ok(false)
     }
 
@@ -613,13 +614,12 @@ impl<D: Door> Connection<D> {
         answered: Result<(), sftp::Ended>,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        let Err(ended) = answered else {
+        if answered.is_ok() {
             return Ok(());
-        };
+        }
         if let Some(Channel::Sftp(sftp)) = self.channels.insert(channel, Channel::Over) {
             sftp.close();
         }
-        session.extended_data(channel, 1, format!("{ended}\r\n").into_bytes())?;
         session.exit_status_request(channel, 1)?;
         session.eof(channel)?;
         session.close(channel)
