@@ -120,9 +120,8 @@ impl Gate {
                 ))
             }
             Decision::Refuse(refusal) => {
-                let incident = record.incident.clone();
+                let incident = self.audit.refuse(record)?;
                 tracing::warn!(rule = refusal.rule, incident = %incident, "refused: {}", refusal.message);
-                self.audit.refuse(record)?;
                 Err(Denied::Refused(Refused { refusal, incident }))
             }
         }
@@ -152,10 +151,9 @@ impl Gate {
         refusal: &Refusal,
     ) -> Result<IncidentId, Fault> {
         let now = Timestamp::now();
-        let incident = IncidentId::new(now);
         self.audit.refuse(Record {
             time: now,
-            incident: incident.clone(),
+            incident: IncidentId::new(now),
             who,
             site: None,
             environment: None,
@@ -169,8 +167,7 @@ impl Gate {
             outcome: Outcome::Refused,
             detail: Some(refusal.message.clone()),
             count: 1,
-        })?;
-        Ok(incident)
+        })
     }
 
     fn decide(
