@@ -124,9 +124,8 @@ impl Gate {
                 ))
             }
             Decision::Refuse(refusal) => {
-                let incident = record.incident.clone();
+                let incident = self.audit.refuse(record)?;
                 tracing::warn!(rule = refusal.rule, incident = %incident, "refused: {}", refusal.message);
-                self.audit.refuse(record)?;
                 Err(Denied::Refused(Refused { refusal, incident }))
             }
         }
@@ -156,10 +155,9 @@ impl Gate {
         refusal: &Refusal,
     ) -> Result<IncidentId, Fault> {
         let now = Timestamp::now();
-        let incident = IncidentId::new(now);
         self.audit.refuse(Record {
             time: now,
-            incident: incident.clone(),
+            incident: IncidentId::new(now),
             who,
             site: None,
             environment: None,
@@ -173,8 +171,7 @@ impl Gate {
             outcome: Outcome::Refused,
             detail: Some(refusal.message.clone()),
             count: 1,
-        })?;
-        Ok(incident)
+        })
     }
 
     /// Gives start-up repair the permit to end what had been permitted before the gateway was cut
