@@ -5,6 +5,7 @@
 //! `protocol` dresses the answer.
 
 pub mod audit;
+pub mod blocking;
 pub mod fault;
 pub mod gate;
 pub mod protocol;

@@ -11,6 +11,7 @@ use policy::{Action, Area, Context, Decision, DeployFacts, ModeFacts, Principal,
 pub use permit::Permit;
 
 use crate::audit::{Audit, Decided, IncidentId, Outcome, Record, Who};
+use crate::blocking;
 use crate::fault::Fault;
 use crate::state::State;
 
@@ -38,6 +39,9 @@ pub struct Evidence {
     pub deploy: Option<DeployFacts>,
     /// The generation of the environment that an open file belongs to, when it is one of code.
     pub opened_in: Option<u64>,
+    /// Whether a link on the way to the target, or the link that would be made, leads out of the
+    /// area.
+    pub link_leaves_area: bool,
     /// What else the audit should say.
     pub detail: Option<String>,
 }
@@ -103,7 +107,8 @@ impl Gate {
     ) -> Result<Permit, Denied> {
         let epoch = self.state.epoch();
         let (decision, mode) = self.decide(who, action, target, &evidence);
-        let record = self.record(who, action, target, mode, &decision, evidence.detail);
+        let detail = evidence.detail.clone();
+        let record = self.record(who, action, target, mode, &decision, detail);
         match decision {
             Decision::Permit(_) => {
                 if action.changes() {
@@ -114,7 +119,7 @@ impl Gate {
                     who.clone(),
                     action,
                     target.clone(),
-                    self.generation(target),
+                    evidence.opened_in.or_else(|| self.generation(target)),
                     record,
                     epoch,
                 ))
@@ -122,7 +127,7 @@ impl Gate {
             Decision::Refuse(refusal) => {
                 let incident = record.incident.clone();
                 tracing::warn!(rule = refusal.rule, incident = %incident, "refused: {}", refusal.message);
-                self.audit.refuse(record)?;
+                blocking::wait(|| self.audit.refuse(record))?;
                 Err(Denied::Refused(Refused { refusal, incident }))
             }
         }
@@ -207,6 +212,7 @@ impl Gate {
             push: evidence.push.clone(),
             deploy: evidence.deploy.clone(),
             release_replaced,
+            link_leaves_area: evidence.link_leaves_area,
             address: self.address.clone(),
         };
         (policy::decide(&principal, action, target, &context), word)
