@@ -177,6 +177,22 @@ impl Tree {
     }
 }
 
+impl Tree {
+    /// Sets attributes of a file that is open, which may have another name by now.
+    ///
+    /// # Errors
+    /// When they cannot be set.
+    pub fn set_attributes_of(
+        &self,
+        permit: &Permit,
+        file: &File,
+        attributes: &Attributes,
+    ) -> Result<(), Obstacle> {
+        self.changeable(permit, TreeChange::SetAttributes)?;
+        set_on_file(file, attributes)
+    }
+}
+
 /// Sets attributes of an open file.
 pub(super) fn set_on_file(file: &File, attributes: &Attributes) -> Result<(), Obstacle> {
     if let Some(size) = attributes.size {

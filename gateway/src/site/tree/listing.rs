@@ -35,7 +35,8 @@ impl Listing {
         Ok(Self(Some(Open { names, folder })))
     }
 
-    pub(super) fn empty() -> Self {
+    /// Returns the listing of a directory that is not on the disk.
+    pub fn empty() -> Self {
         Self(None)
     }
 

@@ -14,6 +14,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// Returns `/`.
+    pub fn root() -> Self {
+        Self::new(Area::Root, SitePath::default())
+    }
+
     /// Finds the place that `name` means. A site's path to its uploads (`wp-content/uploads`) and
     /// all below it belong to the area `files`.
     ///

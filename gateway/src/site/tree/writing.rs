@@ -62,6 +62,7 @@ pub struct Writing {
     permit: Permit,
     draft: Draft,
     failed: Option<Errno>,
+    denied: bool,
 }
 
 /// Where a file waits that will replace another; removed with it unless it has taken its place.
@@ -216,6 +217,7 @@ impl Writing {
             permit,
             draft,
             failed: None,
+            denied: false,
         }
     }
 
@@ -247,7 +249,14 @@ impl Writing {
     /// # Errors
     /// When it does not.
     pub fn still_holds(&mut self) -> Result<(), Denied> {
-        self.permit.still_holds()
+        let holds = self.permit.still_holds();
+        self.denied |= holds.is_err();
+        holds
+    }
+
+    /// Returns true if the permit was once found to hold no more.
+    pub fn was_denied(&self) -> bool {
+        self.denied
     }
 
     /// Writes all of `bytes` at `offset`, or at the end of a file that is appended to.
