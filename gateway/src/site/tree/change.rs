@@ -12,6 +12,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{LinkatFlags, UnlinkatFlags, ftruncate, linkat, symlinkat, unlinkat};
 use policy::{Area, Target, TreeChange};
 
+use super::moving::Named;
 use super::obstacle::Obstacle;
 use super::walk::{self, Folder, Kind};
 use super::{Follow, QUIET, Tree};
@@ -92,18 +93,18 @@ impl Tree {
         let (new_area, new_path) = self.changeable(to, TreeChange::RenameTo)?;
         let (old_folder, old_name) = walk::parent(old_area, old_path)?.ok_or(Errno::EBUSY)?;
         let (new_folder, new_name) = walk::parent(new_area, new_path)?.ok_or(Errno::EBUSY)?;
-        match replace {
-            Replace::Always => Ok(renameat(old_folder, old_name, new_folder, new_name)?),
-            Replace::Never => {
-                let only_new = RenameFlags::RENAME_NOREPLACE;
-                match renameat2(&old_folder, old_name, &new_folder, new_name, only_new) {
-                    // Some file systems have no such flag.
-                    Err(Errno::EINVAL | Errno::ENOSYS) => {
-                        rename_unless_taken(&old_folder, old_name, &new_folder, new_name)
-                    }
-                    other => Ok(other?),
-                }
-            }
+        let old = Named {
+            folder: old_folder.as_fd(),
+            name: old_name,
+        };
+        let new = Named {
+            folder: new_folder.as_fd(),
+            name: new_name,
+        };
+        if area_of(from) == area_of(to) {
+            rename_within(old, new, replace)
+        } else {
+            blocking::wait(|| self.move_across(to, old, new, replace))
         }
     }
 
@@ -235,17 +236,27 @@ fn set_on_link(folder: &Folder<'_>, name: &[u8], attributes: &Attributes) -> Res
     Ok(())
 }
 
-/// Not atomic, but no worse than the file system allows.
-fn rename_unless_taken(
-    old_folder: &Folder<'_>,
-    old_name: &[u8],
-    new_folder: &Folder<'_>,
-    new_name: &[u8],
+/// Renames in one file system.
+pub(super) fn rename_within(
+    old: Named<'_>,
+    new: Named<'_>,
+    replace: Replace,
 ) -> Result<(), Obstacle> {
-    match fstatat(new_folder, new_name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-        Ok(_taken) => Err(Errno::EEXIST.into()),
-        Err(Errno::ENOENT) => Ok(renameat(old_folder, old_name, new_folder, new_name)?),
-        Err(errno) => Err(errno.into()),
+    let rename = || renameat(old.folder, old.name, new.folder, new.name);
+    if replace == Replace::Always {
+        return Ok(rename()?);
+    }
+    let flags = RenameFlags::RENAME_NOREPLACE;
+    match renameat2(old.folder, old.name, new.folder, new.name, flags) {
+        // Some file systems have no such flag; to look first is not atomic, but all they allow.
+        Err(Errno::EINVAL | Errno::ENOSYS) => {
+            match fstatat(new.folder, new.name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+                Ok(_taken) => Err(Errno::EEXIST.into()),
+                Err(Errno::ENOENT) => Ok(rename()?),
+                Err(errno) => Err(errno.into()),
+            }
+        }
+        other => Ok(other?),
     }
 }
 

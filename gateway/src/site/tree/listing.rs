@@ -76,7 +76,8 @@ impl Listing {
     }
 }
 
-fn is_hidden(name: &[u8]) -> bool {
+/// Returns true for names that are never shown: git's own directory in any disguise.
+pub(super) fn is_hidden(name: &[u8]) -> bool {
     match name {
         b"." | b".." => true,
         [b'.' | b'g' | b'G', ..] => SitePath::normalize(name)

@@ -12,6 +12,7 @@
 mod change;
 mod link;
 mod listing;
+mod moving;
 mod obstacle;
 mod place;
 mod walk;

@@ -17,6 +17,18 @@ pub enum Obstacle {
     Fault(Fault),
 }
 
+impl Obstacle {
+    /// Makes a fault of an obstacle that stood in the way of nobody's request.
+    pub(super) fn into_fault(self, doing: &str) -> Fault {
+        match self {
+            Obstacle::System(errno) => Fault::new(format!("{doing}: {}", errno.desc())),
+            Obstacle::LeadsOut => Fault::new(format!("{doing}: a link leads out of its area")),
+            Obstacle::Special => Fault::new(format!("{doing}: a pipe, socket or device")),
+            Obstacle::Fault(fault) => fault,
+        }
+    }
+}
+
 impl From<Errno> for Obstacle {
     fn from(errno: Errno) -> Self {
         Obstacle::System(errno)

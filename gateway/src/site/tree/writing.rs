@@ -19,7 +19,6 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, copy_file_range, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
@@ -27,6 +26,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use policy::TreeChange;
 
 use super::change::{Attributes, rights, set_on_file};
+use super::moving::{Named, names, remove_all};
 use super::obstacle::Obstacle;
 use super::walk::{self, Kind};
 use super::{QUIET, Tree};
@@ -126,26 +126,23 @@ impl Tree {
     }
 
     /// Removes what a crash left in `uploads`; for the start of the gateway, before any session.
-    /// Returns how many files there were.
+    /// Returns how much there was.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// When the folder cannot be read, or something in it not removed.
     pub fn remove_leftovers(&self) -> Result<usize, Fault> {
         let doing = || "removing unfinished uploads";
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let folder = openat(&self.uploads, ".", flags, Mode::empty()).or_fault(doing)?;
-        let names = Dir::from_fd(folder).or_fault(doing)?.into_iter();
-        let mut removed = 0;
-        for name in names {
-            let name = name.or_fault(doing)?;
-            let name = name.file_name();
-            if name.to_bytes() == b"." || name.to_bytes() == b".." {
-                continue;
-            }
-            unlinkat(&self.uploads, name, UnlinkatFlags::NoRemoveDir).or_fault(doing)?;
-            removed += 1;
+        let names = names(&folder).map_err(|obstacle| obstacle.into_fault(doing()))?;
+        for name in &names {
+            remove_all(Named {
+                folder: folder.as_fd(),
+                name,
+            })
+            .map_err(|obstacle| obstacle.into_fault(doing()))?;
         }
-        Ok(removed)
+        Ok(names.len())
     }
 
     /// Opens a file that waits in `uploads` to replace the one called `name`.
@@ -352,7 +349,7 @@ impl Drop for Spool {
 }
 
 /// Lets the kernel copy where it can, by sharing blocks on some file systems.
-fn copy_between(
+pub(super) fn copy_between(
     source: &File,
     from: u64,
     target: &File,
