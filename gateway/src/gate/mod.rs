@@ -37,6 +37,10 @@ pub struct Evidence {
     pub push: Option<PushFacts>,
     /// About a deploy.
     pub deploy: Option<DeployFacts>,
+    /// How many files hold work that is not committed.
+    pub uncommitted: usize,
+    /// Whether the person has said that such work may be put aside.
+    pub confirmed: bool,
     /// The generation of the environment that an open file belongs to, when it is one of code.
     pub opened_in: Option<u64>,
     /// Whether a link on the way to the target, or the link that would be made, leads out of the
@@ -208,9 +212,12 @@ impl Gate {
             standing,
         };
         let context = Context {
+            environment_exists: environment.is_some(),
             mode,
             push: evidence.push.clone(),
             deploy: evidence.deploy.clone(),
+            uncommitted: evidence.uncommitted,
+            confirmed: evidence.confirmed,
             release_replaced,
             link_leaves_area: evidence.link_leaves_area,
             address: self.address.clone(),

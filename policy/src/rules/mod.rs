@@ -39,17 +39,19 @@ pub fn decide(
         | Action::ExplainOthers
         | Action::ChangeTeam
         | Action::ViewSite => server::decide(principal, action, target),
-        Action::ReadTree => on_tree(principal, target, |member| {
+        Action::ReadTree => on_tree(principal, target, context, |member| {
             tree::read(member, target, context)
         }),
-        Action::ChangeTree(change) => on_tree(principal, target, |member| {
+        Action::ChangeTree(change) => on_tree(principal, target, context, |member| {
             tree::change(member, change, target, context)
         }),
-        Action::Fetch => as_member(principal, target, |_, _| permit("member-fetches")),
-        Action::Push => on_environment(principal, target, |role, site, environment| {
+        Action::Fetch => on_environment(principal, target, context, |_, _, _| {
+            permit("member-fetches")
+        }),
+        Action::Push => on_environment(principal, target, context, |role, site, environment| {
             push::begin(role, site, environment)
         }),
-        Action::UpdateRef => on_environment(principal, target, |role, site, environment| {
+        Action::UpdateRef => on_environment(principal, target, context, |role, site, environment| {
             push::update(role, site, environment, target, context)
         }),
         Action::Commit
@@ -57,11 +59,11 @@ pub fn decide(
         | Action::RestoreWork
         | Action::SetConnectionMode
         | Action::Deploy
-        | Action::Rollback => on_environment(principal, target, |role, site, environment| {
+        | Action::Rollback => on_environment(principal, target, context, |role, site, environment| {
             workflow::on_environment(role, action, site, environment, context)
         }),
         Action::MergeHotfix | Action::DropHotfix => as_member(principal, target, |role, site| {
-            workflow::on_hotfix(role, action, site)
+            workflow::on_hotfix(role, action, site, context)
         }),
     }
 }
@@ -113,10 +115,16 @@ fn as_member(
 fn on_environment(
     principal: &Principal,
     target: &Target,
+    context: &Context,
     rule: impl FnOnce(Role, &SiteName, &Environment) -> Decision,
 ) -> Decision {
     as_member(principal, target, |role, site| match target.environment() {
-        Some(environment) => rule(role, site, environment),
+        Some(environment) if context.environment_exists => rule(role, site, environment),
+        Some(environment) => refuse(
+            "no-such-environment",
+            format!("{site} has no environment '{environment}'."),
+            format!("See which there are: env:list {site}."),
+        ),
         None => unfit_target("a request about an environment"),
     })
 }
@@ -124,7 +132,8 @@ fn on_environment(
 fn on_tree(
     principal: &Principal,
     target: &Target,
+    context: &Context,
     rule: impl FnOnce(Role) -> Decision,
 ) -> Decision {
-    as_member(principal, target, |role, _| rule(role))
+    on_environment(principal, target, context, |role, _, _| rule(role))
 }

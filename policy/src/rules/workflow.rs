@@ -37,7 +37,12 @@ pub(super) fn on_environment(
     }
 }
 
-pub(super) fn on_hotfix(role: Role, action: Action, site: &SiteName) -> Decision {
+pub(super) fn on_hotfix(
+    role: Role,
+    action: Action,
+    site: &SiteName,
+    context: &Context,
+) -> Decision {
     if role < Role::TeamMember {
         return refuse(
             "hotfix-is-for-team-members",
@@ -45,10 +50,20 @@ pub(super) fn on_hotfix(role: Role, action: Action, site: &SiteName) -> Decision
             "Ask a team member of the site.",
         );
     }
-    match action {
-        Action::MergeHotfix => permit("team-member-merges-hotfix"),
-        _other => permit("team-member-drops-hotfix"),
+    if action == Action::DropHotfix {
+        return permit("team-member-drops-hotfix");
     }
+    if context.uncommitted > 0 {
+        return refuse(
+            "uncommitted-work-in-the-way",
+            format!(
+                "Dev of {site} has uncommitted work in {} file(s), which the merge would change under it.",
+                context.uncommitted
+            ),
+            format!("Commit it first: env:commit {site}.dev -m \"what you did\", or env:discard {site}.dev."),
+        );
+    }
+    permit("team-member-merges-hotfix")
 }
 
 fn below(
@@ -81,6 +96,21 @@ fn below(
         );
     }
     if action == Action::SetConnectionMode {
+        if context.uncommitted > 0 && !context.confirmed {
+            return refuse(
+                "uncommitted-work",
+                format!(
+                    "{site}.{environment} has uncommitted changes in {} file(s), so its connection \
+                     mode was not changed.",
+                    context.uncommitted
+                ),
+                format!(
+                    "Commit them: env:commit {site}.{environment} -m \"what you did\"   or repeat \
+                     with --yes: the work is then kept, and env:restore-work {site}.{environment} \
+                     brings it back."
+                ),
+            );
+        }
         return permit("member-sets-mode");
     }
     match &context.mode {
