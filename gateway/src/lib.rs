@@ -5,9 +5,7 @@
 //! `protocol` dresses the answer.
 
 pub mod audit;
-pub mod cli;
-pub mod config;
-pub mod daemon;
+pub mod blocking;
 pub mod fault;
 pub mod gate;
 pub mod protocol;

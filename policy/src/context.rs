@@ -20,6 +20,9 @@ pub struct Context {
     pub confirmed: bool,
     /// Whether the code was replaced by another release since the file was opened.
     pub release_replaced: bool,
+    /// Whether a link on the way to the target, or the link that would be made, leads out of the
+    /// area.
+    pub link_leaves_area: bool,
     /// How a person reaches this gateway, as `HOST:PORT`, for hints that can be copied.
     pub address: String,
 }

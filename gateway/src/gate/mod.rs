@@ -11,6 +11,7 @@ use policy::{Action, Area, Context, Decision, DeployFacts, ModeFacts, Principal,
 pub use permit::Permit;
 
 use crate::audit::{Audit, Decided, IncidentId, Outcome, Record, Who};
+use crate::blocking;
 use crate::fault::Fault;
 use crate::state::{State, Workflow};
 
@@ -42,6 +43,9 @@ pub struct Evidence {
     pub confirmed: bool,
     /// The generation of the environment that an open file belongs to, when it is one of code.
     pub opened_in: Option<u64>,
+    /// Whether a link on the way to the target, or the link that would be made, leads out of the
+    /// area.
+    pub link_leaves_area: bool,
     /// What else the audit should say.
     pub detail: Option<String>,
 }
@@ -107,7 +111,8 @@ impl Gate {
     ) -> Result<Permit, Denied> {
         let epoch = self.state.epoch();
         let (decision, mode) = self.decide(who, action, target, &evidence);
-        let record = self.record(who, action, target, mode, &decision, evidence.detail);
+        let detail = evidence.detail.clone();
+        let record = self.record(who, action, target, mode, &decision, detail);
         match decision {
             Decision::Permit(_) => {
                 if action.changes() {
@@ -118,7 +123,7 @@ impl Gate {
                     who.clone(),
                     action,
                     target.clone(),
-                    self.generation(target),
+                    evidence.opened_in.or_else(|| self.generation(target)),
                     record,
                     epoch,
                 ))
@@ -126,6 +131,7 @@ impl Gate {
             Decision::Refuse(refusal) => {
                 let incident = self.audit.refuse(record)?;
                 tracing::warn!(rule = refusal.rule, incident = %incident, "refused: {}", refusal.message);
+                blocking::wait(|| self.audit.refuse(record))?;
                 Err(Denied::Refused(Refused { refusal, incident }))
             }
         }
@@ -254,6 +260,7 @@ impl Gate {
             uncommitted: evidence.uncommitted,
             confirmed: evidence.confirmed,
             release_replaced,
+            link_leaves_area: evidence.link_leaves_area,
             address: self.address.clone(),
         };
         (policy::decide(&principal, action, target, &context), word)

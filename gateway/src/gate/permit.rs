@@ -98,6 +98,12 @@ impl Permit {
             .ok_or_else(|| Fault::new("a permit for an environment was expected"))
     }
 
+    /// Returns the generation of the environment that was permitted to be changed, where the target
+    /// is in its code.
+    pub fn generation(&self) -> Option<u64> {
+        self.opened_in
+    }
+
     /// Returns the id of the audit row, if there will be one.
     pub fn incident(&self) -> Option<&IncidentId> {
         self.record.as_ref().map(|record| &record.incident)

@@ -40,7 +40,7 @@ pub fn decide(
         | Action::ChangeTeam
         | Action::ViewSite => server::decide(principal, action, target),
         Action::ReadTree => on_tree(principal, target, context, |member| {
-            tree::read(member, target)
+            tree::read(member, target, context)
         }),
         Action::ChangeTree(change) => on_tree(principal, target, context, |member| {
             tree::change(member, change, target, context)
