@@ -1,6 +1,6 @@
 //! Sends a command to the running gateway, and shows what it says.
 
-use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -47,20 +47,9 @@ pub fn call(config: &Path, command: Command, common: Common) -> Result<u32, Faul
 
 /// Answers to questions. The thread ends with the program.
 fn forward_input(mut stream: UnixStream) {
-    if !io::stdin().is_terminal() {
-        // What is piped in is read at once, so that its end is seen.
-        let mut input = Vec::new();
-        let _ = io::stdin().take(64 * 1024).read_to_end(&mut input);
-        let _ = stream.write_all(&input);
-        let _ = stream.shutdown(std::net::Shutdown::Write);
-        return;
-    }
     std::thread::spawn(move || {
-        for line in io::stdin().lines().map_while(Result::ok) {
-            if stream.write_all(format!("{line}\n").as_bytes()).is_err() {
-                return;
-            }
-        }
+        // An input that breaks off is one that has ended.
+        let _ = io::copy(&mut io::stdin(), &mut stream);
         let _ = stream.shutdown(std::net::Shutdown::Write);
     });
 }

@@ -129,9 +129,8 @@ impl Gate {
                 ))
             }
             Decision::Refuse(refusal) => {
-                let incident = self.audit.refuse(record)?;
-                tracing::warn!(rule = refusal.rule, incident = %incident, "refused: {}", refusal.message);
-                blocking::wait(|| self.audit.refuse(record))?;
+                let incident = blocking::wait(|| self.audit.refuse(record))?;
+                tracing::debug!(rule = refusal.rule, %incident, "refused: {}", refusal.message);
                 Err(Denied::Refused(Refused { refusal, incident }))
             }
         }
@@ -232,6 +231,7 @@ impl Gate {
     ) -> (Decision, Option<String>) {
         let model = self.state.model();
         let standing = match (&who.fingerprint, target.site()) {
+            (None, Some(site)) if !model.sites.contains_key(site) => Standing::Stranger,
             (None, _anywhere) => Standing::ServerAdministrator,
             (Some(key), _anywhere) if !model.owns_key(&who.person, key) => Standing::KeyRemoved,
             (Some(_), Some(site)) => model.standing(&who.person, site),

@@ -34,11 +34,10 @@ impl Run<'_> {
         filter.since = None;
         loop {
             let audit = self.console.audit.clone();
-            let waited = blocking(move || Ok(audit.wait_beyond(seen, NAP)));
-            let newest = tokio::select! {
-                newest = waited => newest?,
-                () = self.reply.gone() => return Ok(()),
-            };
+            let newest = blocking(move || Ok(audit.wait_beyond(seen, NAP))).await?;
+            if self.reply.out("").await.is_err() {
+                return Ok(());
+            }
             // The right to look may have been taken away meanwhile.
             self.permit(Action::ViewAudit, &target)?.forget();
             filter.after_seq = Some(seen);

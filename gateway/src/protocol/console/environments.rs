@@ -193,13 +193,13 @@ impl Run<'_> {
         what: &str,
     ) -> Result<crate::site::Lease, Stop> {
         let mut told = None;
-        let taking = self.console.sites.leases.take(
-            &place.site,
-            &place.environment,
-            &format!("{what} by {}", self.who.person),
-            |line| told = Some(line.to_owned()),
-        );
-        let lease = taking.await;
+        let holder = format!("{what} by {}", self.who.person);
+        let leases = &self.console.sites.leases;
+        let lease = leases
+            .take(&place.site, &place.environment, &holder, |line| {
+                told = Some(line.to_owned());
+            })
+            .await;
         if let Some(line) = told {
             self.reply.tell(&line).await;
         }

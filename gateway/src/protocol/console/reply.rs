@@ -131,11 +131,6 @@ impl Reply {
             .map_err(|_| "Standard input is not UTF-8.".to_owned())
     }
 
-    /// Waits until the client ends its input or goes away.
-    pub async fn gone(&mut self) {
-        while self.input.recv().await.is_some() {}
-    }
-
     /// Runs blocking work, telling what it says while it goes on.
     ///
     /// # Errors

@@ -28,6 +28,10 @@ impl Output {
     /// # Errors
     /// When the client has gone.
     pub async fn out(&self, bytes: &[u8]) -> Result<(), Gone> {
+        if bytes.is_empty() {
+            // Nothing to say, but worth knowing whether anybody would hear it.
+            return self.handle.data(self.channel, Vec::new()).await.map_err(|_| Gone);
+        }
         for piece in bytes.chunks(PIECE) {
             self.handle
                 .data(self.channel, piece.to_vec())
