@@ -1,5 +1,6 @@
 //! What is left when the process ends without a word.
 
+use std::io::{self, BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use super::*;
@@ -69,17 +70,15 @@ fn kill_9_leaves_all_that_was_promised_in_an_intact_chain() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        thread::sleep(Duration::from_millis(400));
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        let kept = |line: io::Result<String>| line.ok()?.split_once("kept ")?.1.parse::<u64>().ok();
+        let mut last = said.by_ref().filter_map(kept).nth(5).unwrap();
         child.kill().unwrap();
-        let output = child.wait_with_output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        let last = said
-            .lines()
-            .rev()
-            .find_map(|line| line.split_once("kept ")?.1.parse::<u64>().ok());
+        last = said.filter_map(kept).last().unwrap_or(last);
+        child.wait().unwrap();
         let verified = place.verify();
         assert!(verified.is_intact(), "{verified}");
-        let promised = rows_before + last.unwrap() + 1;
+        let promised = rows_before + last + 1;
         assert!(verified.rows >= promised, "{} of {promised}", verified.rows);
         rows_before = verified.rows;
     }
