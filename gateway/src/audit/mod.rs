@@ -3,6 +3,7 @@
 //! Knows no rules and makes no decisions; it keeps what the gate tells it. Three files:
 //! `audit.db` (the rows), `audit.head` (the last row's number and hash) and `audit.lock`.
 
+mod backlog;
 mod chain;
 mod counted;
 mod floods;
@@ -76,21 +77,14 @@ impl Audit {
     }
 
     fn open_with(path: &Path, tuning: Tuning, limits: FloodLimits) -> Result<Self, Fault> {
-        let opened = opening::open(path)?;
+        let mut opened = opening::open(path)?;
         let queue = Arc::new(Queue::new(opened.head.seq, limits, tuning));
-        if let Some(notice) = opened.notice {
+        if let Some(notice) = opened.notice.take() {
             let what = notice.detail.as_deref().unwrap_or_default();
             tracing::error!("the audit is not as it was left: {what}");
             queue.append(notice, Durability::Grouped)?;
         }
-        let writer = Writer::new(
-            opened.connection,
-            opened.head_file,
-            opened.head,
-            opened.lock,
-            Arc::clone(&queue),
-            tuning,
-        );
+        let writer = Writer::new(opened, Arc::clone(&queue), tuning);
         let thread = thread::Builder::new()
             .name("audit".to_owned())
             .spawn(move || writer.run())
@@ -174,6 +168,9 @@ struct Tuning {
     gather: Duration,
     /// How long a commit may go unsynced; less than a second, so that the sync is over by then.
     sync_within: Duration,
+    /// How long the head file may lag behind what is synced: many durable records one after the
+    /// other must not wait for a file of their own each.
+    head_within: Duration,
     /// How long until a failed commit is tried again.
     retry: Duration,
     /// How often floods are looked at.
@@ -188,6 +185,7 @@ impl Tuning {
     const USUAL: Tuning = Tuning {
         gather: Duration::from_millis(3),
         sync_within: Duration::from_millis(700),
+        head_within: Duration::from_millis(50),
         retry: Duration::from_secs(1),
         look_at_floods: Duration::from_millis(250),
         batch: 4096,

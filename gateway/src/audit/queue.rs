@@ -1,11 +1,11 @@
-//! What sessions and the writer share: records on their way to the disk, floods being counted,
-//! and how far the writer has come. Bounded, so that a slow disk slows its callers down.
+//! Where sessions and the writer meet: records are handed over, floods counted, and whoever must
+//! wait for the disk waits. Bounded, so that a slow disk slows its callers down.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::backlog::{Backlog, Work};
 use super::floods::{FloodLimits, Floods, Kept};
 use super::record::{IncidentId, Record};
 use super::{Durability, Tuning};
@@ -19,7 +19,7 @@ pub(super) struct Queue {
     well: AtomicBool,
     /// The writer waits here for work.
     work: Condvar,
-    /// Those who wait for a commit, or for room in the queue.
+    /// Those who wait for a commit, or for room.
     done: Condvar,
     /// Those who follow the audit.
     news: Condvar,
@@ -28,21 +28,11 @@ pub(super) struct Queue {
 
 #[derive(Debug)]
 struct Inner {
-    waiting: VecDeque<Record>,
-    /// When the first of those that wait came.
-    waiting_since: Option<Instant>,
-    /// The size of all records that are not yet committed, also of those the writer has taken.
-    bytes: usize,
-    /// How many records were ever taken in; the number of the last is its ticket.
-    taken_in: u64,
-    committed: u64,
-    synced: u64,
-    /// The last ticket that somebody waits for.
-    wanted: u64,
-    /// The number of the last committed row.
-    last: u64,
+    backlog: Backlog,
     floods: Floods,
     floods_looked_at: Instant,
+    /// The number of the last committed row.
+    last: u64,
     trouble: Option<String>,
     stage: Stage,
 }
@@ -55,42 +45,26 @@ enum Stage {
 }
 
 /// When the writer wants to be called although nothing new has come.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Alarm {
-    /// To sync what it has committed.
-    pub sync_at: Option<Instant>,
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Alarm {
+    /// Not at all.
+    Never,
+    /// To finish what it has begun.
+    At(Instant),
     /// To try again what failed; until then nothing is handed to it.
-    pub retry_at: Option<Instant>,
+    RetryAt(Instant),
 }
 
-/// What the writer is to do.
-#[derive(Debug)]
-pub(super) struct Work {
-    /// To be written, after what it still holds.
-    pub records: Vec<Record>,
-    /// How many of them have tickets.
-    pub tickets: u64,
-    /// Whether somebody waits for it to be on the disk.
-    pub durable: bool,
-    /// Whether this is the end, after which nothing more comes.
-    pub last: bool,
-}
-
+/// The sessions' side.
 impl Queue {
     pub(super) fn new(last: u64, limits: FloodLimits, tuning: Tuning) -> Self {
         let now = Instant::now();
         Self {
             inner: Mutex::new(Inner {
-                waiting: VecDeque::new(),
-                waiting_since: None,
-                bytes: 0,
-                taken_in: 0,
-                committed: 0,
-                synced: 0,
-                wanted: 0,
-                last,
+                backlog: Backlog::default(),
                 floods: Floods::new(limits, now),
                 floods_looked_at: now,
+                last,
                 trouble: None,
                 stage: Stage::Open,
             }),
@@ -137,19 +111,15 @@ impl Queue {
         if self.well.load(Ordering::Acquire) {
             return Ok(());
         }
-        let inner = self.lock();
-        inner.open()?;
-        inner.untroubled()
+        self.lock().open_and_untroubled()
     }
 
     /// Waits until there is a row after `seq`, and returns the number of the last row.
     pub(super) fn wait_beyond(&self, seq: u64, timeout: Duration) -> u64 {
-        let inner = self.lock();
+        let nothing_new = |inner: &mut Inner| inner.last <= seq && inner.stage != Stage::Closed;
         let (inner, _) = self
             .news
-            .wait_timeout_while(inner, timeout, |inner| {
-                inner.last <= seq && inner.stage != Stage::Closed
-            })
+            .wait_timeout_while(self.lock(), timeout, nothing_new)
             .unwrap_or_else(PoisonError::into_inner);
         inner.last
     }
@@ -177,7 +147,7 @@ impl Queue {
         durability: Durability,
     ) -> Result<(), Fault> {
         inner.open()?;
-        while inner.bytes >= self.tuning.queue_bytes {
+        while inner.backlog.bytes() >= self.tuning.queue_bytes {
             inner.untroubled()?;
             inner = self
                 .done
@@ -185,20 +155,20 @@ impl Queue {
                 .unwrap_or_else(PoisonError::into_inner);
             inner.open()?;
         }
-        let idle = inner.waiting.is_empty();
-        inner.push(record);
-        let ticket = inner.taken_in;
+        let ticket = inner.backlog.push(record);
         match durability {
             Durability::Grouped => {
-                if idle || inner.waiting.len() == self.tuning.batch {
+                // In between, the writer waits for as many as may share its next commit.
+                let waiting = inner.backlog.waiting();
+                if waiting == 1 || waiting == self.tuning.batch {
                     self.work.notify_one();
                 }
                 inner.untroubled()
             }
             Durability::Durable => {
-                inner.wanted = ticket;
+                inner.backlog.want(ticket);
                 self.work.notify_one();
-                while inner.synced < ticket {
+                while !inner.backlog.is_synced(ticket) {
                     inner.untroubled()?;
                     if inner.stage == Stage::Closed {
                         return Err(closed());
@@ -215,14 +185,14 @@ impl Queue {
 
     /// Keeps the count of a flood that had to leave the table. Its caller cannot wait for room.
     fn make_way(&self, inner: &mut Inner, count: Record) {
-        if inner.bytes >= self.tuning.queue_bytes.saturating_mul(2) {
+        if inner.backlog.bytes() >= self.tuning.queue_bytes.saturating_mul(2) {
             tracing::error!(
                 incident = %count.incident, refusals = count.count, rule = count.rule,
                 "a count of refusals is lost, for the audit takes no records"
             );
             return;
         }
-        inner.push(count);
+        inner.backlog.push(count);
         self.work.notify_one();
     }
 
@@ -238,13 +208,9 @@ impl Queue {
         let mut inner = self.lock();
         loop {
             let now = Instant::now();
-            let wake_at = match alarm.retry_at {
-                Some(retry_at) if now < retry_at && inner.stage == Stage::Open => Some(retry_at),
-                Some(_) if inner.stage == Stage::Open => return Work::nothing_new(),
-                Some(_) | None => match self.ready(&mut inner, alarm.sync_at, now) {
-                    Ok(work) => return work,
-                    Err(wake_at) => wake_at,
-                },
+            let wake_at = match self.look(&mut inner, alarm, now) {
+                Ok(work) => return work,
+                Err(wake_at) => wake_at,
             };
             inner = match wake_at {
                 Some(at) => {
@@ -264,11 +230,7 @@ impl Queue {
     pub(super) fn committed(&self, last: u64, tickets: u64, bytes: usize, synced: bool) {
         let mut inner = self.lock();
         inner.last = last;
-        inner.committed += tickets;
-        inner.bytes = inner.bytes.saturating_sub(bytes);
-        if synced {
-            inner.synced = inner.committed;
-        }
+        inner.backlog.committed(tickets, bytes, synced);
         self.done.notify_all();
         self.news.notify_all();
     }
@@ -285,30 +247,29 @@ impl Queue {
         self.done.notify_all();
     }
 
-    /// Says whether this is the end, so that there is no trying again later.
-    pub(super) fn is_closing(&self) -> bool {
-        self.lock().stage != Stage::Open
-    }
-
     /// Notes that records are kept again.
     pub(super) fn recovered(&self) {
         let mut inner = self.lock();
         if inner.trouble.take().is_some() {
             tracing::info!("the audit takes records again");
         }
-        self.well
-            .store(inner.stage == Stage::Open, Ordering::Release);
+        let open = inner.stage == Stage::Open;
+        self.well.store(open, Ordering::Release);
+    }
+
+    /// Says whether this is the end, so that there is no trying again later.
+    pub(super) fn is_closing(&self) -> bool {
+        self.lock().stage != Stage::Open
     }
 
     /// Notes that the writer is gone, for whatever reason, with so many records not written.
     pub(super) fn writer_ended(&self, unwritten: usize) {
         let mut inner = self.lock();
         if inner.stage == Stage::Open {
-            inner
-                .trouble
-                .get_or_insert_with(|| "its writer has ended".to_owned());
+            let sentence = || "its writer has ended".to_owned();
+            inner.trouble.get_or_insert_with(sentence);
         }
-        let lost = inner.waiting.len().saturating_add(unwritten);
+        let lost = inner.backlog.waiting().saturating_add(unwritten);
         if lost > 0 {
             let cause = inner.trouble.take().unwrap_or_default();
             inner.trouble = Some(format!("{lost} records are lost: {cause}"));
@@ -320,35 +281,35 @@ impl Queue {
     }
 
     /// Returns what is to be done now, or when to look again.
-    fn ready(
-        &self,
-        inner: &mut Inner,
-        sync_at: Option<Instant>,
-        now: Instant,
-    ) -> Result<Work, Option<Instant>> {
+    fn look(&self, inner: &mut Inner, alarm: Alarm, now: Instant) -> Result<Work, Option<Instant>> {
         let closing = inner.stage != Stage::Open;
-        let durable = inner.wanted > inner.synced;
-        let look_at_floods = inner.floods_looked_at + self.tuning.look_at_floods;
+        let alarm_at = match alarm {
+            Alarm::Never => None,
+            Alarm::At(at) => Some(at),
+            Alarm::RetryAt(_) if closing => None,
+            Alarm::RetryAt(at) if now < at => return Err(Some(at)),
+            Alarm::RetryAt(_) => return Ok(Work::default()),
+        };
         let counts = if closing {
             inner.floods.flush()
-        } else if now >= look_at_floods && !inner.floods.is_empty() {
-            inner.floods_looked_at = now;
-            inner.floods.due(now)
         } else {
-            Vec::new()
+            inner.due_counts(now, self.tuning.look_at_floods)
         };
-        let gathered_at = inner.waiting_since.map(|since| since + self.tuning.gather);
-        let gathered =
-            gathered_at.is_some_and(|at| at <= now) || inner.waiting.len() >= self.tuning.batch;
-        let sync_due = sync_at.is_some_and(|at| at <= now);
-        if gathered || durable || closing || sync_due || !counts.is_empty() {
-            return Ok(inner.take(counts, self.tuning.batch, durable || sync_due));
+        let backlog = &mut inner.backlog;
+        let gathered_at = backlog
+            .waiting_since()
+            .map(|since| since + self.tuning.gather);
+        let due = [gathered_at, alarm_at].into_iter().flatten().min();
+        let now_or_never = closing
+            || !counts.is_empty()
+            || backlog.is_wanted()
+            || backlog.waiting() >= self.tuning.batch;
+        if now_or_never || due.is_some_and(|at| at <= now) {
+            return Ok(backlog.take(self.tuning.batch, counts, closing));
         }
-        let look_at_floods = (!inner.floods.is_empty()).then(|| look_at_floods.max(now));
-        Err([gathered_at, sync_at, look_at_floods]
-            .into_iter()
-            .flatten()
-            .min())
+        let look_at = inner.floods_looked_at + self.tuning.look_at_floods;
+        let look_at = (!inner.floods.is_empty()).then_some(look_at);
+        Err([due, look_at].into_iter().flatten().min())
     }
 }
 
@@ -371,42 +332,17 @@ impl Inner {
         })
     }
 
-    fn push(&mut self, record: Record) {
-        self.bytes += record.size();
-        self.taken_in += 1;
-        if self.waiting.is_empty() {
-            self.waiting_since = Some(Instant::now());
-        }
-        self.waiting.push_back(record);
+    fn open_and_untroubled(&self) -> Result<(), Fault> {
+        self.open()?;
+        self.untroubled()
     }
 
-    fn take(&mut self, counts: Vec<Record>, most: usize, durable: bool) -> Work {
-        let taken = most.min(self.waiting.len());
-        let mut records: Vec<Record> = self.waiting.drain(..taken).collect();
-        for count in &counts {
-            self.bytes += count.size();
+    fn due_counts(&mut self, now: Instant, every: Duration) -> Vec<Record> {
+        if self.floods.is_empty() || now < self.floods_looked_at + every {
+            return Vec::new();
         }
-        records.extend(counts);
-        if self.waiting.is_empty() {
-            self.waiting_since = None;
-        }
-        Work {
-            records,
-            tickets: taken as u64,
-            durable,
-            last: self.stage != Stage::Open && self.waiting.is_empty(),
-        }
-    }
-}
-
-impl Work {
-    fn nothing_new() -> Self {
-        Self {
-            records: Vec::new(),
-            tickets: 0,
-            durable: true,
-            last: false,
-        }
+        self.floods_looked_at = now;
+        self.floods.due(now)
     }
 }
 

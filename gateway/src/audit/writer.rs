@@ -9,9 +9,11 @@ use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, TransactionBehavior, params_from_iter};
 
 use super::Tuning;
+use super::backlog::Work;
 use super::chain::{self, Head};
 use super::head::HeadFile;
-use super::queue::{Alarm, Queue, Work};
+use super::opening::Opened;
+use super::queue::{Alarm, Queue};
 use super::record::Record;
 use super::row::{self, COLUMNS};
 use crate::fault::{Fault, OrFault};
@@ -20,16 +22,21 @@ use crate::fault::{Fault, OrFault};
 #[derive(Debug)]
 pub(super) struct Writer {
     connection: Connection,
-    head_file: HeadFile,
-    /// The last row committed.
-    head: Head,
     queue: Arc<Queue>,
     tuning: Tuning,
+    /// The last row committed.
+    head: Head,
+    /// The last row synced; the head file must never be ahead of it.
+    synced: Head,
+    head_file: HeadFile,
     /// Taken from the queue and not yet committed.
     unwritten: Vec<Record>,
     tickets: u64,
-    /// By when what is committed must be synced and the head file moved on.
+    /// By when what is committed must be synced.
     sync_at: Option<Instant>,
+    /// By when the head file must be moved on.
+    head_at: Option<Instant>,
+    /// When to try again what failed.
     retry_at: Option<Instant>,
     /// Whether commits are synced, as SQLite was last told.
     syncing: Option<bool>,
@@ -38,26 +45,22 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(
-        connection: Connection,
-        head_file: HeadFile,
-        head: Head,
-        lock: File,
-        queue: Arc<Queue>,
-        tuning: Tuning,
-    ) -> Self {
+    pub(super) fn new(opened: Opened, queue: Arc<Queue>, tuning: Tuning) -> Self {
         Self {
-            connection,
-            head_file,
-            head,
+            connection: opened.connection,
             queue,
             tuning,
+            head: opened.head,
+            synced: opened.head,
+            head_file: opened.head_file,
             unwritten: Vec::new(),
             tickets: 0,
+            // What a killed process left behind may be on no disk yet, and the head behind it.
             sync_at: Some(Instant::now()),
+            head_at: None,
             retry_at: None,
             syncing: None,
-            _lock: lock,
+            _lock: opened.lock,
         }
     }
 
@@ -68,10 +71,7 @@ impl Writer {
             unwritten: 0,
         };
         loop {
-            let work = self.queue.next(Alarm {
-                sync_at: self.sync_at,
-                retry_at: self.retry_at,
-            });
+            let work = self.queue.next(self.alarm());
             let last = work.last;
             match self.write(work) {
                 Ok(()) => {
@@ -97,23 +97,38 @@ impl Writer {
         drop(end);
     }
 
+    fn alarm(&self) -> Alarm {
+        if let Some(at) = self.retry_at {
+            return Alarm::RetryAt(at);
+        }
+        let first = [self.sync_at, self.head_at].into_iter().flatten().min();
+        first.map_or(Alarm::Never, Alarm::At)
+    }
+
     fn write(&mut self, work: Work) -> Result<(), Fault> {
+        let now = Instant::now();
         self.unwritten.extend(work.records);
         self.tickets += work.tickets;
-        let due = self.sync_at.is_some_and(|at| at <= Instant::now());
-        let sync = work.durable || work.last || due;
-        self.commit(sync).or_fault(|| "writing the audit")?;
-        let bytes = self.unwritten.iter().map(Record::size).sum();
-        self.unwritten.clear();
-        self.queue
-            .committed(self.head.seq, self.tickets, bytes, sync);
-        self.tickets = 0;
-        if sync {
-            self.head_file.write(self.head)?;
-            self.sync_at = None;
-        } else {
-            self.sync_at
-                .get_or_insert_with(|| Instant::now() + self.tuning.sync_within);
+        let sync_due = self.sync_at.is_some_and(|at| work.last || at <= now);
+        let sync = work.durable || work.last && !self.unwritten.is_empty() || sync_due;
+        if sync || !self.unwritten.is_empty() {
+            self.commit(sync).or_fault(|| "writing the audit")?;
+            let bytes = self.unwritten.iter().map(Record::size).sum();
+            self.unwritten.clear();
+            if sync {
+                self.synced = self.head;
+                self.sync_at = None;
+                self.head_at.get_or_insert(now + self.tuning.head_within);
+            } else {
+                self.sync_at.get_or_insert(now + self.tuning.sync_within);
+            }
+            self.queue
+                .committed(self.head.seq, self.tickets, bytes, sync);
+            self.tickets = 0;
+        }
+        if self.head_at.is_some_and(|at| work.last || at <= now) {
+            self.head_file.write(self.synced)?;
+            self.head_at = None;
         }
         Ok(())
     }
