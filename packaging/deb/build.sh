@@ -7,6 +7,7 @@ main() {
     parse "$@"
     need dpkg-deb dpkg-shlibdeps gzip strip
     [ -n "$version" ] || version=$(workspace_version)
+    architecture=$(dpkg --print-architecture)
     # One time for every file, so that the same input makes the same package, bit by bit.
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null || date +%s)}
     export SOURCE_DATE_EPOCH
@@ -22,7 +23,7 @@ main() {
     control
 
     mkdir -p "$out"
-    local package=$out/funicular_${version}_$(architecture).deb
+    local package=$out/funicular_${version}_$architecture.deb
     find "$tree" -newermt "@$SOURCE_DATE_EPOCH" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
     dpkg-deb --root-owner-group -Zxz --build "$tree" "$package" >/dev/null
     echo "$package"
@@ -65,10 +66,14 @@ documents() {
         install -m 0644 "$root/CHANGELOG.md" "$doc/NEWS.md"
         gzip -9n "$doc/NEWS.md"
     fi
-    if [ -f "$root/packaging/config/funicular.toml" ]; then
-        install -D -m 0644 "$root/packaging/config/funicular.toml" "$doc/examples/funicular.toml"
-    fi
-    install -D -m 0644 "$here/lintian-overrides" "$tree/usr/share/lintian/overrides/funicular"
+    # The file that "funicular init" writes, for someone who lost theirs.
+    local example
+    for example in "$root/packaging/config/funicular.toml" "$root/gateway/src/config/funicular.toml"; do
+        if [ -f "$example" ]; then
+            install -D -m 0644 "$example" "$doc/examples/funicular.toml"
+            break
+        fi
+    done
 }
 
 control() {
@@ -76,7 +81,7 @@ control() {
     libraries=$(shared_libraries)
     mkdir -p "$tree/DEBIAN"
     sed -e "s/@VERSION@/$version/" \
-        -e "s/@ARCHITECTURE@/$(architecture)/" \
+        -e "s/@ARCHITECTURE@/$architecture/" \
         -e "s/@LIBRARIES@/$libraries/" \
         -e "s/@SIZE@/$(du -sk --apparent-size "$tree" | cut -f1)/" \
         "$here/control.in" >"$tree/DEBIAN/control"
@@ -111,10 +116,6 @@ workspace_version() {
     sed -n '/^\[workspace.package\]/,/^\[/ s/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | grep .
 }
 
-architecture() {
-    dpkg --print-architecture
-}
-
 parse() {
     bin_dir='' out='' version=''
     while [ $# -gt 0 ]; do
@@ -125,7 +126,7 @@ parse() {
             *) usage "unknown argument: $1" ;;
         esac
     done
-    [ -n "$bin_dir" ] && [ -n "$out" ] || usage "--bin-dir and --out are needed"
+    if [ -z "$bin_dir" ] || [ -z "$out" ]; then usage "--bin-dir and --out are needed"; fi
     local program
     for program in funicular funicular-hook; do
         [ -x "$bin_dir/$program" ] || usage "$bin_dir/$program is not there: build it first (make deb does)"
