@@ -1,16 +1,17 @@
 """Server CPU seconds: a control group of its own for each server, else samples of /proc.
 
-A sum over /proc misses processes that sshd does not reap, so the control group is preferred.
+/proc forgets a process that nobody waited for, so the control group is preferred.
 """
 
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
-from workspace import Problem
+from workspace import PREFIX, Problem
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -48,6 +49,9 @@ class GroupMeter(Meter):
         self.folder, self.version = folder, version
         self.how = f"control group (version {version})"
 
+    def wrap(self, command):
+        return command
+
     def enter(self):
         (self.folder / "cgroup.procs").write_text(str(os.getpid()))
 
@@ -84,14 +88,17 @@ class GroupMeter(Meter):
 
 
 class ProcMeter(Meter):
-    """The process tree, sampled. What lives shorter than a sample and is never reaped is missed."""
+    """The process tree under a reaper, sampled. What a server discards unreaped may be missed."""
 
     INTERVAL = 0.02
 
     def __init__(self):
-        self.how = f"/proc of the process tree, sampled every {int(self.INTERVAL * 1000)} ms (may miss short-lived processes)"
+        self.how = f"/proc of the process tree, not a control group: may be a little low"
         self.root, self.own, self.best = None, {}, 0.0
         self.guard, self.over = threading.Lock(), threading.Event()
+
+    def wrap(self, command):
+        return [sys.executable, "-ES", str(Path(__file__).with_name("reaper.py")), *command]
 
     def enter(self):
         pass
@@ -130,7 +137,8 @@ class ProcMeter(Meter):
 
 def open_group(name):
     for base, version in group_bases():
-        meter = GroupMeter(base / f"funicular-bench-{os.getpid()}-{name}", version)
+        sweep_left_over(base)
+        meter = GroupMeter(base / f"{PREFIX}{os.getpid()}-{name}", version)
         try:
             meter.folder.mkdir()
         except OSError:
@@ -143,6 +151,17 @@ def open_group(name):
             pass
         meter.close()
     return None
+
+
+def sweep_left_over(base):
+    """Removes the empty groups of runs that were killed; one with processes in it stays."""
+    for folder in base.glob(PREFIX + "*"):
+        pid = folder.name[len(PREFIX):].split("-")[0]
+        if not Path("/proc", pid).exists():
+            try:
+                folder.rmdir()
+            except OSError:
+                pass
 
 
 def group_bases():

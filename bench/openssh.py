@@ -36,7 +36,9 @@ class OpenSsh:
             self.space.folder(self.alias, "tree", area)
         port = free_port()
         config = self.folder / "sshd_config"
-        config.write_text(CONFIG.format(port=port, key=key, authorized=authorized, tree=self.folder / "tree"))
+        config.write_text(CONFIG.format(
+            port=port, key=key, authorized=authorized, tree=self.folder / "tree",
+            search=self.client.environment["PATH"]))
         user = getpass.getuser()
         self.client.knows(self.alias, port, user, Path(f"{key}.pub").read_text().strip())
         with open(self.log, "w") as log:
@@ -97,8 +99,19 @@ def prepare_privilege_separation(space):
     """As root, sshd wants this empty folder, which otherwise its service unit makes."""
     folder = Path("/run/sshd")
     if os.geteuid() == 0 and not folder.exists():
+        space.at_end(lambda: sshd_runs() or folder.rmdir())
         folder.mkdir(mode=0o755)
-        space.at_end(folder.rmdir)
+
+
+def sshd_runs():
+    """Whether somebody else has started one meanwhile, who now needs that folder too."""
+    for name in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            if name.read_text() == "sshd\n":
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def free_port():
@@ -125,6 +138,8 @@ PermitUserRC no
 MaxStartups 1000
 MaxSessions 1000
 LogLevel ERROR
-SetEnv GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
+# The same git as the client's and the gateway's. SHLVL, or bash would read ~/.bashrc for each
+# git connection, which can cost more than all the rest and would flatter the gateway.
+SetEnv GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 SHLVL=1 PATH="{search}"
 Subsystem sftp internal-sftp -d {tree}
 """

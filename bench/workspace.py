@@ -79,7 +79,7 @@ class Workspace:
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
             meter.enter()
 
-        process = subprocess.Popen(command, start_new_session=True, preexec_fn=in_child, **more)
+        process = subprocess.Popen(meter.wrap(command), start_new_session=True, preexec_fn=in_child, **more)
         meter.watch(process.pid)
         return process
 
