@@ -81,7 +81,7 @@ class WholePush(Workload):
             local = material.folder / "pushed"
             side.client.git("clone", "-q", "--branch", self.branch, self.addresses[side.letter], str(local))
             must_be_whole(side.client, local, material.repository.head, True)
-            must_be_deployed(side, self, self.repository(number), local, "wp-login.php", material)
+            must_be_deployed(side, self, self.repository(number), local, regular_files(side.client, local)[0], material)
             shutil.rmtree(local)
 
     def clean(self, side, material, number):
@@ -151,7 +151,7 @@ def must_be_whole(client, local, head, thorough):
 
 def must_be_deployed(side, work, name, local, path, material):
     """A push that should have deployed Dev is looked at where the site's visitors would."""
-    if not (work.deploys and side.main_deploys) or not (local / path).is_file():
+    if not (work.deploys and side.main_deploys):
         return
     seen = material.folder / "deployed"
     side.client.sftp(side.deployed(name), [f"get code/{path} {seen}"])
