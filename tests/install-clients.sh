@@ -6,6 +6,7 @@
 #   tests/install-clients.sh           the clients
 #   tests/install-clients.sh --bench   the clients and the OpenSSH server to compare with
 #   tests/install-clients.sh --list    what is missing, one package a line
+# shellcheck disable=SC2086 # lists of packages are split on purpose
 set -eu
 
 packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools"
