@@ -158,6 +158,10 @@ impl Gateway {
         Site::create(self, name)
     }
 
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }

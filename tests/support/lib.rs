@@ -3,6 +3,7 @@
 
 pub mod clients;
 pub mod gateway;
+pub mod guest;
 pub mod openssh;
 pub mod packets;
 pub mod personas;

@@ -111,6 +111,25 @@ impl Person {
         fs::write(self.config(), host + &config).unwrap();
     }
 
+    /// The same person, with the same key, at a computer whose settings may be changed.
+    #[must_use]
+    pub fn at_another_computer(&self, name: &str) -> Self {
+        let home = self.home.with_file_name(format!("{}-{name}", self.name));
+        fs::create_dir_all(&home).unwrap();
+        for file in ["id", "id.pub", "known_hosts", ".gitconfig"] {
+            if self.home.join(file).exists() {
+                fs::copy(self.home.join(file), home.join(file)).unwrap();
+            }
+        }
+        let config = fs::read_to_string(self.config()).unwrap();
+        let (here, there) = (self.home.display().to_string(), home.display().to_string());
+        fs::write(home.join("config"), config.replace(&here, &there)).unwrap();
+        Self {
+            name: self.name.clone(),
+            home,
+        }
+    }
+
     /// The person's private key; `.pub` stands beside it.
     pub fn key(&self) -> PathBuf {
         self.home.join("id")
