@@ -1,5 +1,8 @@
 //! The tests from outside, in one program.
 
+mod git_client;
+mod git_hostile;
+mod git_routing;
 mod login;
 mod login_identity;
 mod login_limits;

@@ -2,6 +2,7 @@
 //! trees they move. It knows Funicular only as its users do: by its programs, ports and messages.
 
 pub mod clients;
+pub mod clone;
 pub mod gateway;
 pub mod guest;
 pub mod openssh;
@@ -14,6 +15,7 @@ pub mod site;
 pub mod tree;
 
 pub use clients::{Client, Finished};
+pub use clone::Clone;
 pub use gateway::{Gateway, Shared};
 pub use personas::{Person, Role};
 pub use site::Site;
