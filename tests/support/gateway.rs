@@ -155,7 +155,12 @@ impl Gateway {
 
     /// Makes the site `name` from the sample with its whole team; Dev is in SFTP mode.
     pub fn site(self: &Arc<Self>, name: &str) -> Site {
-        Site::create(self, name)
+        Site::create(self, name, &[])
+    }
+
+    /// As `site`, with further options of `site:create`.
+    pub fn site_with(self: &Arc<Self>, name: &str, options: &[&str]) -> Site {
+        Site::create(self, name, options)
     }
 
     pub fn folder(&self) -> &Path {

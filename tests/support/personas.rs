@@ -1,6 +1,7 @@
 //! The people of the tests: each has a key, an ssh configuration and a home of their own.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::{fs, io::Write};
 
@@ -78,6 +79,7 @@ impl Person {
         )
         .unwrap();
         fs::write(person.config(), "").unwrap();
+        person.install_ssh();
         person
     }
 
@@ -124,10 +126,28 @@ impl Person {
         let config = fs::read_to_string(self.config()).unwrap();
         let (here, there) = (self.home.display().to_string(), home.display().to_string());
         fs::write(home.join("config"), config.replace(&here, &there)).unwrap();
-        Self {
+        let person = Self {
             name: self.name.clone(),
             home,
-        }
+        };
+        person.install_ssh();
+        person
+    }
+
+    /// Holds an `ssh` that knows the person's configuration, as the one in `~/.ssh` would be known.
+    pub fn bin(&self) -> PathBuf {
+        self.home.join("bin")
+    }
+
+    fn install_ssh(&self) {
+        let ssh = self.bin().join("ssh");
+        fs::create_dir_all(self.bin()).unwrap();
+        let script = format!(
+            "#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n",
+            self.config().display()
+        );
+        fs::write(&ssh, script).unwrap();
+        fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// The person's private key; `.pub` stands beside it.

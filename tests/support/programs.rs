@@ -1,26 +1,28 @@
-//! Finds the built programs, and builds them once when they are missing.
+//! Finds the built programs, and sees to it that they are built from the sources as they are.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Returns the path of the built `funicular`.
+/// Returns the path of the built `funicular`; `funicular-hook` lies beside it.
+///
+/// FUNICULAR_PROGRAMS names a folder with other ones, such as those of an installed package.
 pub fn funicular() -> &'static Path {
     static FUNICULAR: OnceLock<PathBuf> = OnceLock::new();
     FUNICULAR.get_or_init(|| {
-        let folder = folder();
-        let both = ["funicular", "funicular-hook"].map(|name| folder.join(name));
-        if !both.iter().all(|program| program.exists()) {
-            build(&folder);
+        let folder = match std::env::var_os("FUNICULAR_PROGRAMS") {
+            Some(folder) => PathBuf::from(folder),
+            None => {
+                let folder = folder();
+                build(&folder);
+                folder
+            }
+        };
+        for program in ["funicular", "funicular-hook"] {
+            let program = folder.join(program);
+            assert!(program.exists(), "{} is not there", program.display());
         }
-        for program in &both {
-            assert!(
-                program.exists(),
-                "{} is not there, even after a build",
-                program.display()
-            );
-        }
-        both[0].clone()
+        folder.join("funicular")
     })
 }
 
@@ -36,6 +38,7 @@ fn folder() -> PathBuf {
     }
 }
 
+/// `cargo test` for this package alone leaves the programs as they were, or unbuilt.
 fn build(folder: &Path) {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo

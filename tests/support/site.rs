@@ -18,7 +18,7 @@ pub struct Site {
 }
 
 impl Site {
-    pub(crate) fn create(gateway: &Arc<Gateway>, name: &str) -> Self {
+    pub(crate) fn create(gateway: &Arc<Gateway>, name: &str, options: &[&str]) -> Self {
         let mut site = Self {
             gateway: gateway.clone(),
             name: name.to_owned(),
@@ -28,12 +28,8 @@ impl Site {
             site.stand_in = Some(openssh::Server::start(gateway, name));
             return site;
         }
-        gateway.must(&[
-            "site:create",
-            name,
-            "--from",
-            &gateway.sample().display().to_string(),
-        ]);
+        let from = gateway.sample().display().to_string();
+        gateway.must(&[&["site:create", name, "--from", &from], options].concat());
         for role in Role::ALL {
             if let Some(in_team) = role.in_team() {
                 gateway.must(&["site:team:add", name, role.person(), in_team]);
