@@ -13,5 +13,7 @@ mod sftp_openssh_commands;
 mod sftp_policy;
 mod sftp_python;
 mod sftp_raw;
+mod sftp_refusals;
 mod sftp_sshfs;
 mod sftp_strain;
+mod wordpress;

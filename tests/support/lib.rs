@@ -13,6 +13,7 @@ pub mod programs;
 pub mod raw;
 pub mod site;
 pub mod tree;
+pub mod wordpress;
 
 pub use clients::{Client, Finished};
 pub use clone::Clone;
