@@ -294,13 +294,8 @@ struct ReceivePack {
 
 impl ReceivePack {
     fn start(site: &Site, person: &Person) -> Self {
-        let process = person
-            .openssh("ssh")
-            .args([
-                "-T",
-                &site.destination("dev"),
-                "git-receive-pack '/repository.git'",
-            ])
+        let process = site
+            .ssh_for_git(person, "dev", "git-receive-pack '/repository.git'")
             .start_piped();
         let mut push = Self {
             process,

@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -27,22 +28,27 @@ pub fn top() -> PathBuf {
     }
 }
 
-/// An `sshd` whose root is one site's tree.
+/// Two `sshd`s for one site: one whose root is the site's tree, and one that runs git in its
+/// repository. A push to main is checked out into the tree; there are no environments and no rules.
 pub struct Server {
+    sftp: Daemon,
+    git: Daemon,
+    folder: PathBuf,
+}
+
+struct Daemon {
     _sshd: Process,
     address: SocketAddr,
-    top: PathBuf,
 }
 
 impl Server {
     pub fn start(gateway: &Gateway, site: &str) -> Self {
-        let folder = gateway.folder.path().join("stand-in").join(site);
-        let top = folder.join("root");
+        let folder = gateway.folder().join("stand-in").join(site);
         for area in ["code", "files", "logs", "tmp", "backups"] {
-            fs::create_dir_all(top.join(area)).unwrap();
+            fs::create_dir_all(folder.join("root").join(area)).unwrap();
         }
-        sample_tree().write(top.join("code"));
-        fs::create_dir_all("/run/sshd").unwrap();
+        sample_tree().write(folder.join("root/code"));
+        make_repository(gateway, &folder);
         personas::make_key(&folder.join("host"), &["-t", "ed25519"], "host");
         let keys: String = gateway
             .people()
@@ -50,17 +56,62 @@ impl Server {
             .map(|person| fs::read_to_string(person.public_key()).unwrap())
             .collect();
         fs::write(folder.join("authorized_keys"), keys).unwrap();
-        let address = free_address();
-        fs::write(
-            folder.join("sshd_config"),
-            configuration(address, &folder, &top),
-        )
-        .unwrap();
-        let log = File::create(folder.join("log")).unwrap();
+        let folder_shown = folder.display();
+        let in_tree =
+            format!("ChrootDirectory {folder_shown}/root\nForceCommand internal-sftp -d /\n");
+        let sftp = Daemon::start(&folder, "sftp", &in_tree);
+        let git = Daemon::start(
+            &folder,
+            "git",
+            &format!("ForceCommand {folder_shown}/git\n"),
+        );
+        let host_key = fs::read_to_string(folder.join("host.pub")).unwrap();
+        for person in gateway.people() {
+            person.add_host(site, sftp.address);
+            person.add_host(&format!("git-{site}"), git.address);
+            let known = fs::read_to_string(person.known_hosts()).unwrap();
+            fs::write(person.known_hosts(), format!("{known}gateway {host_key}")).unwrap();
+        }
+        Self { sftp, git, folder }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.sftp.address
+    }
+
+    pub fn git_port(&self) -> u16 {
+        self.git.address.port()
+    }
+
+    pub fn top(&self) -> PathBuf {
+        self.folder.join("root")
+    }
+
+    pub fn repository(&self) -> PathBuf {
+        self.folder.join("repository.git")
+    }
+}
+
+impl Daemon {
+    fn start(folder: &Path, name: &str, serves: &str) -> Self {
+        fs::create_dir_all("/run/sshd").unwrap();
+        let address = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .unwrap();
+        let config = folder.join(format!("{name}.config"));
+        let shown = folder.display();
+        let text = format!(
+            "Port {}\nListenAddress {}\nHostKey {shown}/host\nAuthorizedKeysFile {shown}/authorized_keys\n\
+             PidFile none\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n\
+             KbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\nAcceptEnv GIT_PROTOCOL\n\
+             Subsystem sftp internal-sftp\nMaxStartups 100\nMaxSessions 100\n{serves}",
+            address.port(),
+            address.ip(),
+        );
+        fs::write(&config, text).unwrap();
+        let log = File::create(folder.join(format!("{name}.log"))).unwrap();
         let mut command = process::command("/usr/sbin/sshd");
-        command
-            .args(["-D", "-e", "-f"])
-            .arg(folder.join("sshd_config"));
+        command.args(["-D", "-e", "-f"]).arg(config);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -69,43 +120,50 @@ impl Server {
         wait_for("sshd", Duration::from_secs(10), || {
             TcpStream::connect(address).ok()
         });
-        let host_key = fs::read_to_string(folder.join("host.pub")).unwrap();
-        for person in gateway.people() {
-            person.add_host(site, address);
-            let known = fs::read_to_string(person.known_hosts()).unwrap();
-            fs::write(person.known_hosts(), format!("{known}gateway {host_key}")).unwrap();
-        }
         Self {
             _sshd: sshd,
             address,
-            top,
         }
     }
-
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    pub fn top(&self) -> &Path {
-        &self.top
-    }
 }
 
-fn configuration(address: SocketAddr, folder: &Path, top: &Path) -> String {
-    format!(
-        "Port {}\nListenAddress {}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized_keys\n\
-         PidFile none\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n\
-         KbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\nSubsystem sftp internal-sftp\n\
-         ChrootDirectory {top}\nForceCommand internal-sftp -d /\nMaxStartups 100\nMaxSessions 100\n",
-        address.port(),
-        address.ip(),
-        folder = folder.display(),
-        top = top.display(),
-    )
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .unwrap()
+fn make_repository(gateway: &Gateway, folder: &Path) {
+    let repository = folder.join("repository.git");
+    let ada = &gateway.people()[0];
+    let git = |args: &[&str]| ada.client("git").args(args).run().ok();
+    let (from, to) = (
+        gateway.sample().display().to_string(),
+        repository.display().to_string(),
+    );
+    git(&["clone", "--quiet", "--bare", &from, &to]);
+    for setting in [
+        "receive.advertisePushOptions",
+        "receive.fsckObjects",
+        "uploadpack.allowFilter",
+        "uploadpack.allowAnySHA1InWant",
+    ] {
+        git(&["-C", &to, "config", setting, "true"]);
+    }
+    let program = |name: &str, text: String| {
+        let path = folder.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    program(
+        "git",
+        format!("command=${{SSH_ORIGINAL_COMMAND%% *}}\nexec git \"${{command#git-}}\" {to}"),
+    );
+    program(
+        "repository.git/hooks/pre-receive",
+        "while read old new name; do case $name in\nrefs/heads/*|refs/tags/v*) ;;\n\
+         *) echo \"Refused: $name is no branch. Push a branch instead. [incident 0]\"; exit 1;;\nesac; done"
+            .to_owned(),
+    );
+    program(
+        "repository.git/hooks/post-receive",
+        format!(
+            "echo deploying\ngit --work-tree={}/root/code checkout -f main",
+            folder.display()
+        ),
+    );
 }

@@ -70,7 +70,22 @@ impl Site {
 
     /// Returns the address that git uses for `environment`.
     pub fn url(&self, environment: &str) -> String {
+        if let Some(stand_in) = &self.stand_in {
+            return format!(
+                "ssh://root@127.0.0.1:{}/repository.git",
+                stand_in.git_port()
+            );
+        }
         format!("ssh://{}/repository.git", self.destination(environment))
+    }
+
+    /// Prepares `ssh` with one of git's commands, for who speaks git's protocol by hand.
+    pub fn ssh_for_git(&self, person: &Person, environment: &str, command: &str) -> Client {
+        let host = match self.stand_in {
+            Some(_) => format!("root@git-{}", self.name),
+            None => self.destination(environment),
+        };
+        person.openssh("ssh").args(["-T", &host, command])
     }
 
     /// Prepares OpenSSH `sftp` with `batch` as its commands.
@@ -127,12 +142,18 @@ impl Site {
     /// Puts Dev into `sftp` or `git` mode.
     #[track_caller]
     pub fn set_mode(&self, mode: &str) {
+        if self.stand_in.is_some() {
+            return;
+        }
         self.must(&["connection:set", "SITE.dev", mode, "--yes"]);
     }
 
     /// Deploys what Dev runs to Test, and that to Live.
     #[track_caller]
     pub fn deploy_all(&self) {
+        if self.stand_in.is_some() {
+            return;
+        }
         self.must(&["env:deploy", "SITE.test", "--note", "to test"]);
         self.must(&["env:deploy", "SITE.live", "--note", "to live"]);
     }
@@ -159,12 +180,14 @@ impl Site {
 
     /// Returns the bare repository on the gateway's disk.
     pub fn repository(&self) -> PathBuf {
-        let site = self.gateway.data().join("sites").join(&self.name);
-        ["repository.git", "repository", "code.git"]
-            .iter()
-            .map(|name| site.join(name))
-            .find(|folder| folder.join("HEAD").exists())
-            .unwrap_or_else(|| panic!("no bare repository in {}", site.display()))
+        if let Some(stand_in) = &self.stand_in {
+            return stand_in.repository();
+        }
+        self.gateway
+            .data()
+            .join("sites")
+            .join(&self.name)
+            .join("repository.git")
     }
 
     /// Reads an area from the gateway's disk.
