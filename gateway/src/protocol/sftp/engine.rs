@@ -12,8 +12,11 @@ use super::status::{Code, No};
 use super::wire::Fields;
 use super::{Ended, Output, Session, reply};
 
-/// A packet may be this long, after its length: 256 KiB as OpenSSH has it, and some room.
-pub(super) const LONGEST_PACKET: u32 = 257 << 10;
+/// Clients are told that a packet may be this long, as OpenSSH has it.
+pub(super) const LONGEST_ADVERTISED: u64 = 256 << 10;
+
+/// A packet may be this long, after its length: there is some room.
+const LONGEST_PACKET: u32 = 257 << 10;
 
 /// Requests that are kept while the client does not read. Some clients ask for a whole file at
 /// once, 32 KiB at a time: this is enough for 30 GiB.
@@ -80,10 +83,7 @@ impl Session {
         let used = self.consume(&held, out)?;
         held.drain(..used);
         if held.len() > MOST_HELD {
-            return Err(end(
-                "The client sends requests but does not read the answers; the channel was closed.",
-                out,
-            ));
+            return Err(Ended(DOES_NOT_READ));
         }
         if held.is_empty() && held.capacity() > GATHERED {
             held = Vec::new();
@@ -108,7 +108,7 @@ impl Session {
             if out.is_full() {
                 break;
             }
-            match front(rest).map_err(|sentence| end(sentence, out))? {
+            match front(rest).map_err(Ended)? {
                 Front::Unknown => break,
                 Front::Packet(length) => {
                     let packet = rest.get(4..4 + length).unwrap_or_default();
@@ -116,7 +116,7 @@ impl Session {
                     used += 4 + length;
                 }
                 Front::Stream(_, _) if !self.engine.begun => {
-                    return Err(end(NOT_BEGUN, out));
+                    return Err(Ended(NOT_BEGUN));
                 }
                 Front::Stream(mut stream, at) => {
                     stream.no = self.begin_write(&stream.handle).err();
@@ -153,15 +153,15 @@ impl Session {
     /// Answers one packet.
     fn packet(&mut self, packet: &[u8], out: &mut dyn Output) -> Result<(), Ended> {
         let mut fields = Fields::of(packet);
-        let kind = fields.byte().map_err(|_| end(NO_ID, out))?;
-        let number = fields.u32().map_err(|_| end(NO_ID, out))?;
+        let kind = fields.byte().map_err(|_| Ended(NO_ID))?;
+        let number = fields.u32().map_err(|_| Ended(NO_ID))?;
         if kind == INIT {
             self.engine.begun = true;
             self.send(reply::version(), out);
             return Ok(());
         }
         if !self.engine.begun {
-            return Err(end(NOT_BEGUN, out));
+            return Err(Ended(NOT_BEGUN));
         }
         let answer = match Operation::read(kind, &mut fields) {
             Ok(operation) => self.perform(number, &operation),
@@ -250,13 +250,9 @@ fn begun_write(length: usize, mut fields: Fields<'_>) -> Option<(Stream, usize)>
     Some((stream, 4 + head))
 }
 
-/// Tells the person, since there is no request that could be answered.
-fn end(sentence: &str, out: &mut dyn Output) -> Ended {
-    out.say(sentence);
-    Ended(sentence.to_owned())
-}
-
 const BAD_LENGTH: &str =
     "The client sent a packet of a length that SFTP does not have here; the channel was closed.";
 const NO_ID: &str = "The client sent a packet without an id; the channel was closed.";
 const NOT_BEGUN: &str = "The client did not begin with INIT; the channel was closed.";
+const DOES_NOT_READ: &str =
+    "The client sends requests but does not read the answers; the channel was closed.";

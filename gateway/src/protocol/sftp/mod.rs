@@ -41,14 +41,14 @@ pub trait Output {
     fn is_full(&self) -> bool;
 }
 
-/// Why the channel has to be closed: the client broke the protocol past answering. The person has
-/// been told through [`Output::say`].
-#[derive(Debug, Clone)]
-pub struct Ended(String);
+/// Why the channel has to be closed, as a sentence for the person: the client broke the protocol
+/// past answering.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended(&'static str);
 
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.0)
     }
 }
 

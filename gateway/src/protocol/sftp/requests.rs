@@ -5,7 +5,7 @@ use policy::{Area, SitePath};
 use super::Session;
 use super::access::Granted;
 use super::directory::{Directory, Told};
-use super::engine::LONGEST_PACKET;
+use super::engine;
 use super::handles::{self, Open};
 use super::operation::Operation;
 use super::reply;
@@ -65,7 +65,7 @@ impl Session {
                 return Ok(reply::limits(
                     id,
                     [
-                        u64::from(LONGEST_PACKET) & !1023,
+                        engine::LONGEST_ADVERTISED,
                         u64::from(MOST_AT_ONCE),
                         u64::from(MOST_AT_ONCE),
                         handles::MOST as u64,
