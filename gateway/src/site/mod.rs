@@ -3,12 +3,18 @@
 //! A function that changes something takes a [`Permit`]; one that only reads does not. All of them
 //! block, so they belong on threads that may. Nothing here decides whether a change is allowed.
 
+mod blobs;
+mod contents;
 pub mod crash;
 pub mod git;
+mod ignore;
 pub mod import;
 pub mod layout;
 pub mod release;
 pub mod repository;
+mod scan;
+#[cfg(test)]
+mod testing;
 mod tree;
 pub mod work;
 

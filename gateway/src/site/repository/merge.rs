@@ -1,10 +1,13 @@
 //! Merges two commits in memory.
 
-use git2::{Oid, Repository};
+use git2::{Index, MergeOptions, Oid, Repository};
+use policy::escape;
 
-use crate::fault::Fault;
+use super::contains;
+use super::durable::make_durable;
+use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
-use crate::site::Author;
+use crate::site::{Author, covers_repository};
 
 /// Why there is no merge.
 #[derive(Debug)]
@@ -34,6 +37,45 @@ pub fn merge(
     message: &str,
     author: &Author,
 ) -> Result<Oid, MergeError> {
-    let _ = (permit, repository, ours, theirs, message, author);
-    Err(MergeError::Fault(Fault::new("not built yet")))
+    covers_repository(permit, repository.path())?;
+    if contains(repository, ours, theirs)? {
+        return Ok(ours);
+    }
+    let doing = || format!("merging {theirs} into {ours}");
+    let our_commit = repository.find_commit(ours).or_fault(doing)?;
+    let their_commit = repository.find_commit(theirs).or_fault(doing)?;
+    let mut options = MergeOptions::new();
+    options.find_renames(true);
+    let mut index = repository
+        .merge_commits(&our_commit, &their_commit, Some(&options))
+        .or_fault(doing)?;
+    let conflicts = conflicts(&index)?;
+    if !conflicts.is_empty() {
+        return Err(MergeError::Conflicts(conflicts));
+    }
+    let tree = index.write_tree_to(repository).or_fault(doing)?;
+    let tree = repository.find_tree(tree).or_fault(doing)?;
+    let signature = author.signature()?;
+    let parents = [&our_commit, &their_commit];
+    let merged = repository
+        .commit(None, &signature, &signature, message, &tree, &parents)
+        .or_fault(doing)?;
+    make_durable(repository, merged)?;
+    Ok(merged)
+}
+
+/// Returns the files of a merge that both sides changed, as text for people.
+pub(in crate::site) fn conflicts(index: &Index) -> Result<Vec<String>, Fault> {
+    let doing = || "reading the conflicts of a merge";
+    let mut names = Vec::new();
+    for conflict in index.conflicts().or_fault(doing)? {
+        let conflict = conflict.or_fault(doing)?;
+        let sides = [conflict.our, conflict.their, conflict.ancestor];
+        if let Some(side) = sides.into_iter().flatten().next() {
+            names.push(escape(&side.path));
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
 }

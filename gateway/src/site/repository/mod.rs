@@ -1,6 +1,7 @@
 //! A site's bare repository: opening and reading it. What changes it is in the files beside.
 
 mod create;
+mod durable;
 mod inspect;
 mod merge;
 mod refs;
@@ -11,7 +12,10 @@ use git2::{ErrorCode, Oid, Repository};
 use jiff::Timestamp;
 
 pub use create::create;
+pub(super) use durable::make_durable;
+pub(super) use inspect::unfit_name;
 pub use inspect::{forbidden_path, tree_has_path};
+pub(super) use merge::conflicts;
 pub use merge::{MergeError, merge};
 pub use refs::{MoveError, move_refs, sweep, write_tag};
 
