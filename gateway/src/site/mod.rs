@@ -13,6 +13,7 @@ pub mod layout;
 pub mod release;
 pub mod repository;
 mod scan;
+mod store;
 #[cfg(test)]
 mod testing;
 mod tree;

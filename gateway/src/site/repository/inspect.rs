@@ -213,3 +213,102 @@ fn below(path: &SitePath, name: &[u8]) -> SitePath {
 
 /// Leaves room for the folder that a release lies in.
 const MAX_PATH: usize = 4000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::testing::Bench;
+
+    /// Writes trees as no git would, since an attacker's may.
+    fn tree(repository: &Repository, entries: &[(&str, &[u8], Oid)]) -> Oid {
+        let mut bytes = Vec::new();
+        for (mode, name, oid) in entries {
+            bytes.extend_from_slice(mode.as_bytes());
+            bytes.push(b' ');
+            bytes.extend_from_slice(name);
+            bytes.push(0);
+            bytes.extend_from_slice(oid.as_bytes());
+        }
+        let odb = repository.odb().unwrap();
+        odb.write(ObjectType::Tree, &bytes).unwrap()
+    }
+
+    fn commit(repository: &Repository, tree: Oid) -> Oid {
+        let text = format!("tree {tree}\nauthor a <a> 0 +0000\ncommitter a <a> 0 +0000\n\nx\n");
+        let odb = repository.odb().unwrap();
+        odb.write(ObjectType::Commit, text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn forbidden_paths_are_found_and_named() {
+        let bench = Bench::new();
+        let (repository, first) = bench.repository(&[("a/b/c", "x"), (".github/x", "x")]);
+        assert_eq!(forbidden_path(&repository, first, None).unwrap(), None);
+        let odb = repository.odb().unwrap();
+        let blob = odb.write(ObjectType::Blob, b"x").unwrap();
+        let nothing = odb.write(ObjectType::Blob, b"").unwrap();
+        let nul = odb.write(ObjectType::Blob, b"a\0b").unwrap();
+        let long = [b'x'; 256];
+        for (mode, name, oid, said) in [
+            ("100644", &b".git"[..], blob, "inner/.git (git's own folder)"),
+            ("100644", b".GIT ", blob, "inner/.GIT  (git's own folder)"),
+            ("100644", b"git~1", blob, "inner/git~1 (git's own folder)"),
+            ("100644", b"a\\b", blob, "a name with a backslash"),
+            ("100644", b"a/b", blob, "a name with a slash"),
+            ("100644", b"..", blob, "a name of dots"),
+            ("100644", &long, blob, "a name that is too long"),
+            ("160000", b"sub", first, "inner/sub (a submodule)"),
+            ("120000", b"link", nothing, "inner/link (a link to nowhere)"),
+            ("120000", b"link", nul, "inner/link (a link to nowhere)"),
+        ] {
+            let inner = tree(&repository, &[(mode, name, oid)]);
+            let top = commit(&repository, tree(&repository, &[("40000", b"inner", inner)]));
+            let found = forbidden_path(&repository, top, Some(first)).unwrap().unwrap();
+            assert!(found.contains(said), "{found}");
+            // What the base has already is not looked at again.
+            assert_eq!(forbidden_path(&repository, top, Some(top)).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_few_objects_cannot_make_a_million_files() {
+        let bench = Bench::new();
+        let (repository, _) = bench.repository(&[("a", "x")]);
+        let blob = repository.odb().unwrap().write(ObjectType::Blob, b"x").unwrap();
+        let mut inner = tree(&repository, &[("100644", b"f", blob)]);
+        for _ in 0..40 {
+            inner = tree(&repository, &[("40000", b"a", inner), ("40000", b"b", inner)]);
+        }
+        let bomb = commit(&repository, inner);
+        let found = forbidden_path(&repository, bomb, None).unwrap().unwrap();
+        assert!(found.contains("too many files"), "{found}");
+        let mut deep = tree(&repository, &[("100644", b"f", blob)]);
+        for _ in 0..MAX_DEPTH + 1 {
+            deep = tree(&repository, &[("40000", b"a", deep)]);
+        }
+        let deep = commit(&repository, deep);
+        let found = forbidden_path(&repository, deep, None).unwrap().unwrap();
+        assert!(found.contains("too deeply"), "{found}");
+        let mut long = tree(&repository, &[("100644", b"f", blob)]);
+        for _ in 0..30 {
+            long = tree(&repository, &[("40000", &[b'x'; 200], long)]);
+        }
+        let long = commit(&repository, long);
+        let found = forbidden_path(&repository, long, None).unwrap().unwrap();
+        assert!(found.contains("too long"), "{found}");
+    }
+
+    #[test]
+    fn uploads_committed_as_code_are_found() {
+        let bench = Bench::new();
+        let (repository, commit) = bench.repository(&[("wp/uploads/x/y.jpg", "x"), ("file", "x")]);
+        let found = |path: &[u8]| {
+            tree_has_path(&repository, commit, &SitePath::normalize(path).unwrap()).unwrap()
+        };
+        assert_eq!(found(b"wp/uploads").as_deref(), Some("wp/uploads/x/y.jpg"));
+        assert_eq!(found(b"wp/other"), None);
+        assert_eq!(found(b"other/uploads"), None);
+        assert_eq!(found(b"file/uploads").as_deref(), Some("file"));
+        assert_eq!(found(b"file").as_deref(), Some("file"));
+    }
+}

@@ -79,3 +79,64 @@ pub(in crate::site) fn conflicts(index: &Index) -> Result<Vec<String>, Fault> {
     names.dedup();
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::testing::{Bench, author, commit_all, git, write};
+
+    #[test]
+    fn clean_merges_are_those_that_git_would_make() {
+        let bench = Bench::new();
+        let lines = |changed: &[usize]| -> String {
+            (0..30)
+                .map(|line| format!("{line}{}\n", if changed.contains(&line) { "!" } else { "" }))
+                .collect()
+        };
+        let (repository, _) = bench.repository(&[("a", &lines(&[])), ("b", "b\n"), ("c", "c\n")]);
+        let clone = bench.clone();
+        git(&clone, &["checkout", "-q", "-b", "theirs"]);
+        write(&clone.join("a"), &lines(&[2]));
+        std::fs::remove_file(clone.join("c")).unwrap();
+        let theirs = commit_all(&clone, "Theirs");
+        git(&clone, &["checkout", "-q", "main"]);
+        git(&clone, &["mv", "a", "renamed"]);
+        write(&clone.join("renamed"), &lines(&[25]));
+        write(&clone.join("new"), "new\n");
+        let ours = commit_all(&clone, "Ours");
+        git(&clone, &["push", "-q", "origin", "main", "theirs"]);
+        let permit = bench.permit();
+        let merged = merge(&permit, &repository, ours, theirs, "Merge it\n", &author()).unwrap();
+        let shown = git(repository.path(), &["show", "-s", "--format=%P|%an|%s", &merged.to_string()]);
+        assert_eq!(shown, format!("{ours} {theirs}|Alice|Merge it\n"));
+        git(&clone, &["merge", "-q", "theirs", "-m", "x"]);
+        let by_git = git(&clone, &["rev-parse", "HEAD^{tree}"]);
+        let tree = repository.find_commit(merged).unwrap().tree_id();
+        assert_eq!(by_git.trim(), tree.to_string());
+        assert_eq!(git(repository.path(), &["rev-parse", "main"]).trim(), ours.to_string());
+        git(repository.path(), &["fsck", "--strict"]);
+        assert_eq!(merge(&permit, &repository, merged, theirs, "x", &author()).unwrap(), merged);
+        assert!(merge(&bench.permit_for("other"), &repository, ours, theirs, "x", &author()).is_err());
+    }
+
+    #[test]
+    fn conflicts_name_their_files_and_change_nothing() {
+        let bench = Bench::new();
+        let (repository, _) = bench.repository(&[("a", "a\n"), ("d/b", "b\n"), ("c", "c\n")]);
+        let clone = bench.clone();
+        git(&clone, &["checkout", "-q", "-b", "theirs"]);
+        write(&clone.join("a"), "theirs\n");
+        std::fs::remove_file(clone.join("d/b")).unwrap();
+        let theirs = commit_all(&clone, "Theirs");
+        git(&clone, &["checkout", "-q", "main"]);
+        write(&clone.join("a"), "ours\n");
+        write(&clone.join("d/b"), "ours\n");
+        let ours = commit_all(&clone, "Ours");
+        git(&clone, &["push", "-q", "origin", "main", "theirs"]);
+        match merge(&bench.permit(), &repository, ours, theirs, "x", &author()) {
+            Err(MergeError::Conflicts(names)) => assert_eq!(names, ["a", "d/b"]),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(git(repository.path(), &["rev-parse", "main"]).trim(), ours.to_string());
+    }
+}

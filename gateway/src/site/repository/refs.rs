@@ -221,3 +221,114 @@ fn sweep_folder(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::testing::{Bench, author, git};
+
+    fn step(name: &str, old: Option<&str>, new: Option<&str>) -> RefMove {
+        RefMove {
+            name: name.to_owned(),
+            old: old.map(str::to_owned),
+            new: new.map(str::to_owned),
+        }
+    }
+
+    fn refs(repository: &Repository) -> String {
+        git(repository.path(), &["for-each-ref", "--format=%(refname) %(objecttype)"])
+    }
+
+    #[test]
+    fn refs_move_all_or_none() {
+        let bench = Bench::new();
+        let (repository, first) = bench.repository(&[("a", "a")]);
+        let permit = bench.permit();
+        let first = first.to_string();
+        let target = first.parse().unwrap();
+        let tag = write_tag(&permit, &repository, "live_1", target, &author(), "Note").unwrap();
+        assert_eq!(refs(&repository), "refs/heads/main commit\n");
+        let tag = tag.to_string();
+        let moves = [
+            step("refs/tags/live_1", None, Some(&tag)),
+            step("refs/heads/x", None, Some(&first)),
+            step("refs/heads/absent", None, None),
+        ];
+        move_refs(&permit, &repository, &moves).unwrap();
+        let after = "refs/heads/main commit\nrefs/heads/x commit\nrefs/tags/live_1 tag\n";
+        assert_eq!(refs(&repository), after);
+        assert_eq!(git(repository.path(), &["tag", "-l", "-n1"]), "live_1          Note\n");
+        move_refs(&permit, &repository, &moves).unwrap();
+        let moves = [
+            step("refs/heads/y", None, Some(&first)),
+            step("refs/heads/x", Some(&tag), None),
+        ];
+        match move_refs(&permit, &repository, &moves) {
+            Err(MoveError::Moved { name }) => assert_eq!(name, "refs/heads/x"),
+            other => panic!("{other:?}"),
+        }
+        let moves = [
+            step("refs/heads/y", None, Some(&first)),
+            step("refs/heads/main", None, None),
+        ];
+        assert!(matches!(
+            move_refs(&permit, &repository, &moves),
+            Err(MoveError::Moved { name }) if name == "refs/heads/main"
+        ));
+        let absent = "1234567890123456789012345678901234567890";
+        for bad in [
+            step("refs/heads/y", None, Some(absent)),
+            step("refs/heads/../../x", None, Some(&first)),
+            step("HEAD", Some(&first), Some(&first)),
+            step("refs/heads/a b", None, Some(&first)),
+        ] {
+            let moves = [step("refs/heads/z", None, Some(&first)), bad];
+            assert!(matches!(move_refs(&permit, &repository, &moves), Err(MoveError::Fault(_))));
+        }
+        assert!(move_refs(&bench.permit_for("other"), &repository, &moves).is_err());
+        assert_eq!(refs(&repository), after);
+        move_refs(&permit, &repository, &[step("refs/heads/x", Some(&first), None)]).unwrap();
+        assert!(!refs(&repository).contains("heads/x"));
+        git(repository.path(), &["fsck", "--strict"]);
+    }
+
+    #[test]
+    fn a_move_that_was_cut_off_in_the_middle_is_finished() {
+        let bench = Bench::new();
+        let (repository, first) = bench.repository(&[("a", "a")]);
+        let first = first.to_string();
+        git(repository.path(), &["update-ref", "refs/heads/x", "main"]);
+        let moves = [
+            step("refs/heads/x", None, Some(&first)),
+            step("refs/heads/y", None, Some(&first)),
+        ];
+        move_refs(&bench.permit(), &repository, &moves).unwrap();
+        assert!(refs(&repository).contains("refs/heads/y commit"));
+    }
+
+    #[test]
+    fn what_a_killed_git_leaves_is_swept_and_nothing_else() {
+        let bench = Bench::new();
+        let (repository, first) = bench.repository(&[("a", "a")]);
+        git(repository.path(), &["update-ref", "refs/heads/tmp_x/tmp_y", "main"]);
+        let before = refs(&repository);
+        let path = repository.path();
+        for left in [
+            "refs/heads/main.lock",
+            "packed-refs.lock",
+            "objects/pack/tmp_pack_x",
+            "objects/tmp_objdir-incoming-x/pack/x",
+            "objects/12/tmp_obj_x",
+        ] {
+            crate::site::testing::write(&path.join(left), "");
+        }
+        let moves = [step("refs/heads/main", Some(&first.to_string()), None)];
+        assert!(move_refs(&bench.permit(), &repository, &moves).is_err());
+        let removed = sweep(&bench.permit(), path).unwrap();
+        assert_eq!(removed.len(), 5, "{removed:?}");
+        assert!(sweep(&bench.permit(), path).unwrap().is_empty());
+        assert_eq!(refs(&repository), before);
+        git(path, &["fsck", "--strict"]);
+        move_refs(&bench.permit(), &repository, &moves).unwrap();
+    }
+}
