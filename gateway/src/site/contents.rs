@@ -2,6 +2,7 @@
 
 use git2::{ObjectType, Oid, Repository, Tree};
 
+use super::repository::unfit_name;
 use crate::fault::{Fault, OrFault};
 
 /// A file or link of a commit.
@@ -62,6 +63,12 @@ fn walk(
     for entry in tree {
         let length = path.len();
         path.extend_from_slice(entry.name_bytes());
+        if let Some(why) = unfit_name(entry.name_bytes()) {
+            return Err(Fault::new(format!(
+                "the commit holds {} ({why})",
+                policy::escape(path)
+            )));
+        }
         let kind = match (entry.kind(), entry.filemode()) {
             (Some(ObjectType::Tree), _) => {
                 let below = repository

@@ -141,3 +141,31 @@ pub(super) fn commit_all(folder: &Path, message: &str) -> Oid {
     git(folder, &["commit", "-q", "--allow-empty", "-m", message]);
     git(folder, &["rev-parse", "HEAD"]).trim().parse().unwrap()
 }
+
+/// What git says differs between a commit and a folder: `--numstat` and `--name-status` lines.
+pub(super) fn git_changes(repository: &Repository, commit: Oid, code: &Path) -> Vec<String> {
+    let index = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = super::git::command(repository.path())
+            .current_dir(code)
+            .env("GIT_WORK_TREE", code)
+            .env("GIT_INDEX_FILE", index.path().join("index"))
+            .args(["-c", "core.bare=false", "-c", "core.quotePath=true"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run(&["read-tree", &commit.to_string()]);
+    run(&["add", "-A"]);
+    let commit = commit.to_string();
+    let diff = ["diff", "--cached", "--no-renames", &commit];
+    let mut lines: Vec<String> = Vec::new();
+    for format in ["--name-status", "--numstat"] {
+        let mut arguments = diff.to_vec();
+        arguments.insert(1, format);
+        lines.extend(run(&arguments).lines().map(str::to_owned));
+    }
+    lines
+}

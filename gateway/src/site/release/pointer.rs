@@ -127,3 +127,50 @@ const HALF_REMOVED: &[u8] = b".removing";
 const FRESH: &[u8] = b"current.new";
 /// The current generation, one to return to, and one more.
 const KEPT: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use policy::Environment;
+
+    use super::*;
+    use crate::site::testing::{Bench, write};
+
+    #[test]
+    fn the_pointer_turns_and_old_generations_go() {
+        let bench = Bench::new();
+        let environment = bench.environment(Environment::Live);
+        let permit = bench.permit();
+        assert_eq!(current(&environment).unwrap(), None);
+        assert_eq!(next(&environment).unwrap(), 1);
+        assert!(switch(&permit, &environment, 1).is_err());
+        for number in 1..=6 {
+            write(&environment.code(number).join("a/b"), "x");
+        }
+        write(&environment.folder().join("current.new"), "left by a crash");
+        switch(&permit, &environment, 5).unwrap();
+        switch(&permit, &environment, 5).unwrap();
+        assert_eq!(current(&environment).unwrap(), Some(5));
+        assert!(environment.current().join("code/a/b").exists());
+        assert!(switch(&bench.permit_for("other"), &environment, 4).is_err());
+        write(&environment.generations().join("7.building/code/x"), "x");
+        write(&environment.generations().join("2.removing/code/x"), "x");
+        assert_eq!(collect(&permit, &environment).unwrap(), [1, 2, 6]);
+        assert_eq!(collect(&permit, &environment).unwrap(), [0; 0]);
+        let folder = Folder::open(&environment.generations()).unwrap();
+        let mut left = folder.names().unwrap();
+        left.sort();
+        assert_eq!(left, [b"3", b"4", b"5"]);
+        assert_eq!(next(&environment).unwrap(), 6);
+    }
+
+    #[test]
+    fn a_pointer_that_leads_astray_is_no_generation() {
+        let bench = Bench::new();
+        let environment = bench.environment(Environment::Live);
+        for astray in ["/etc", "generations/x", "generations/../1", "generations/-1"] {
+            let _ = fs::remove_file(environment.current());
+            std::os::unix::fs::symlink(astray, environment.current()).unwrap();
+            assert!(current(&environment).is_err(), "{astray}");
+        }
+    }
+}

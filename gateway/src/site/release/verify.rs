@@ -77,3 +77,66 @@ pub fn verify(
     }
     Ok(differences)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::site::release::{Origin, ReleaseKind, prepare};
+    use crate::site::testing::Bench;
+
+    #[test]
+    fn every_kind_of_difference_is_found() {
+        let bench = Bench::new();
+        let (repository, commit) =
+            bench.repository(&[("a", "a"), ("b", "b"), ("c", "c"), ("d/e", "e"), ("f", "f")]);
+        let environment = bench.environment(policy::Environment::Live);
+        let origin = Origin {
+            repository: &repository,
+            quarantine: None,
+            commit,
+        };
+        let uploads = SitePath::normalize(b"wp/uploads").unwrap();
+        let prepared = prepare(
+            &bench.permit(),
+            &environment,
+            &origin,
+            ReleaseKind::Writable,
+            Some(&uploads),
+            None,
+        )
+        .unwrap();
+        let code = environment.code(prepared.generation);
+        let differences = || -> Vec<(String, DifferenceKind)> {
+            verify(&repository, commit, &code, Some(&uploads))
+                .unwrap()
+                .into_iter()
+                .map(|difference| (difference.path.to_string(), difference.kind))
+                .collect()
+        };
+        assert_eq!(differences(), []);
+        fs::write(code.join("a"), "A").unwrap();
+        fs::remove_file(code.join("b")).unwrap();
+        fs::set_permissions(code.join("c"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(code.join("d/.git")).unwrap();
+        fs::write(code.join("d/.git/config"), "planted").unwrap();
+        fs::write(code.join(".gitignore"), "*").unwrap();
+        fs::remove_file(code.join("f")).unwrap();
+        symlink("a", code.join("f")).unwrap();
+        fs::remove_file(code.join("wp/uploads")).unwrap();
+        symlink("../../../files", code.join("wp/uploads")).unwrap();
+        let expected = [
+            (".gitignore", DifferenceKind::Added),
+            ("a", DifferenceKind::Changed),
+            ("b", DifferenceKind::Missing),
+            ("c", DifferenceKind::Changed),
+            ("d/.git/config", DifferenceKind::Added),
+            ("f", DifferenceKind::Changed),
+            ("wp/uploads", DifferenceKind::Changed),
+        ];
+        let expected = expected.map(|(path, kind)| (path.to_owned(), kind));
+        assert_eq!(differences(), expected);
+    }
+}
