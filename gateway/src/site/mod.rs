@@ -1,9 +1,13 @@
 //! Effects. Every function that changes something takes a [`crate::gate::Permit`].
 
+mod blobs;
+mod contents;
 pub mod crash;
 pub mod deploy;
+mod folder;
 pub mod git;
 pub mod hotfix;
+mod ignore;
 pub mod import;
 pub mod layout;
 mod lease;
@@ -12,7 +16,11 @@ pub mod push;
 pub mod release;
 pub mod repair;
 pub mod repository;
+mod scan;
 pub mod settings;
+mod store;
+#[cfg(test)]
+mod testing;
 pub mod tree;
 pub mod work;
 mod workflow;

@@ -3,7 +3,7 @@
 use git2::{Oid, Repository};
 use policy::{ConnectionMode, Environment, SiteName, SitePath};
 
-use super::release::ReleaseKind;
+use super::release::{Origin, ReleaseKind};
 use super::work::{Committed, Saved, WorkError, WorkTree};
 use super::workflow::{self, Change, Undone};
 use super::{Author, Lease, Sites, deploy, repository};
@@ -88,7 +88,17 @@ pub fn set(
         ConnectionMode::Sftp => ReleaseKind::Writable,
         ConnectionMode::Git => ReleaseKind::ReadOnly,
     };
-    let prepared = deploy::build(sites, &permit, &repository, &environment, commit, kind)?;
+    let prepared = deploy::build(
+        sites,
+        &permit,
+        &environment,
+        &Origin {
+            repository: &repository,
+            quarantine: None,
+            commit,
+        },
+        kind,
+    )?;
     let intent = Intent {
         generation: Some(prepared.generation),
         mode: Some(mode),

@@ -9,7 +9,7 @@ use policy::{
 };
 
 use super::deploy::{self, next_number};
-use super::release::{Prepared, ReleaseKind};
+use super::release::{Origin, Prepared, ReleaseKind};
 use super::repository;
 use super::workflow::{self, Change};
 use super::{Author, Lease, Sites};
@@ -318,9 +318,12 @@ pub fn prepare(
         let release = deploy::build(
             sites,
             permit,
-            &repository,
             &environment,
-            commit,
+            &Origin {
+                repository: &repository,
+                quarantine: examined.quarantine.as_deref(),
+                commit,
+            },
             ReleaseKind::ReadOnly,
         )?;
         deployed = Some((place, environment, release));

@@ -5,7 +5,7 @@ use policy::{Environment, PersonName, Role, SiteName, SitePath};
 
 use super::import::{self, ImportError, Source};
 use super::layout::create_environment_directories;
-use super::release::{self, ReleaseKind};
+use super::release::{self, Origin, ReleaseKind};
 use super::workflow::Undone;
 use super::{Author, Sites, repository};
 use crate::audit::Outcome;
@@ -80,8 +80,11 @@ fn make_site(sites: &Sites, permit: &Permit, wanted: &Wanted) -> Result<Vec<Stri
     let prepared = release::prepare(
         permit,
         &dev,
-        &repository,
-        imported.commit,
+        &Origin {
+            repository: &repository,
+            quarantine: None,
+            commit: imported.commit,
+        },
         ReleaseKind::Writable,
         wanted.files_path.as_ref(),
         None,
