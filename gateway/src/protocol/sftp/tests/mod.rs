@@ -174,6 +174,7 @@ impl Desk {
     pub(super) fn again(&mut self) {
         let next = session(&self.gate, &self.state, &self.environment, &self.root());
         std::mem::replace(&mut self.session, next).close();
+        self.screen = Screen::default();
         self.begin();
     }
 
