@@ -6,6 +6,9 @@
 
 pub mod audit;
 pub mod blocking;
+pub mod cli;
+pub mod config;
+pub mod daemon;
 pub mod fault;
 pub mod gate;
 pub mod protocol;

@@ -13,7 +13,7 @@ pub use permit::Permit;
 use crate::audit::{Audit, Decided, IncidentId, Outcome, Record, Who};
 use crate::blocking;
 use crate::fault::Fault;
-use crate::state::State;
+use crate::state::{State, Workflow};
 
 /// Who asks, as proven at login. Roles are not in it: they are looked up at each request, so that
 /// a lost role acts at once.
@@ -129,9 +129,8 @@ impl Gate {
                 ))
             }
             Decision::Refuse(refusal) => {
-                let incident = record.incident.clone();
-                tracing::warn!(rule = refusal.rule, incident = %incident, "refused: {}", refusal.message);
-                blocking::wait(|| self.audit.refuse(record))?;
+                let incident = blocking::wait(|| self.audit.refuse(record))?;
+                tracing::debug!(rule = refusal.rule, %incident, "refused: {}", refusal.message);
                 Err(Denied::Refused(Refused { refusal, incident }))
             }
         }
@@ -161,10 +160,9 @@ impl Gate {
         refusal: &Refusal,
     ) -> Result<IncidentId, Fault> {
         let now = Timestamp::now();
-        let incident = IncidentId::new(now);
         self.audit.refuse(Record {
             time: now,
-            incident: incident.clone(),
+            incident: IncidentId::new(now),
             who,
             site: None,
             environment: None,
@@ -178,8 +176,50 @@ impl Gate {
             outcome: Outcome::Refused,
             detail: Some(refusal.message.clone()),
             count: 1,
-        })?;
-        Ok(incident)
+        })
+    }
+
+    /// Gives start-up repair the permit to end what had been permitted before the gateway was cut
+    /// off. Nothing else may call this: it asks nobody.
+    pub fn resume(
+        self: &Arc<Self>,
+        site: &policy::SiteName,
+        environment: &policy::Environment,
+        workflow: Option<&Workflow>,
+    ) -> Permit {
+        let target = Target::Environment(site.clone(), environment.clone());
+        let now = Timestamp::now();
+        let person = workflow.map_or_else(policy::PersonName::local, |workflow| workflow.person.clone());
+        let identity = Identity {
+            person: person.clone(),
+            fingerprint: None,
+            address: "local".to_owned(),
+            client: "start-up repair".to_owned(),
+        };
+        let who = Who {
+            person: Some(person.to_string()),
+            fingerprint: None,
+            address: Some(identity.address.clone()),
+            client: Some(identity.client.clone()),
+        };
+        let record = Record {
+            time: now,
+            incident: IncidentId::new(now),
+            who,
+            site: Some(site.to_string()),
+            environment: Some(environment.to_string()),
+            mode: None,
+            area: None,
+            object: workflow.map(|workflow| workflow.id.clone()),
+            action: workflow.map_or_else(|| "repair".to_owned(), |workflow| workflow.kind.clone()),
+            decision: Decided::Permit,
+            rule: "repair".to_owned(),
+            bytes: 0,
+            outcome: Outcome::Interrupted,
+            detail: None,
+            count: 1,
+        };
+        Permit::resumed(Arc::clone(self), identity, target, record)
     }
 
     fn decide(
@@ -191,6 +231,7 @@ impl Gate {
     ) -> (Decision, Option<String>) {
         let model = self.state.model();
         let standing = match (&who.fingerprint, target.site()) {
+            (None, Some(site)) if !model.sites.contains_key(site) => Standing::Stranger,
             (None, _anywhere) => Standing::ServerAdministrator,
             (Some(key), _anywhere) if !model.owns_key(&who.person, key) => Standing::KeyRemoved,
             (Some(_), Some(site)) => model.standing(&who.person, site),

@@ -45,6 +45,24 @@ impl Permit {
         }
     }
 
+    /// Makes the permit of start-up repair, which nobody asked for.
+    pub(super) fn resumed(
+        gate: Arc<Gate>,
+        who: Identity,
+        target: Target,
+        record: Record,
+    ) -> Self {
+        Self {
+            epoch: gate.state.epoch(),
+            gate,
+            who,
+            action: Action::Deploy,
+            target,
+            opened_in: None,
+            record: Some(record),
+        }
+    }
+
     /// Returns who was permitted.
     pub fn who(&self) -> &Identity {
         &self.who
