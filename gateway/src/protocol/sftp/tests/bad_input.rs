@@ -215,7 +215,7 @@ fn bytes_at_random_never_panic() {
         assert!(begins_again || replies[0].0.to_be_bytes() == *id);
     }
     for _ in 0..300 {
-        let mut desk = Desk::dev();
+        desk.again();
         let noise: Vec<u8> = (0..next() % 600).map(|_| next() as u8).collect();
         let mut packet = u32::try_from(noise.len()).unwrap().to_be_bytes().to_vec();
         packet.extend(noise);

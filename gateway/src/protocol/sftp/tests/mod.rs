@@ -1,5 +1,6 @@
 //! Drives a session with packets made by hand, on a tree in a temporary folder.
 
+mod audit;
 mod bad_input;
 mod links;
 mod operations;
@@ -17,7 +18,7 @@ use tempfile::TempDir;
 
 use super::wire::{Fields, Packet};
 use super::{Output, Session};
-use crate::audit::Audit;
+use crate::audit::{Audit, Filter, Record};
 use crate::gate::{Gate, Identity};
 use crate::site::tree::Tree;
 use crate::state::{Intent, Key, NewSite, State, Workflow, WorkflowStatus};
@@ -27,6 +28,7 @@ pub(super) struct Desk {
     folder: TempDir,
     pub(super) state: Arc<State>,
     gate: Arc<Gate>,
+    audit: Arc<Audit>,
     pub(super) environment: Environment,
     pub(super) session: Session,
     pub(super) screen: Screen,
@@ -147,9 +149,12 @@ impl Desk {
         for area in ["files", "logs", "tmp", "backups", "uploads", "generations"] {
             fs::create_dir_all(root.join(area)).unwrap();
         }
+        let path = folder.path().join("audit.db");
+        Audit::create(&path).unwrap();
+        let audit = Arc::new(Audit::open(&path).unwrap());
         let gate = Arc::new(Gate::new(
             Arc::clone(&state),
-            Arc::new(Audit::for_tests()),
+            Arc::clone(&audit),
             "127.0.0.1:2222".to_owned(),
         ));
         release(&root, 1);
@@ -161,6 +166,7 @@ impl Desk {
             folder,
             state,
             gate,
+            audit,
             environment,
             session,
             screen: Screen::default(),
@@ -174,7 +180,16 @@ impl Desk {
     pub(super) fn again(&mut self) {
         let next = session(&self.gate, &self.state, &self.environment, &self.root());
         std::mem::replace(&mut self.session, next).close();
+        self.screen = Screen::default();
         self.begin();
+    }
+
+    /// Ends all and returns what is in the audit.
+    pub(super) fn rows(self) -> Vec<Record> {
+        self.session.close();
+        self.audit.close().unwrap();
+        let rows = self.audit.list(&Filter::default()).unwrap();
+        rows.into_iter().map(|row| row.record).collect()
     }
 
     fn begin(&mut self) {
