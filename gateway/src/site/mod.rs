@@ -10,6 +10,8 @@ pub mod git;
 mod ignore;
 pub mod import;
 pub mod layout;
+#[cfg(test)]
+mod real_tree;
 pub mod release;
 pub mod repository;
 mod scan;
