@@ -1,8 +1,8 @@
 //! What a commit holds, as one flat list.
 
 use git2::{ObjectType, Oid, Repository, Tree};
+use policy::SitePath;
 
-use super::repository::unfit_name;
 use crate::fault::{Fault, OrFault};
 
 /// A file or link of a commit.
@@ -63,9 +63,9 @@ fn walk(
     for entry in tree {
         let length = path.len();
         path.extend_from_slice(entry.name_bytes());
-        if let Some(why) = unfit_name(entry.name_bytes()) {
+        if escapes(entry.name_bytes()) {
             return Err(Fault::new(format!(
-                "the commit holds {} ({why})",
+                "the commit holds {}, which is no name of a file",
                 policy::escape(path)
             )));
         }
@@ -100,6 +100,14 @@ fn walk(
         path.truncate(length);
     }
     Ok(())
+}
+
+/// Returns true for a name that a release may not be written with, whatever policy says: one that
+/// is a path, or is git's own.
+fn escapes(name: &[u8]) -> bool {
+    name.contains(&b'/')
+        || SitePath::normalize(name)
+            .map_or(true, |path| path.is_empty() || path.names_git_directory())
 }
 
 /// A few objects can name each other so that a commit seems to hold more files than any disk.

@@ -240,6 +240,14 @@ pub(super) fn gone(error: &io::Error) -> bool {
     )
 }
 
+/// Returns true if an error says that a file, link or folder is one of the other two.
+pub(super) fn is_other_kind(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(Errno::ELOOP | Errno::EINVAL | Errno::EISDIR | Errno::ENXIO)
+    )
+}
+
 /// Splits a path into its folder, which may be empty, and its name.
 pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {

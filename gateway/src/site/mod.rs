@@ -13,6 +13,8 @@ pub mod layout;
 mod lease;
 pub mod mode;
 pub mod push;
+#[cfg(test)]
+mod real_tree;
 pub mod release;
 pub mod repair;
 pub mod repository;

@@ -12,7 +12,7 @@ use policy::{SitePath, escape};
 use super::blobs::IN_MEMORY;
 use super::contents::{Entry, Kind, MAX_DEPTH};
 use super::ignore::Patterns;
-use super::folder::{Folder, Standing, gone, standing};
+use super::folder::{Folder, Standing, gone, is_other_kind, standing};
 use crate::fault::{Fault, OrFault};
 
 /// What a scan looks for.
@@ -24,7 +24,7 @@ pub(super) enum Looking<'a> {
     Work {
         /// What the commit holds; that is never ignored.
         tracked: &'a [Entry],
-        /// Finds ignored files too, and marks them.
+        /// Finds ignored files too.
         with_ignored: bool,
     },
 }
@@ -36,8 +36,6 @@ pub(super) struct Found {
     pub path: Vec<u8>,
     /// What it is; none for special files.
     pub kind: Option<Kind>,
-    /// Whether it is ignored.
-    pub ignored: bool,
     /// Its description.
     pub stat: FileStat,
 }
@@ -92,7 +90,8 @@ pub(super) fn pair<'a>(
     }
 }
 
-/// Returns the object that would hold a file's or link's bytes; none if it has gone.
+/// Returns the object that would hold a file's or link's bytes; none if it has gone, or is
+/// something else by now.
 pub(super) fn hash(root: &Folder, path: &[u8], kind: Kind) -> io::Result<Option<Oid>> {
     let hashed = match kind {
         Kind::Link => root.parent_of(path).and_then(|(folder, name)| {
@@ -103,7 +102,7 @@ pub(super) fn hash(root: &Folder, path: &[u8], kind: Kind) -> io::Result<Option<
     };
     match hashed {
         Ok(oid) => Ok(Some(oid)),
-        Err(error) if gone(&error) => Ok(None),
+        Err(error) if gone(&error) || is_other_kind(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -205,13 +204,12 @@ impl Walk<'_> {
             Standing::Link => Some(Kind::Link),
             Standing::Special => None,
         };
-        let mut this_ignored = false;
         if let Some((tracked, with_ignored)) = work {
             if kind.is_none() {
                 return Ok(());
             }
-            this_ignored = !holds_file(tracked, path) && (ignored || self.ignores(path, false));
-            if this_ignored && !with_ignored {
+            let ignored = !holds_file(tracked, path) && (ignored || self.ignores(path, false));
+            if ignored && !with_ignored {
                 self.scan.ignored.push(path.clone());
                 return Ok(());
             }
@@ -219,7 +217,6 @@ impl Walk<'_> {
         self.scan.found.push(Found {
             path: path.clone(),
             kind,
-            ignored: this_ignored,
             stat,
         });
         Ok(())

@@ -9,7 +9,7 @@ use nix::sys::stat::{FileStat, fstat};
 
 use super::blobs::IN_MEMORY;
 use super::contents::{Entry, Kind};
-use super::folder::{Folder, gone};
+use super::folder::{Folder, gone, is_other_kind};
 use crate::fault::{Fault, OrFault};
 
 /// What became of a file that was to be stored.
@@ -111,7 +111,7 @@ fn store_file(odb: &Odb<'_>, mut file: File) -> io::Result<Stored> {
 }
 
 /// Returns true if nothing about a file's content has changed between two looks.
-pub(super) fn same(before: &FileStat, after: &FileStat) -> bool {
+fn same(before: &FileStat, after: &FileStat) -> bool {
     let key = |stat: &FileStat| {
         (
             (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mode),
@@ -147,12 +147,4 @@ fn write_folder(odb: &Odb<'_>, mut files: &[(&[u8], Oid, Kind)]) -> Result<Oid, 
         files = files.get(count..).unwrap_or_default();
     }
     odb.write(ObjectType::Tree, &bytes)
-}
-
-fn is_other_kind(error: &io::Error) -> bool {
-    use nix::errno::Errno;
-    matches!(
-        error.raw_os_error().map(Errno::from_raw),
-        Some(Errno::ELOOP | Errno::EINVAL | Errno::EISDIR | Errno::ENXIO)
-    )
 }
