@@ -274,6 +274,10 @@ fn undone(error: WorkError) -> Undone {
             "These files cannot be read, by their own permissions (chmod u+r them): {}.",
             list(&paths)
         ),
+        WorkError::Changing(paths) => format!(
+            "These files are being changed right now, so nothing was done: {}. Try again.",
+            list(&paths)
+        ),
         WorkError::InTheWay(paths) => format!(
             "Uncommitted changes are in the way, so nothing was changed: {}. Commit or discard them first.",
             list(&paths)
