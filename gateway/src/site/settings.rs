@@ -32,7 +32,11 @@ pub struct Wanted {
 /// # Errors
 /// [`Undone`]; the site does then not exist.
 pub fn create_site(sites: &Sites, mut permit: Permit, wanted: Wanted) -> Result<Vec<String>, Undone> {
-    permit.describe(format!("site {}", wanted.name));
+    permit.describe(match &wanted.from {
+        Source::Empty => "empty".to_owned(),
+        Source::Directory(path) | Source::Bundle(path) => format!("from {}", path.display()),
+        Source::Url(url) => format!("from {}", policy::escape(without_secrets(url).as_bytes())),
+    });
     let made = make_site(sites, &permit, &wanted);
     match &made {
         Ok(_) => permit.finish(Outcome::Done)?,
@@ -42,6 +46,14 @@ pub fn create_site(sites: &Sites, mut permit: Permit, wanted: Wanted) -> Result<
         }
     }
     made
+}
+
+/// A URL as it may be kept: a password in it is nobody's business.
+fn without_secrets(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
+        _plain => url.to_owned(),
+    }
 }
 
 fn make_site(sites: &Sites, permit: &Permit, wanted: &Wanted) -> Result<Vec<String>, Undone> {
