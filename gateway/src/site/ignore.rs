@@ -277,11 +277,11 @@ mod tests {
             paths.push(path);
         }
         let (mut asked, mut positive) = (0, 0);
-        for _ in 0..400 {
+        for _ in 0..300 {
             let mut text = String::new();
             for _ in 0..3 {
                 text.push_str(&pick(&["", "", "!", "/", "#", "!/"]));
-                for _ in 0..4 {
+                for _ in 0..pick(&["x", "xx", "xxx", "xxxx"]).len() {
                     text.push_str(&pick(&pieces));
                 }
                 text.push_str(&pick(&["\n", "\n", "/\n", "\r\n", " \n", "\\ \n"]));
@@ -310,7 +310,7 @@ mod tests {
                 assert_eq!(ignored, said.contains(&bytes), "{path:?} by {text:?}");
             }
         }
-        assert_eq!(asked, 60_000);
+        assert_eq!(asked, 45_000);
         assert!(positive > 5_000, "{positive}");
     }
 }
