@@ -136,10 +136,10 @@ fn star(pattern: &[u8], mut text: &[u8], path: bool, start: bool) -> Match {
     if path && stars > 1 && start && bounded {
         slashes = true;
         // `**/` may stand for nothing at all.
-        if let Some(after) = rest.strip_prefix(b"/") {
-            if wild(after, text, path, true) == Match::Yes {
-                return Match::Yes;
-            }
+        if let Some(after) = rest.strip_prefix(b"/")
+            && wild(after, text, path, true) == Match::Yes
+        {
+            return Match::Yes;
         }
     }
     let Some(&next) = rest.first() else {

@@ -180,8 +180,11 @@ struct Plan<'a> {
     entries: &'a [Entry],
     kind: ReleaseKind,
     /// A read-only release, and what its commit holds.
-    shareable: Option<(Folder, HashMap<Vec<u8>, (Oid, Kind)>)>,
+    shareable: Option<(Folder, Contents)>,
 }
+
+/// What a commit holds, by path.
+type Contents = HashMap<Vec<u8>, (Oid, Kind)>;
 
 impl Plan<'_> {
     /// Writes all entries and returns how many of them are shared. First those that can be shared,
