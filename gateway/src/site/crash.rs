@@ -121,4 +121,53 @@ mod tests {
             }
         }
     }
+
+    /// Takes git's place: begins the transaction, and dies with git when the locks are taken.
+    const DYING_GIT: &str = r#"#!/bin/sh
+PATH=${PATH#*:}
+case " $* " in
+*" update-ref "*)
+    exec 3<&0
+    { sed -z '/^commit$/d' <&3; sleep 2; } 2>/dev/null | git "$@" &
+    sleep 1
+    ls "$GIT_DIR/refs/heads" >"$0.seen"
+    kill -9 $!
+    kill -9 $$
+    ;;
+esac
+exec git "$@"
+"#;
+
+    #[test]
+    fn a_killed_git_holds_no_lock_for_ever() {
+        let bench = Bench::new();
+        let (repository, old) = bench.repository(&[("a", "old")]);
+        let clone = bench.clone();
+        write(&clone.join("a"), "new");
+        let new = commit_all(&clone, "New");
+        git(&clone, &["push", "-q", "origin", "HEAD:new"]);
+        let dying = bench.temporary.path().join("dying/git");
+        write(&dying, DYING_GIT);
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&dying, executable).unwrap();
+        let path = std::env::var("PATH").unwrap();
+        let dying_path = format!("{}:{path}", dying.parent().unwrap().display());
+        let deploy = |path: &str| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "--ignored"])
+                .arg("site::crash::tests::deploys_in_a_process_of_its_own")
+                .env("FUNICULAR_TEST_DATA", bench.temporary.path().join("data"))
+                .env("PATH", path)
+                .output()
+                .unwrap()
+        };
+        let output = deploy(&dying_path);
+        assert_eq!(output.status.code(), Some(101), "{output:?}");
+        let seen = std::fs::read_to_string(dying.with_file_name("git.seen")).unwrap();
+        assert!(seen.contains("main.lock"), "{seen}");
+        let main = || commit_of_ref(&repository, "refs/heads/main").unwrap();
+        assert_eq!(main(), Some(old));
+        assert!(deploy(&path).status.success(), "with nothing swept");
+        assert_eq!(main(), Some(new));
+    }
 }

@@ -313,7 +313,7 @@ mod tests {
         let mut deep = folder.make_folder(b"deep").unwrap();
         deep.make_link(b"link", outside.as_os_str().as_bytes()).unwrap();
         deep.create_file(b".lifted-1", 0).unwrap();
-        for _ in 0..3000 {
+        for _ in 0..1500 {
             deep.create_file(b"\xe9", 0o400).unwrap();
             deep.make_folder(b"empty").unwrap();
             let below = deep.make_folder(b"below").unwrap();

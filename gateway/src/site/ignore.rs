@@ -136,10 +136,10 @@ fn star(pattern: &[u8], mut text: &[u8], path: bool, start: bool) -> Match {
     if path && stars > 1 && start && bounded {
         slashes = true;
         // `**/` may stand for nothing at all.
-        if let Some(after) = rest.strip_prefix(b"/") {
-            if wild(after, text, path, true) == Match::Yes {
-                return Match::Yes;
-            }
+        if let Some(after) = rest.strip_prefix(b"/")
+            && wild(after, text, path, true) == Match::Yes
+        {
+            return Match::Yes;
         }
     }
     let Some(&next) = rest.first() else {
@@ -277,11 +277,11 @@ mod tests {
             paths.push(path);
         }
         let (mut asked, mut positive) = (0, 0);
-        for _ in 0..400 {
+        for _ in 0..300 {
             let mut text = String::new();
             for _ in 0..3 {
                 text.push_str(&pick(&["", "", "!", "/", "#", "!/"]));
-                for _ in 0..4 {
+                for _ in 0..pick(&["x", "xx", "xxx", "xxxx"]).len() {
                     text.push_str(&pick(&pieces));
                 }
                 text.push_str(&pick(&["\n", "\n", "/\n", "\r\n", " \n", "\\ \n"]));
@@ -310,7 +310,7 @@ mod tests {
                 assert_eq!(ignored, said.contains(&bytes), "{path:?} by {text:?}");
             }
         }
-        assert_eq!(asked, 60_000);
+        assert_eq!(asked, 45_000);
         assert!(positive > 5_000, "{positive}");
     }
 }

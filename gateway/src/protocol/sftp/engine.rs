@@ -2,8 +2,9 @@
 //!
 //! A file on its way up is written as it comes: a WRITE is not waited for whole. Every other
 //! request is. Requests that come while the client does not read its answers are kept as they are,
-//! up to [`MOST_HELD`]; then the channel ends. So neither answers nor requests pile up without end,
-//! and nothing ever waits for the client.
+//! up to [`MOST_HELD`]; then the channel ends. In one call no more is answered than
+//! [`MOST_ANSWERED`], however much the client would take; the rest is gone on with at the next. So
+//! neither answers nor requests pile up without end, and nothing ever waits for the client.
 
 use std::time::Instant;
 
@@ -22,6 +23,10 @@ const LONGEST_PACKET: u32 = 257 << 10;
 /// once, 32 KiB at a time: this is enough for 30 GiB.
 const MOST_HELD: usize = 32 << 20;
 
+/// A call ends after so many bytes of answers: more than any client takes that waits for all of
+/// them before it sends or asks for anything.
+const MOST_ANSWERED: usize = 16 << 20;
+
 /// Small answers go out together, up to this length.
 const GATHERED: usize = 32 << 10;
 
@@ -31,10 +36,14 @@ pub(super) struct Engine {
     begun: bool,
     /// Bytes that came and are not used: a part of a packet, or requests that are held back.
     held: Vec<u8>,
+    /// Where in these the first unused one is.
+    held_from: usize,
     /// A file's bytes that are being taken.
     stream: Option<Stream>,
     /// Small answers not yet sent.
     answers: Vec<u8>,
+    /// How many bytes were answered in this call.
+    answered: usize,
 }
 
 /// A WRITE whose bytes have not all come.
@@ -80,13 +89,19 @@ impl Session {
     /// When the channel has to be closed.
     pub fn proceed(&mut self, out: &mut dyn Output) -> Result<(), Ended> {
         let mut held = std::mem::take(&mut self.engine.held);
-        let used = self.consume(&held, out)?;
-        held.drain(..used);
-        if held.len() > MOST_HELD {
+        let rest = held.get(self.engine.held_from..).unwrap_or_default();
+        self.engine.held_from += self.consume(rest, out)?;
+        let left = held.len() - self.engine.held_from;
+        if left > MOST_HELD {
             return Err(Ended(DOES_NOT_READ));
         }
-        if held.is_empty() && held.capacity() > GATHERED {
-            held = Vec::new();
+        // What is left moves to the front seldom enough to cost nothing.
+        if self.engine.held_from >= left {
+            held.drain(..self.engine.held_from);
+            self.engine.held_from = 0;
+            if left == 0 && held.capacity() > GATHERED {
+                held = Vec::new();
+            }
         }
         self.engine.held = held;
         Ok(())
@@ -95,6 +110,7 @@ impl Session {
     /// Uses as much of the input as there are whole requests, and says how much that was.
     fn consume(&mut self, input: &[u8], out: &mut dyn Output) -> Result<usize, Ended> {
         let mut used = 0;
+        self.engine.answered = 0;
         loop {
             let rest = input.get(used..).unwrap_or_default();
             if let Some(stream) = self.engine.stream.take() {
@@ -105,7 +121,7 @@ impl Session {
                 used += self.take_stream(stream, rest, out);
                 continue;
             }
-            if out.is_full() {
+            if out.is_full() || self.engine.answered >= MOST_ANSWERED {
                 break;
             }
             match front(rest).map_err(Ended)? {
@@ -190,6 +206,7 @@ impl Session {
 
     /// Sends a packet; a small one when others are there to go with it, or nothing else is.
     fn send(&mut self, packet: Vec<u8>, out: &mut dyn Output) {
+        self.engine.answered += packet.len();
         if self.engine.answers.len() + packet.len() > GATHERED {
             self.send_answers(out);
         }

@@ -95,7 +95,15 @@ impl Session {
 
     /// Makes sure that a file may be written; once for each WRITE, before its first byte.
     pub(super) fn begin_write(&mut self, handle: &[u8]) -> Result<(), No> {
-        Ok(self.handles.find_written(handle)?.writing.still_holds()?)
+        let writing = &mut self.handles.find_written(handle)?.writing;
+        let again = writing.was_denied();
+        writing.still_holds().map_err(|denied| {
+            if again {
+                No::DeniedAgain(denied)
+            } else {
+                No::Denied(denied)
+            }
+        })
     }
 
     /// Writes bytes of a WRITE that was begun.
@@ -262,17 +270,13 @@ fn data(
         let left = usize::try_from(known.saturating_sub(offset)).unwrap_or(usize::MAX);
         let room = length.min(left.saturating_add(1));
         let mut data = Data::with_room(room);
-        let mut count = 0;
-        while let Some(rest) = data.room().get_mut(count..)
-            && !rest.is_empty()
-        {
-            match file.read_at(rest, offset.saturating_add(count as u64)) {
-                Ok(0) => break,
-                Ok(more) => count += more,
+        let count = loop {
+            match file.read_at(data.room(), offset) {
+                Ok(count) => break count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(Obstacle::from(error).into()),
             }
-        }
+        };
         if count == room && room < length {
             *known = fstat(file).map_err(Obstacle::from)?.st_size.unsigned_abs();
             continue;

@@ -14,28 +14,22 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(super) struct Said {
     since: Option<Instant>,
     lines: u32,
-    last: Option<String>,
 }
 
 impl Said {
-    /// Says a status that has to be said, unless it was the last thing said or too much was.
+    /// Says a status that has to be said, unless too much was of late.
     pub(super) fn say(&mut self, status: &Status, now: Instant, out: &mut dyn Output) {
-        let Some(sentence) = &status.said else {
+        if !status.said {
             return;
-        };
+        }
         let is_over = self.since.is_none_or(|since| now.duration_since(since) >= MINUTE);
         if is_over {
             self.since = Some(now);
             self.lines = 0;
-            self.last = None;
-        }
-        if self.last.as_ref() == Some(sentence) {
-            return;
         }
         self.lines = self.lines.saturating_add(1);
         if self.lines <= MOST {
             out.say(&status.message);
-            self.last = Some(sentence.clone());
         } else if self.lines == MOST + 1 {
             out.say("More requests were refused; they are not shown here for a minute.");
         }
@@ -64,7 +58,7 @@ mod tests {
         Status {
             code: Code::PermissionDenied,
             message: format!("No {number}. [incident X]"),
-            said: Some(format!("No {number}.")),
+            said: true,
         }
     }
 
@@ -79,15 +73,5 @@ mod tests {
         assert_eq!(screen.0.len(), 21);
         said.say(&refusal(1), start + MINUTE, &mut screen);
         assert_eq!(screen.0.len(), 22);
-    }
-
-    #[test]
-    fn the_same_sentence_is_said_once() {
-        let mut screen = Screen::default();
-        let mut said = Said::default();
-        for _ in 0..64 {
-            said.say(&refusal(1), Instant::now(), &mut screen);
-        }
-        assert_eq!(screen.0, ["No 1. [incident X]"]);
     }
 }

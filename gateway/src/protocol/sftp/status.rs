@@ -26,6 +26,9 @@ pub(super) enum Code {
 pub(super) enum No {
     /// The gate says so.
     Denied(Denied),
+    /// The gate says so of a file about which it has said so before: requests that were on their
+    /// way meanwhile.
+    DeniedAgain(Denied),
     /// It was allowed, but cannot be done.
     Obstacle(Obstacle),
     /// The request itself is wrong, or has nothing to give.
@@ -37,9 +40,8 @@ pub(super) enum No {
 pub(super) struct Status {
     pub(super) code: Code,
     pub(super) message: String,
-    /// The sentence, without its incident, if the person has to be told on stderr too: many clients
-    /// show the code alone.
-    pub(super) said: Option<String>,
+    /// Whether the person has to be told on stderr too: many clients show the code alone.
+    pub(super) said: bool,
 }
 
 impl No {
@@ -49,7 +51,11 @@ impl No {
             No::Denied(Denied::Refused(Refused { refusal, incident })) => Status {
                 code: Code::PermissionDenied,
                 message: format!("{refusal} [incident {incident}]"),
-                said: Some(refusal.to_string()),
+                said: true,
+            },
+            No::DeniedAgain(denied) => Status {
+                said: false,
+                ..No::Denied(denied).dress()
             },
             No::Denied(Denied::Fault(fault)) | No::Obstacle(Obstacle::Fault(fault)) => {
                 failure_of_ours(&fault)
@@ -168,7 +174,7 @@ fn quiet(code: Code, message: impl Into<String>) -> Status {
     Status {
         code,
         message: message.into(),
-        said: None,
+        said: false,
     }
 }
 
@@ -176,6 +182,6 @@ fn aloud(sentence: &str) -> Status {
     Status {
         code: Code::Failure,
         message: sentence.to_owned(),
-        said: Some(sentence.to_owned()),
+        said: true,
     }
 }

@@ -614,12 +614,13 @@ impl<D: Door> Connection<D> {
         answered: Result<(), sftp::Ended>,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        if answered.is_ok() {
+        let Err(ended) = answered else {
             return Ok(());
-        }
+        };
         if let Some(Channel::Sftp(sftp)) = self.channels.insert(channel, Channel::Over) {
             sftp.close();
         }
+        session.extended_data(channel, 1, format!("{ended}\r\n").into_bytes())?;
         session.exit_status_request(channel, 1)?;
         session.eof(channel)?;
         session.close(channel)

@@ -3,13 +3,15 @@
 
 mod build;
 mod pointer;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::path::Path;
 
 use git2::{Oid, Repository};
 
-pub use build::{discard, prepare};
+pub use build::{built_from, discard, prepare};
 pub use pointer::{collect, current, switch};
 pub use verify::{Difference, DifferenceKind, verify};
 
@@ -33,12 +35,22 @@ pub enum ReleaseKind {
     Writable,
 }
 
+impl ReleaseKind {
+    /// Returns the word that the record of a release has.
+    fn as_str(self) -> &'static str {
+        match self {
+            ReleaseKind::ReadOnly => "read-only",
+            ReleaseKind::Writable => "writable",
+        }
+    }
+}
+
 /// A read-only release of the same site that unchanged files can be shared with.
 #[derive(Debug, Clone, Copy)]
 pub struct Reuse<'a> {
     /// Its code folder.
     pub code: &'a Path,
-    /// The commit it was built from.
+    /// The commit it was built from; if its record says otherwise, nothing is shared.
     pub commit: Oid,
 }
 

@@ -178,17 +178,24 @@ fn stands_at(repository: &Repository, name: &str) -> Result<Option<String>, Faul
     }
 }
 
-/// Removes the locks of a git that was killed; those of others are hardly ever without a value.
+/// Removes the locks of a git that was killed. Those of the refs hold our values; that others hold
+/// the other two at the same moment is next to impossible, and without this nobody could until the
+/// next start.
 fn remove_own_locks(repository: &Path, moves: &[RefMove]) -> Result<(), Fault> {
-    for step in moves {
-        let lock = repository.join(format!("{}.lock", step.name));
-        let ours = match (fs::read_to_string(&lock), &step.new) {
-            (Ok(text), Some(new)) => text.is_empty() || text.trim_end() == new,
-            (Ok(text), None) => text.is_empty(),
-            (Err(_), _) => false,
-        };
+    let deletes = moves.iter().any(|step| step.new.is_none());
+    let beside = ["HEAD.lock", "packed-refs.lock"]
+        .into_iter()
+        .take(if deletes { 2 } else { 1 })
+        .map(|name| (name.to_owned(), None));
+    let refs = moves
+        .iter()
+        .map(|step| (format!("{}.lock", step.name), step.new.as_deref()));
+    for (name, value) in refs.chain(beside) {
+        let lock = repository.join(&name);
+        let ours = fs::read_to_string(&lock)
+            .is_ok_and(|text| text.is_empty() || Some(text.trim_end()) == value);
         if ours {
-            fs::remove_file(&lock).or_fault(|| format!("removing the lock of {}", step.name))?;
+            fs::remove_file(&lock).or_fault(|| format!("removing {name}"))?;
         }
     }
     Ok(())

@@ -166,11 +166,8 @@ impl Compared {
             None => Some(Vec::new()),
         };
         let after = match change.after {
-            Some(After { kind, .. }) => match text(&self.root, &change.path, kind) {
-                Ok(text) => text,
-                // Gone since, or hidden.
-                Err(_) => None,
-            },
+            // What has gone since, or hides itself, has no lines.
+            Some(After { kind, .. }) => text(&self.root, &change.path, kind).unwrap_or_default(),
             None => Some(Vec::new()),
         };
         let (Some(before), Some(after)) = (before, after) else {

@@ -38,7 +38,7 @@ pub(super) fn commit(
         return Err(WorkError::Unfit(unfit));
     }
     let mut stored = store_all(work, compared, being_written)?;
-    stored.left_out.extend(stored.changing.drain(..));
+    stored.left_out.append(&mut stored.changing);
     if stored.kept.is_empty() {
         return Ok(None);
     }

@@ -1,5 +1,5 @@
-//! Writes into a code tree what a commit has. A file is written elsewhere and takes its place by
-//! one rename, so that nobody reads half of it.
+//! Writes into a code tree what a commit has. Files are written elsewhere and take their places by
+//! renames, so that nobody reads half of one, and a full disk changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -59,16 +59,24 @@ pub(super) fn put(work: &WorkTree<'_>, steps: &[Step]) -> Result<Vec<SitePath>, 
     }
     let blobs = Blobs::open(work.repository.path(), None)?;
     let spool = Folder::open(&work.environment.uploads()).or_fault(|| "opening the spool")?;
+    // All bytes are on the disk before the first file moves, since it may be full.
+    let mut staged = Staged {
+        spool: &spool,
+        names: BTreeMap::new(),
+    };
+    for step in &left {
+        if let Some((oid, kind)) = step.to {
+            staged.write(&blobs, &step.path, oid, kind)?;
+        }
+    }
     // First what goes away, since a folder may take its place.
     left.sort_by_key(|step| step.to.is_some());
     for step in &left {
-        let doing = || format!("putting back {}", policy::escape(&step.path));
         match step.to {
-            None => remove(&root, &step.path).or_fault(doing)?,
-            Some((oid, kind)) => {
-                write(&root, &spool, &blobs, &step.path, oid, kind).or_fault(doing)?;
-            }
+            None => remove(&root, &step.path),
+            Some(_) => staged.place(&root, &step.path),
         }
+        .or_fault(|| format!("putting back {}", policy::escape(&step.path)))?;
     }
     let mut paths: Vec<SitePath> = Vec::new();
     for step in left {
@@ -186,45 +194,54 @@ fn remove(root: &Folder, path: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn write(
-    root: &Folder,
-    spool: &Folder,
-    blobs: &Blobs,
-    path: &[u8],
-    oid: Oid,
-    kind: Kind,
-) -> Result<(), Fault> {
-    let doing = || "writing a file of a commit";
-    let (above, name) = split(path);
-    let mut folder = root.below(b"").or_fault(doing)?;
-    for part in above.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
-        folder = folder.make_folder(part).or_fault(doing)?;
+/// Files that are written and wait for their places; those that wait in vain go away.
+struct Staged<'a> {
+    spool: &'a Folder,
+    /// The name in the spool, by path.
+    names: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Staged<'_> {
+    fn write(&mut self, blobs: &Blobs, path: &[u8], oid: Oid, kind: Kind) -> Result<(), Fault> {
+        let doing = || format!("writing what {} is to be", policy::escape(path));
+        let name = format!("work-{}", IncidentId::new(jiff::Timestamp::now())).into_bytes();
+        let mode = match kind {
+            Kind::File => 0o644,
+            Kind::Executable => 0o755,
+            Kind::Link => {
+                let target = blobs.read(oid)?;
+                self.spool.make_link(&name, &target).or_fault(doing)?;
+                self.names.insert(path.to_vec(), name);
+                return Ok(());
+            }
+        };
+        let file = self.spool.create_file(&name, mode).or_fault(doing)?;
+        self.names.insert(path.to_vec(), name);
+        blobs.copy(oid, file).or_fault(doing)
     }
-    let temporary = format!("work-{}", IncidentId::new(jiff::Timestamp::now())).into_bytes();
-    let mode = match kind {
-        Kind::File => Some(0o644),
-        Kind::Executable => Some(0o755),
-        Kind::Link => None,
-    };
-    let placed = match mode {
-        Some(mode) => spool
-            .create_file(&temporary, mode)
-            .or_fault(doing)
-            .and_then(|file| blobs.copy(oid, file)),
-        None => blobs
-            .read(oid)
-            .and_then(|target| spool.make_link(&temporary, &target).or_fault(doing)),
-    }
-    .and_then(|()| {
-        if folder.stat(name).is_ok_and(|stat| standing(&stat) == Standing::Folder) {
-            remove_empty(&folder, name).or_fault(doing)?;
+
+    fn place(&mut self, root: &Folder, path: &[u8]) -> io::Result<()> {
+        let (above, name) = split(path);
+        let mut folder = root.below(b"")?;
+        for part in above.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+            folder = folder.make_folder(part)?;
         }
-        spool.rename(&temporary, &folder, name).or_fault(doing)
-    });
-    if placed.is_err() {
-        let _ = spool.remove(&temporary);
+        if folder.stat(name).is_ok_and(|stat| standing(&stat) == Standing::Folder) {
+            remove_empty(&folder, name)?;
+        }
+        let Some(staged) = self.names.remove(path) else {
+            return Err(io::Error::other("it was not written"));
+        };
+        self.spool.rename(&staged, &folder, name)
     }
-    placed
+}
+
+impl Drop for Staged<'_> {
+    fn drop(&mut self) {
+        for name in self.names.values() {
+            let _ = self.spool.remove(name);
+        }
+    }
 }
 
 /// Removes a folder that holds nothing but such folders.

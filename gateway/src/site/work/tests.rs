@@ -321,6 +321,25 @@ fn a_part_can_be_committed_and_open_files_wait() {
 }
 
 #[test]
+fn files_that_hide_themselves_are_named() {
+    if nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let site = Site::new(&[("a", "a\n"), ("b", "b\n"), ("d/c", "c\n")]);
+    fs::remove_file(site.code.join("a")).unwrap();
+    site.write("a", "hidden\n");
+    fs::set_permissions(site.code.join("a"), fs::Permissions::from_mode(0)).unwrap();
+    assert_eq!(site.changes(), ["M 0 0 a"]);
+    for outcome in [site.commit(None).err(), site.discard(None).err()] {
+        assert!(matches!(outcome, Some(WorkError::Unreadable(paths)) if paths == [path("a")]));
+    }
+    // A folder that hides its files has not lost them.
+    fs::set_permissions(site.code.join("d"), fs::Permissions::from_mode(0)).unwrap();
+    assert!(site.work().diffstat().is_err());
+    fs::set_permissions(site.code.join("d"), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
 fn discarded_work_comes_back() {
     let site = Site::new(&[("a", "a\n"), ("d/b", "b\n"), ("f", "f\n")]);
     let before = site.changes();

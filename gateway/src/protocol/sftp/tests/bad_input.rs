@@ -174,6 +174,25 @@ fn a_client_that_does_not_read_is_held_back_and_then_served() {
 }
 
 #[test]
+fn one_call_answers_only_so_much() {
+    let mut desk = Desk::dev();
+    std::fs::write(desk.disk("files/a"), [b'x'; 300_000]).unwrap();
+    let handle = desk.handle(b"/files/a", READ);
+    let asked = request(5, 7, &[Text(&handle), Long(0), Short(261_120)]).repeat(1000);
+    desk.screen.full = true;
+    desk.send(&asked).unwrap();
+    desk.screen.full = false;
+    let mut served = 0;
+    while served < 1000 {
+        desk.session.proceed(&mut desk.screen).unwrap();
+        assert!(desk.screen.bytes.len() < 17 << 20);
+        let replies = desk.replies();
+        assert!(!replies.is_empty());
+        served += replies.len();
+    }
+}
+
+#[test]
 fn a_client_that_never_reads_is_ended() {
     let mut desk = Desk::dev();
     desk.screen.full = true;
