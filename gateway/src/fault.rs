@@ -20,6 +20,29 @@ impl Fault {
         }
     }
 
+    /// Returns what a person may be told: what was being done, and a full disk by its name; causes
+    /// and paths of the server stay in the log.
+    pub fn for_person(&self) -> String {
+        match self.io().map(std::io::Error::kind) {
+            Some(std::io::ErrorKind::StorageFull) => {
+                format!("{} failed: no space is left on the server", self.public())
+            }
+            Some(std::io::ErrorKind::QuotaExceeded) => {
+                format!("{} failed: the quota is used up", self.public())
+            }
+            Some(_) | None => format!("{} failed", self.public()),
+        }
+    }
+
+    /// The sentence without absolute paths of the server.
+    fn public(&self) -> String {
+        self.doing
+            .split(' ')
+            .map(|word| if word.starts_with('/') { "…" } else { word })
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
     /// Returns the operating system's error behind this fault, if there is one.
     pub fn io(&self) -> Option<&std::io::Error> {
         self.cause.as_ref()?.downcast_ref()

@@ -5,7 +5,12 @@
 //! `protocol` dresses the answer.
 
 pub mod audit;
+pub mod blocking;
+pub mod cli;
+pub mod config;
+pub mod daemon;
 pub mod fault;
 pub mod gate;
+pub mod protocol;
 pub mod site;
 pub mod state;

@@ -6,14 +6,23 @@ use crate::name::{HotfixName, MultidevName, PersonName};
 /// Facts about the target of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Context {
+    /// Whether the environment of the target exists.
+    pub environment_exists: bool,
     /// The connection mode of the environment, for Dev and Multidevs.
     pub mode: Option<ModeFacts>,
     /// Facts about the ref that a push would change.
     pub push: Option<PushFacts>,
     /// Facts about a deploy or rollback.
     pub deploy: Option<DeployFacts>,
+    /// How many files of code hold work that is not committed.
+    pub uncommitted: usize,
+    /// Whether the person has said that such work may be put aside.
+    pub confirmed: bool,
     /// Whether the code was replaced by another release since the file was opened.
     pub release_replaced: bool,
+    /// Whether a link on the way to the target, or the link that would be made, leads out of the
+    /// area.
+    pub link_leaves_area: bool,
     /// How a person reaches this gateway, as `HOST:PORT`, for hints that can be copied.
     pub address: String,
 }

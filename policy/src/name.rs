@@ -77,6 +77,14 @@ name! {
     HotfixName, hotfix
 }
 
+impl PersonName {
+    /// Returns the name that stands for whoever works on the server itself, with the gateway's own
+    /// rights; nobody else may have it.
+    pub fn local() -> Self {
+        Self("local".to_owned())
+    }
+}
+
 fn label(kind: &str, text: &str) -> Result<(), NameError> {
     let edge = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = text.as_bytes();

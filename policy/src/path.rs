@@ -95,6 +95,33 @@ impl SitePath {
         SitePath(bytes)
     }
 
+    /// Returns what lies below `above`, if this path is `above` or lies below it.
+    pub fn strip_prefix(&self, above: &SitePath) -> Option<SitePath> {
+        if above.0.is_empty() {
+            return Some(self.clone());
+        }
+        let rest = self.0.strip_prefix(above.0.as_slice())?;
+        match rest.split_first() {
+            None => Some(SitePath::default()),
+            Some((b'/', below)) => Some(SitePath(below.to_vec())),
+            Some(_longer_name) => None,
+        }
+    }
+
+    /// Splits off the last component; the area itself has none.
+    pub fn split_last(&self) -> Option<(SitePath, &[u8])> {
+        if self.0.is_empty() {
+            return None;
+        }
+        match self.0.iter().rposition(|byte| *byte == b'/') {
+            Some(at) => {
+                let (parent, name) = self.0.split_at(at);
+                Some((SitePath(parent.to_vec()), name.get(1..).unwrap_or_default()))
+            }
+            None => Some((SitePath::default(), &self.0)),
+        }
+    }
+
     /// Returns true if a component could be taken for git's own directory, on any file system
     /// that folds case or short names (CVE-2014-9390).
     pub fn names_git_directory(&self) -> bool {
@@ -103,7 +130,7 @@ impl SitePath {
             let trimmed = part
                 .iter()
                 .rposition(|byte| *byte != b'.' && *byte != b' ')
-                .map_or(&part[..0], |last| part.get(..=last).unwrap_or_default());
+                .map_or(&[][..], |last| part.get(..=last).unwrap_or_default());
             trimmed == b".git" || trimmed == b"git~1"
         })
     }
@@ -157,6 +184,17 @@ mod tests {
         assert!(path(b"a/b").starts_with(&path(b"a")));
         assert!(!path(b"ab").starts_with(&path(b"a")));
         assert!(path(b"a").starts_with(&path(b"")));
+    }
+
+    #[test]
+    fn paths_split_at_components() {
+        assert_eq!(path(b"a/b/c").strip_prefix(&path(b"a/b")), Some(path(b"c")));
+        assert_eq!(path(b"a/b").strip_prefix(&path(b"a/b")), Some(path(b"")));
+        assert_eq!(path(b"a/bc").strip_prefix(&path(b"a/b")), None);
+        assert_eq!(path(b"a").strip_prefix(&path(b"")), Some(path(b"a")));
+        assert_eq!(path(b"a/b/c").split_last(), Some((path(b"a/b"), &b"c"[..])));
+        assert_eq!(path(b"c").split_last(), Some((path(b""), &b"c"[..])));
+        assert_eq!(path(b"").split_last(), None);
     }
 
     #[test]

@@ -11,8 +11,9 @@ use policy::{Action, Area, Context, Decision, DeployFacts, ModeFacts, Principal,
 pub use permit::Permit;
 
 use crate::audit::{Audit, Decided, IncidentId, Outcome, Record, Who};
+use crate::blocking;
 use crate::fault::Fault;
-use crate::state::State;
+use crate::state::{State, Workflow};
 
 /// Who asks, as proven at login. Roles are not in it: they are looked up at each request, so that
 /// a lost role acts at once.
@@ -36,8 +37,15 @@ pub struct Evidence {
     pub push: Option<PushFacts>,
     /// About a deploy.
     pub deploy: Option<DeployFacts>,
+    /// How many files hold work that is not committed.
+    pub uncommitted: usize,
+    /// Whether the person has said that such work may be put aside.
+    pub confirmed: bool,
     /// The generation of the environment that an open file belongs to, when it is one of code.
     pub opened_in: Option<u64>,
+    /// Whether a link on the way to the target, or the link that would be made, leads out of the
+    /// area.
+    pub link_leaves_area: bool,
     /// What else the audit should say.
     pub detail: Option<String>,
 }
@@ -103,7 +111,8 @@ impl Gate {
     ) -> Result<Permit, Denied> {
         let epoch = self.state.epoch();
         let (decision, mode) = self.decide(who, action, target, &evidence);
-        let record = self.record(who, action, target, mode, &decision, evidence.detail);
+        let detail = evidence.detail.clone();
+        let record = self.record(who, action, target, mode, &decision, detail);
         match decision {
             Decision::Permit(_) => {
                 if action.changes() {
@@ -114,15 +123,14 @@ impl Gate {
                     who.clone(),
                     action,
                     target.clone(),
-                    self.generation(target),
+                    evidence.opened_in.or_else(|| self.generation(target)),
                     record,
                     epoch,
                 ))
             }
             Decision::Refuse(refusal) => {
-                let incident = record.incident.clone();
-                tracing::warn!(rule = refusal.rule, incident = %incident, "refused: {}", refusal.message);
-                self.audit.refuse(record)?;
+                let incident = blocking::wait(|| self.audit.refuse(record))?;
+                tracing::debug!(rule = refusal.rule, %incident, "refused: {}", refusal.message);
                 Err(Denied::Refused(Refused { refusal, incident }))
             }
         }
@@ -152,10 +160,9 @@ impl Gate {
         refusal: &Refusal,
     ) -> Result<IncidentId, Fault> {
         let now = Timestamp::now();
-        let incident = IncidentId::new(now);
         self.audit.refuse(Record {
             time: now,
-            incident: incident.clone(),
+            incident: IncidentId::new(now),
             who,
             site: None,
             environment: None,
@@ -169,8 +176,50 @@ impl Gate {
             outcome: Outcome::Refused,
             detail: Some(refusal.message.clone()),
             count: 1,
-        })?;
-        Ok(incident)
+        })
+    }
+
+    /// Gives start-up repair the permit to end what had been permitted before the gateway was cut
+    /// off. Nothing else may call this: it asks nobody.
+    pub fn resume(
+        self: &Arc<Self>,
+        site: &policy::SiteName,
+        environment: &policy::Environment,
+        workflow: Option<&Workflow>,
+    ) -> Permit {
+        let target = Target::Environment(site.clone(), environment.clone());
+        let now = Timestamp::now();
+        let person = workflow.map_or_else(policy::PersonName::local, |workflow| workflow.person.clone());
+        let identity = Identity {
+            person: person.clone(),
+            fingerprint: None,
+            address: "local".to_owned(),
+            client: "start-up repair".to_owned(),
+        };
+        let who = Who {
+            person: Some(person.to_string()),
+            fingerprint: None,
+            address: Some(identity.address.clone()),
+            client: Some(identity.client.clone()),
+        };
+        let record = Record {
+            time: now,
+            incident: IncidentId::new(now),
+            who,
+            site: Some(site.to_string()),
+            environment: Some(environment.to_string()),
+            mode: None,
+            area: None,
+            object: workflow.map(|workflow| workflow.id.clone()),
+            action: workflow.map_or_else(|| "repair".to_owned(), |workflow| workflow.kind.clone()),
+            decision: Decided::Permit,
+            rule: "repair".to_owned(),
+            bytes: 0,
+            outcome: Outcome::Interrupted,
+            detail: None,
+            count: 1,
+        };
+        Permit::resumed(Arc::clone(self), identity, target, record)
     }
 
     fn decide(
@@ -182,8 +231,17 @@ impl Gate {
     ) -> (Decision, Option<String>) {
         let model = self.state.model();
         let standing = match (&who.fingerprint, target.site()) {
+            (None, Some(site))
+                if action != Action::CreateSite && !model.sites.contains_key(site) =>
+            {
+                Standing::Stranger
+            }
             (None, _anywhere) => Standing::ServerAdministrator,
             (Some(key), _anywhere) if !model.owns_key(&who.person, key) => Standing::KeyRemoved,
+            // A site that is to be made has no team yet.
+            (Some(_), Some(_)) if action == Action::CreateSite => {
+                model.server_standing(&who.person)
+            }
             (Some(_), Some(site)) => model.standing(&who.person, site),
             (Some(_), None) => model.server_standing(&who.person),
         };
@@ -203,10 +261,14 @@ impl Gate {
             standing,
         };
         let context = Context {
+            environment_exists: environment.is_some(),
             mode,
             push: evidence.push.clone(),
             deploy: evidence.deploy.clone(),
+            uncommitted: evidence.uncommitted,
+            confirmed: evidence.confirmed,
             release_replaced,
+            link_leaves_area: evidence.link_leaves_area,
             address: self.address.clone(),
         };
         (policy::decide(&principal, action, target, &context), word)

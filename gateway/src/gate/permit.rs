@@ -45,6 +45,24 @@ impl Permit {
         }
     }
 
+    /// Makes the permit of start-up repair, which nobody asked for.
+    pub(super) fn resumed(
+        gate: Arc<Gate>,
+        who: Identity,
+        target: Target,
+        record: Record,
+    ) -> Self {
+        Self {
+            epoch: gate.state.epoch(),
+            gate,
+            who,
+            action: Action::Deploy,
+            target,
+            opened_in: None,
+            record: Some(record),
+        }
+    }
+
     /// Returns who was permitted.
     pub fn who(&self) -> &Identity {
         &self.who
@@ -78,6 +96,12 @@ impl Permit {
         self.target
             .environment()
             .ok_or_else(|| Fault::new("a permit for an environment was expected"))
+    }
+
+    /// Returns the generation of the environment that was permitted to be changed, where the target
+    /// is in its code.
+    pub fn generation(&self) -> Option<u64> {
+        self.opened_in
     }
 
     /// Returns the id of the audit row, if there will be one.

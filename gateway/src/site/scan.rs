@@ -12,7 +12,7 @@ use policy::{SitePath, escape};
 use super::blobs::IN_MEMORY;
 use super::contents::{Entry, Kind, MAX_DEPTH};
 use super::ignore::Patterns;
-use super::tree::{Folder, Standing, gone, is_other_kind, standing};
+use super::folder::{Folder, Standing, gone, is_other_kind, standing};
 use crate::fault::{Fault, OrFault};
 
 /// What a scan looks for.

@@ -9,7 +9,7 @@ use nix::sys::stat::{FileStat, fstat};
 
 use super::blobs::IN_MEMORY;
 use super::contents::{Entry, Kind};
-use super::tree::{Folder, gone, is_other_kind};
+use super::folder::{Folder, gone, is_other_kind};
 use crate::fault::{Fault, OrFault};
 
 /// What became of a file that was to be stored.

@@ -18,7 +18,7 @@ use rusqlite::{Connection, Transaction};
 
 pub use deployments::{Deployment, DeploymentKind};
 pub use model::{EnvironmentState, Hotfix, HotfixStatus, Key, Model, Person, Site};
-pub use sites::NewSite;
+pub use sites::{NewSite, for_people};
 pub use workflows::{Intent, RefMove, Workflow, WorkflowStatus};
 
 use crate::fault::{Fault, OrFault};

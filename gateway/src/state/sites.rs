@@ -2,11 +2,12 @@
 
 use git2::Oid;
 use jiff::Timestamp;
-use policy::{ConnectionMode, Environment, HotfixName, ModeFacts, PersonName, Role, SiteName, SitePath};
+use policy::{ConnectionMode, Environment, HotfixName, PersonName, Role, SiteName, SitePath};
 use rusqlite::{Connection, Transaction, params};
 
 use super::State;
 use super::model::{Hotfix, HotfixStatus, parse, rows};
+use super::workflows::Workflow;
 use crate::fault::{Fault, OrFault};
 
 /// What a new site is made of.
@@ -124,43 +125,6 @@ impl State {
         })
     }
 
-    /// Sets the connection mode, and the generation that came with it.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn set_mode(
-        &self,
-        site: &SiteName,
-        environment: &Environment,
-        mode: ConnectionMode,
-        person: &PersonName,
-        generation: u64,
-    ) -> Result<(), Fault> {
-        let doing = "setting a connection mode";
-        let facts = ModeFacts {
-            mode,
-            set_by: person.clone(),
-            set_at: for_people(Timestamp::now()),
-        };
-        self.change(doing, |transaction| {
-            transaction
-                .execute(
-                    "UPDATE environment SET mode = ?3, mode_set_by = ?4, mode_set_at = ?5, generation = ?6
-                     WHERE site = ?1 AND name = ?2",
-                    params![
-                        site.as_str(),
-                        environment.as_str(),
-                        facts.mode.as_str(),
-                        facts.set_by.as_str(),
-                        facts.set_at,
-                        generation.cast_signed()
-                    ],
-                )
-                .or_fault(|| doing)?;
-            Ok(())
-        })
-    }
-
     /// Returns all hotfixes of a site, the newest first.
     ///
     /// # Errors
@@ -206,25 +170,58 @@ pub fn for_people(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// Sets what an environment runs, inside a larger change.
-pub(super) fn set_release(
+/// Sets which commit an environment runs, inside a larger change.
+pub(super) fn set_commit(
     transaction: &Transaction<'_>,
     site: &SiteName,
     environment: &Environment,
     commit: Oid,
+) -> Result<(), Fault> {
+    transaction
+        .execute(
+            "UPDATE environment SET commit_id = ?3 WHERE site = ?1 AND name = ?2",
+            [site.as_str(), environment.as_str(), &commit.to_string()],
+        )
+        .or_fault(|| "setting what an environment runs")?;
+    Ok(())
+}
+
+/// Sets the generation that an environment points to, inside a larger change.
+pub(super) fn set_generation(
+    transaction: &Transaction<'_>,
+    site: &SiteName,
+    environment: &Environment,
     generation: u64,
 ) -> Result<(), Fault> {
     transaction
         .execute(
-            "UPDATE environment SET commit_id = ?3, generation = ?4 WHERE site = ?1 AND name = ?2",
+            "UPDATE environment SET generation = ?3 WHERE site = ?1 AND name = ?2",
+            params![site.as_str(), environment.as_str(), generation.cast_signed()],
+        )
+        .or_fault(|| "setting the generation of an environment")?;
+    Ok(())
+}
+
+/// Sets the connection mode of a workflow's environment in its person's name, inside a larger
+/// change.
+pub(super) fn set_mode(
+    transaction: &Transaction<'_>,
+    workflow: &Workflow,
+    mode: ConnectionMode,
+) -> Result<(), Fault> {
+    transaction
+        .execute(
+            "UPDATE environment SET mode = ?3, mode_set_by = ?4, mode_set_at = ?5
+             WHERE site = ?1 AND name = ?2",
             params![
-                site.as_str(),
-                environment.as_str(),
-                commit.to_string(),
-                generation.cast_signed()
+                workflow.site.as_str(),
+                workflow.environment.as_str(),
+                mode.as_str(),
+                workflow.person.as_str(),
+                for_people(Timestamp::now())
             ],
         )
-        .or_fault(|| "setting what an environment runs")?;
+        .or_fault(|| "setting a connection mode")?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use git2::Oid;
 use jiff::Timestamp;
-use policy::{Environment, HotfixName, PersonName, SiteName};
+use policy::{ConnectionMode, Environment, HotfixName, PersonName, SiteName};
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
@@ -74,7 +74,7 @@ impl FromStr for WorkflowStatus {
 
 /// Everything that the last step of a workflow changes, written down before it begins. Repair
 /// completes it if a ref has moved, and drops it if none has.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Intent {
     /// Refs to move, all or none.
     pub refs: Vec<RefMove>,
@@ -82,6 +82,8 @@ pub struct Intent {
     pub commit: Option<String>,
     /// The generation that was prepared for it; absent when the tree is already right.
     pub generation: Option<u64>,
+    /// The connection mode that the environment will have; absent when it stays.
+    pub mode: Option<ConnectionMode>,
     /// N of the deploy tag, for Test and Live.
     pub number: Option<u64>,
     /// How the deploy came about.
@@ -167,23 +169,20 @@ impl State {
         };
         let now = Timestamp::now();
         self.change(doing, |transaction| {
-            if let Some(commit) = &intent.commit {
-                let commit: Oid = parse(commit)?;
-                let model = super::Model::load(transaction)?;
-                let generation = intent.generation.or_else(|| {
-                    Some(
-                        model
-                            .environment(&workflow.site, &workflow.environment)?
-                            .generation,
-                    )
-                });
-                sites::set_release(
+            if let Some(generation) = intent.generation {
+                sites::set_generation(
                     transaction,
                     &workflow.site,
                     &workflow.environment,
-                    commit,
-                    generation.unwrap_or_default(),
+                    generation,
                 )?;
+            }
+            if let Some(mode) = intent.mode {
+                sites::set_mode(transaction, workflow, mode)?;
+            }
+            if let Some(commit) = &intent.commit {
+                let commit: Oid = parse(commit)?;
+                sites::set_commit(transaction, &workflow.site, &workflow.environment, commit)?;
                 if let (Some(number), Some(kind)) = (intent.number, intent.kind) {
                     let deployment = Deployment {
                         number,

@@ -39,17 +39,19 @@ pub fn decide(
         | Action::ExplainOthers
         | Action::ChangeTeam
         | Action::ViewSite => server::decide(principal, action, target),
-        Action::ReadTree => on_tree(principal, target, |member| {
-            tree::read(member, target)
+        Action::ReadTree => on_tree(principal, target, context, |member| {
+            tree::read(member, target, context)
         }),
-        Action::ChangeTree(change) => on_tree(principal, target, |member| {
+        Action::ChangeTree(change) => on_tree(principal, target, context, |member| {
             tree::change(member, change, target, context)
         }),
-        Action::Fetch => as_member(principal, target, |_, _| permit("member-fetches")),
-        Action::Push => on_environment(principal, target, |role, site, environment| {
+        Action::Fetch => on_environment(principal, target, context, |_, _, _| {
+            permit("member-fetches")
+        }),
+        Action::Push => on_environment(principal, target, context, |role, site, environment| {
             push::begin(role, site, environment)
         }),
-        Action::UpdateRef => on_environment(principal, target, |role, site, environment| {
+        Action::UpdateRef => on_environment(principal, target, context, |role, site, environment| {
             push::update(role, site, environment, target, context)
         }),
         Action::Commit
@@ -57,11 +59,14 @@ pub fn decide(
         | Action::RestoreWork
         | Action::SetConnectionMode
         | Action::Deploy
-        | Action::Rollback => on_environment(principal, target, |role, site, environment| {
+        | Action::Rollback => on_environment(principal, target, context, |role, site, environment| {
             workflow::on_environment(role, action, site, environment, context)
         }),
-        Action::MergeHotfix | Action::DropHotfix => as_member(principal, target, |role, site| {
-            workflow::on_hotfix(role, action, site)
+        Action::MergeHotfix => on_environment(principal, target, context, |role, site, environment| {
+            workflow::merge_hotfix(role, site, environment, context)
+        }),
+        Action::DropHotfix => on_environment(principal, target, context, |role, site, _| {
+            workflow::drop_hotfix(role, site)
         }),
     }
 }
@@ -87,12 +92,13 @@ fn no_such_site(site: &SiteName) -> Decision {
     )
 }
 
-/// A request whose target does not fit its action is a fault of ours, and so refused.
+/// A request whose target does not fit its action is a fault of ours, or of a person's question to
+/// `explain`, and so refused.
 fn unfit_target(action: &str) -> Decision {
     refuse(
         "unfit-target",
         format!("'{action}' cannot be asked of this target."),
-        "This is a fault of the gateway; please report it with the incident id.",
+        "Name another target, such as SITE.ENV; if you named none, this is a fault of the gateway: please report it with the incident id.",
     )
 }
 
@@ -113,10 +119,16 @@ fn as_member(
 fn on_environment(
     principal: &Principal,
     target: &Target,
+    context: &Context,
     rule: impl FnOnce(Role, &SiteName, &Environment) -> Decision,
 ) -> Decision {
     as_member(principal, target, |role, site| match target.environment() {
-        Some(environment) => rule(role, site, environment),
+        Some(environment) if context.environment_exists => rule(role, site, environment),
+        Some(environment) => refuse(
+            "no-such-environment",
+            format!("{site} has no environment '{environment}'."),
+            format!("See which there are: env:list {site}."),
+        ),
         None => unfit_target("a request about an environment"),
     })
 }
@@ -124,7 +136,8 @@ fn on_environment(
 fn on_tree(
     principal: &Principal,
     target: &Target,
+    context: &Context,
     rule: impl FnOnce(Role) -> Decision,
 ) -> Decision {
-    as_member(principal, target, |role, _| rule(role))
+    on_environment(principal, target, context, |role, _, _| rule(role))
 }

@@ -273,7 +273,8 @@ impl Push<'_> {
                 "Fetch, begin the branch at the newest live_N tag, and put your fix on top of it.",
             );
         }
-        if matches!(remote, Environment::Live) && facts.reason.is_none() {
+        let reason = facts.reason.as_deref().unwrap_or_default();
+        if matches!(remote, Environment::Live) && reason.trim().is_empty() {
             return refuse(
                 "hotfix-needs-a-reason",
                 format!("A hotfix to Live of {site} needs a reason, for those who look at it afterwards."),

@@ -10,14 +10,14 @@ use crate::path::SitePath;
 use crate::principal::Role;
 use crate::target::Target;
 
-pub(super) fn read(role: Role, target: &Target) -> Decision {
+pub(super) fn read(role: Role, target: &Target, context: &Context) -> Decision {
     let Target::Tree(site, environment, area, path) = target else {
         return unfit_target("read");
     };
     if path.names_git_directory() {
         return git_directory(site, path);
     }
-    match area {
+    let allowed = match area {
         Area::Root | Area::Code => permit("member-reads-code"),
         Area::Files | Area::Logs | Area::Tmp | Area::Backups => match content(role, environment) {
             None => permit("member-reads-content"),
@@ -30,7 +30,11 @@ pub(super) fn read(role: Role, target: &Target) -> Decision {
                 content_hint(why),
             ),
         },
+    };
+    if allowed.is_permit() && context.link_leaves_area {
+        return leads_out(*area, path);
     }
+    allowed
 }
 
 pub(super) fn change(
@@ -52,10 +56,25 @@ pub(super) fn change(
         path,
         change,
     };
-    if path.is_empty() && *area != Area::Root {
-        return area_itself(role, &place, context);
+    let allowed = if path.is_empty() && *area != Area::Root {
+        area_itself(role, &place, context)
+    } else {
+        inside(role, &place, context)
+    };
+    if allowed.is_permit() && context.link_leaves_area {
+        return match change {
+            TreeChange::Symlink | TreeChange::RenameTo | TreeChange::HardLink => {
+                makes_way_out(*area, path)
+            }
+            TreeChange::Write
+            | TreeChange::Remove
+            | TreeChange::MakeDirectory
+            | TreeChange::RemoveDirectory
+            | TreeChange::RenameFrom
+            | TreeChange::SetAttributes => leads_out(*area, path),
+        };
     }
-    inside(role, &place, context)
+    allowed
 }
 
 struct Place<'a> {
@@ -226,6 +245,24 @@ fn content_hint(rule: &str) -> &'static str {
     } else {
         "Work on Dev or a Multidev, or ask one of the site's administrators for the role team_member."
     }
+}
+
+/// Links that lead out are never followed, so that no area can be reached under the rules of
+/// another.
+fn leads_out(area: Area, path: &SitePath) -> Decision {
+    refuse(
+        "link-leaves-its-area",
+        format!("/{area}/{path} leads through a link out of /{area}, and such links are not followed."),
+        "Use the path of the place that the link means.",
+    )
+}
+
+fn makes_way_out(area: Area, path: &SitePath) -> Decision {
+    refuse(
+        "link-leaves-its-area",
+        format!("The link /{area}/{path} would lead out of /{area}; it was not made."),
+        "Let it lead to a place inside the same area, by a relative path.",
+    )
 }
 
 fn git_directory(site: &SiteName, path: &SitePath) -> Decision {

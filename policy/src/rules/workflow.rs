@@ -37,18 +37,59 @@ pub(super) fn on_environment(
     }
 }
 
-pub(super) fn on_hotfix(role: Role, action: Action, site: &SiteName) -> Decision {
+/// A merge changes trunk and so Dev's code; it is asked of Dev.
+pub(super) fn merge_hotfix(
+    role: Role,
+    site: &SiteName,
+    environment: &Environment,
+    context: &Context,
+) -> Decision {
     if role < Role::TeamMember {
+        return not_for(role, site);
+    }
+    match environment {
+        Environment::Dev => {}
+        Environment::Test | Environment::Live | Environment::Multidev(_) => {
+            return unfit_target(Action::MergeHotfix.as_str());
+        }
+    }
+    if context.mode.is_none() {
+        return mode_unknown(site, environment);
+    }
+    if context.uncommitted > 0 {
         return refuse(
-            "hotfix-is-for-team-members",
-            format!("Merging or dropping a hotfix of {site} is not for the role {role}."),
-            "Ask a team member of the site.",
+            "uncommitted-work-in-the-way",
+            format!(
+                "Dev of {site} has uncommitted work in {} file(s), which the merge would change under it.",
+                context.uncommitted
+            ),
+            format!("Commit it first: env:commit {site}.dev -m \"what you did\", or env:discard {site}.dev."),
         );
     }
-    match action {
-        Action::MergeHotfix => permit("team-member-merges-hotfix"),
-        _other => permit("team-member-drops-hotfix"),
+    permit("team-member-merges-hotfix")
+}
+
+pub(super) fn drop_hotfix(role: Role, site: &SiteName) -> Decision {
+    if role < Role::TeamMember {
+        return not_for(role, site);
     }
+    permit("team-member-drops-hotfix")
+}
+
+fn not_for(role: Role, site: &SiteName) -> Decision {
+    refuse(
+        "hotfix-is-for-team-members",
+        format!("Merging or dropping a hotfix of {site} is not for the role {role}."),
+        "Ask a team member of the site.",
+    )
+}
+
+fn mode_unknown(site: &SiteName, environment: &Environment) -> Decision {
+    refuse(
+        "mode-unknown",
+        format!("The connection mode of {site}.{environment} is not known."),
+        "Try again; if it stays so, show the incident id to the server's administrator.",
+    )
 }
 
 fn below(
@@ -81,6 +122,21 @@ fn below(
         );
     }
     if action == Action::SetConnectionMode {
+        if context.uncommitted > 0 && !context.confirmed {
+            return refuse(
+                "uncommitted-work",
+                format!(
+                    "{site}.{environment} has uncommitted changes in {} file(s), so its connection \
+                     mode was not changed.",
+                    context.uncommitted
+                ),
+                format!(
+                    "Commit them: env:commit {site}.{environment} -m \"what you did\"   or repeat \
+                     with --yes: the work is then kept, and env:restore-work {site}.{environment} \
+                     brings it back."
+                ),
+            );
+        }
         return permit("member-sets-mode");
     }
     match &context.mode {
@@ -97,11 +153,7 @@ fn below(
             },
             format!("Switch it: connection:set {site}.{environment} sftp."),
         ),
-        None => refuse(
-            "mode-unknown",
-            format!("The connection mode of {site}.{environment} is not known."),
-            "Try again; if it stays so, show the incident id to the server's administrator.",
-        ),
+        None => mode_unknown(site, environment),
     }
 }
 

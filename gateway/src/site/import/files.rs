@@ -13,7 +13,7 @@ use crate::site::contents::Kind;
 use crate::site::repository::{create, move_refs, unfit_name, MoveError};
 use crate::site::scan::{Looking, scan};
 use crate::site::store::{Stored, store, write_tree};
-use crate::site::tree::Folder;
+use crate::site::folder::Folder;
 use crate::site::{Author, git};
 use crate::state::RefMove;
 

@@ -12,7 +12,7 @@ use policy::SitePath;
 
 use super::layout::SiteLayout;
 use super::repository::{forbidden_path, open, tree_has_path};
-use super::tree::Folder;
+use super::folder::Folder;
 use super::{Author, covers};
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;

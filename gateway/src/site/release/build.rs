@@ -16,7 +16,7 @@ use crate::gate::Permit;
 use crate::site::blobs::Blobs;
 use crate::site::contents::{Entry, Kind, contents};
 use crate::site::layout::{EnvironmentLayout, uploads_link};
-use crate::site::tree::{Folder, Standing, gone, split, standing};
+use crate::site::folder::{Folder, Standing, gone, split, standing};
 use crate::site::{covers, crash};
 
 /// Builds the next generation of an environment from a commit.

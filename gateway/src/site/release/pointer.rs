@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
 use crate::site::layout::EnvironmentLayout;
-use crate::site::tree::{Folder, gone};
+use crate::site::folder::{Folder, gone};
 use crate::site::{covers, crash};
 
 /// Returns the generation that the environment points to; none before its first deploy.

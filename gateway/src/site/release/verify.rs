@@ -9,7 +9,7 @@ use crate::fault::{Fault, OrFault};
 use crate::site::contents::contents;
 use crate::site::layout::uploads_link;
 use crate::site::scan::{Looking, hash, pair, scan};
-use crate::site::tree::{Folder, gone};
+use crate::site::folder::{Folder, gone};
 
 /// A place where a code folder is not what its commit says.
 #[derive(Debug, Clone, PartialEq, Eq)]

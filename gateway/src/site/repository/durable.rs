@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use git2::{ObjectType, Oid, Repository};
 
 use crate::fault::{Fault, OrFault};
-use crate::site::tree::Folder;
+use crate::site::folder::Folder;
 
 /// Makes a new commit durable, with all that its first parent has not.
 pub(in crate::site) fn make_durable(repository: &Repository, commit: Oid) -> Result<(), Fault> {

@@ -10,7 +10,7 @@ use policy::escape;
 use super::durable::make_objects_durable;
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
-use crate::site::tree::Folder;
+use crate::site::folder::Folder;
 use crate::site::{Author, covers_repository, crash, git};
 use crate::state::RefMove;
 

@@ -11,7 +11,7 @@ use crate::fault::{Fault, OrFault};
 use crate::site::contents::{Entry, Kind, contents};
 use crate::site::release::current;
 use crate::site::scan::{Looking, hash, pair, scan};
-use crate::site::tree::Folder;
+use crate::site::folder::Folder;
 
 /// A code tree beside its commit.
 pub(super) struct Compared {

@@ -14,7 +14,7 @@ use crate::fault::{Fault, OrFault};
 use crate::site::blobs::Blobs;
 use crate::site::contents::Kind;
 use crate::site::scan::hash;
-use crate::site::tree::{Folder, Standing, gone, split, standing};
+use crate::site::folder::{Folder, Standing, gone, split, standing};
 
 /// What a file is: an object and its kind, or nothing.
 pub(super) type State = Option<(Oid, Kind)>;

@@ -1,0 +1,63 @@
+# Every step that CI takes is a target here, so that it runs the same at a desk.
+# Tests and the demo use the dev profile, which is optimised; bench and deb use the release.
+
+CARGO ?= cargo
+target = $(or $(CARGO_TARGET_DIR),target)
+programs = --workspace --bins
+
+.PHONY: help
+help:
+	@echo 'make demo [SITE=/path/to/a/git/repository]   from an upload to Live and back, then stays up'
+	@echo 'make test                                    all tests, with real clients'
+	@echo 'make check                                   format, lints, documentation'
+	@echo 'make bench [BENCH=--quick]                   against OpenSSH on this machine'
+	@echo 'make deb                                     the Debian package'
+	@echo 'make package-test                            installs it in a Debian in a folder (root)'
+	@echo 'make boot-test                               installs it in a booted Debian (root, qemu)'
+	@echo 'make clean'
+
+.PHONY: demo
+demo:
+	$(CARGO) build --locked $(programs)
+	@SITE='$(SITE)' demo/run.sh
+
+.PHONY: test
+test:
+	tests/install-clients.sh
+	$(CARGO) test --locked --workspace
+
+.PHONY: check
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	@if command -v shellcheck >/dev/null; then \
+		echo shellcheck; git grep -lE '^#!(/bin/sh|/bin/bash|/usr/bin/env (ba)?sh)' | xargs shellcheck -x; \
+	else echo 'shellcheck is not installed: the scripts were not checked'; fi
+	@if command -v cargo-deny >/dev/null; then \
+		$(CARGO) deny check bans licenses sources; \
+	else echo 'cargo-deny is not installed: the licences were not checked'; fi
+
+.PHONY: bench
+bench:
+	tests/install-clients.sh --bench
+	$(CARGO) build --locked --release $(programs)
+	bench/run --funicular $(target)/release/funicular $(BENCH)
+
+.PHONY: deb
+deb:
+	$(CARGO) build --locked --release $(programs)
+	packaging/deb/build.sh --bin-dir $(target)/release --out $(target)/deb
+
+# With the programs that the tests use: what is tested here is the package.
+.PHONY: package-test boot-test
+package-test:
+	$(CARGO) build --locked $(programs)
+	packaging/test/install.sh --bin-dir $(target)/debug
+boot-test:
+	$(CARGO) build --locked $(programs)
+	packaging/test/boot.sh --bin-dir $(target)/debug
+
+.PHONY: clean
+clean:
+	$(CARGO) clean

@@ -1,0 +1,141 @@
+//! Repair at start-up: what a crash cut off is completed or dropped, from its written intent.
+//!
+//! Runs before anything is served, so nobody else works on any site.
+
+use std::sync::Arc;
+
+use git2::Oid;
+
+use super::release;
+use super::repository::{self, MoveError};
+use super::Sites;
+use crate::audit::Outcome;
+use crate::fault::{Fault, OrFault};
+use crate::gate::{Gate, Permit};
+use crate::state::{RefMove, Workflow, WorkflowStatus};
+
+/// Repairs all that was cut off, and says what it did.
+///
+/// # Errors
+/// When something can neither be completed nor dropped; nothing should be served then.
+pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
+    let mut said = Vec::new();
+    for workflow in sites.state.workflows(None)? {
+        said.push(repair_one(sites, gate, &workflow)?);
+    }
+    for (site, environments) in sites
+        .state
+        .model()
+        .sites
+        .iter()
+        .map(|(name, site)| (name.clone(), site.environments.clone()))
+    {
+        let layout = sites.layout.site(&site);
+        for environment in environments.keys() {
+            let permit = gate.resume(&site, environment, None);
+            let folder = layout.environment(environment);
+            for generation in release::collect(&permit, &folder)? {
+                tracing::debug!(%site, %environment, generation, "collected");
+            }
+            clear_spool(&folder.uploads())?;
+            permit.forget();
+        }
+        let permit = gate.resume(&site, &policy::Environment::Dev, None);
+        for file in repository::sweep(&permit, &layout.repository())? {
+            said.push(format!("{site}: removed {file}, which a killed git had left."));
+        }
+        permit.forget();
+    }
+    Ok(said)
+}
+
+fn repair_one(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<String, Fault> {
+    let name = format!(
+        "{} of {}.{} by {}, begun {}",
+        workflow.kind, workflow.site, workflow.environment, workflow.person, workflow.started
+    );
+    let mut permit = gate.resume(&workflow.site, &workflow.environment, Some(workflow));
+    let Some(intent) = &workflow.intent else {
+        return drop_it(sites, permit, workflow, &name);
+    };
+    let layout = sites.layout.site(&workflow.site);
+    let environment = layout.environment(&workflow.environment);
+    // A lock that the crash left would stop the refs from moving.
+    let _ = repository::sweep(&permit, &layout.repository())?;
+    let repository = repository::open(&layout.repository())?;
+    let mut to_move = Vec::new();
+    let mut moved = 0_usize;
+    for one in &intent.refs {
+        if is_at(&repository, one)? {
+            moved += 1;
+        } else {
+            to_move.push(one.clone());
+        }
+    }
+    let switched = match intent.generation {
+        Some(generation) => release::current(&environment)? == Some(generation),
+        None => false,
+    };
+    if moved == 0 && !switched {
+        return drop_it(sites, permit, workflow, &name);
+    }
+    match repository::move_refs(&permit, &repository, &to_move) {
+        Ok(()) => {}
+        Err(MoveError::Moved { name: stuck }) => {
+            return Err(Fault::new(format!(
+                "completing {name}: {stuck} is neither what it was nor what it should be"
+            )));
+        }
+        Err(MoveError::Fault(fault)) => return Err(fault),
+    }
+    if let Some(generation) = intent.generation {
+        release::switch(&permit, &environment, generation)?;
+    }
+    let result = "completed after the gateway had been cut off";
+    sites.state.complete_workflow(workflow, result)?;
+    permit.describe(result);
+    permit.finish(Outcome::Done)?;
+    Ok(format!("Completed what had been cut off: {name}."))
+}
+
+fn drop_it(
+    sites: &Sites,
+    mut permit: Permit,
+    workflow: &Workflow,
+    name: &str,
+) -> Result<String, Fault> {
+    let result = "dropped: the gateway had been cut off before anything was changed";
+    sites
+        .state
+        .end_workflow(&workflow.id, WorkflowStatus::Failed, result)?;
+    permit.describe(result);
+    permit.finish(Outcome::Failed)?;
+    Ok(format!(
+        "Dropped what had been cut off before anything was changed: {name}."
+    ))
+}
+
+/// Returns true if a ref is where its move would put it.
+fn is_at(repository: &git2::Repository, one: &RefMove) -> Result<bool, Fault> {
+    let found = match repository.refname_to_id(&one.name) {
+        Ok(id) => Some(id),
+        Err(error) if error.code() == git2::ErrorCode::NotFound => None,
+        Err(error) => return Err(error).or_fault(|| format!("reading {}", one.name)),
+    };
+    let wanted = one
+        .new
+        .as_deref()
+        .map(Oid::from_str)
+        .transpose()
+        .or_fault(|| "reading an intent")?;
+    Ok(found == wanted)
+}
+
+/// Uploads that never came to their end.
+fn clear_spool(spool: &std::path::Path) -> Result<(), Fault> {
+    let doing = || format!("clearing {}", spool.display());
+    for entry in std::fs::read_dir(spool).or_fault(doing)? {
+        std::fs::remove_file(entry.or_fault(doing)?.path()).or_fault(doing)?;
+    }
+    Ok(())
+}

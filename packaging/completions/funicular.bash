@@ -1,0 +1,67 @@
+# bash completion for funicular(1): commands, and the words of a few options.
+_funicular() {
+    local cur prev words cword
+    # Commands have a colon in them, which bash takes for the end of a word.
+    _get_comp_words_by_ref -n : cur prev words cword || return
+
+    case $prev in
+        --config | --data | --admin-key | --from)
+            compopt -o filenames
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            return
+            ;;
+        --format)
+            mapfile -t COMPREPLY < <(compgen -W 'table json' -- "$cur")
+            return
+            ;;
+        --decision)
+            mapfile -t COMPREPLY < <(compgen -W 'permit refuse' -- "$cur")
+            return
+            ;;
+    esac
+
+    local commands='init serve check-config explain
+        site:create site:list site:info
+        site:team:add site:team:list site:team:role site:team:remove
+        user:list user:add user:remove
+        ssh-key:add ssh-key:list ssh-key:remove
+        env:list env:info env:diffstat env:commit env:discard env:restore-work
+        env:deploy env:rollback env:code-log
+        connection:info connection:set
+        hotfix:list hotfix:merge hotfix:drop
+        audit:list audit:verify workflow:list'
+    local word command=''
+    for word in "${words[@]:1:cword-1}"; do
+        if [[ " ${commands//$'\n'/ } " == *" $word "* ]]; then command=$word; fi
+    done
+
+    local choices
+    case $command in
+        '') choices="$commands --config --format --yes --help --version" ;;
+        init) choices='--data --admin --admin-key --listen' ;;
+        serve) choices='--config' ;;
+        check-config)
+            compopt -o filenames
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            return
+            ;;
+        site:create) choices='--from --trunk --files-path' ;;
+        site:team:add | site:team:role) choices='administrator team_member developer viewer' ;;
+        user:add) choices='--email --administrator' ;;
+        ssh-key:add | ssh-key:list) choices='--user' ;;
+        connection:set) choices='sftp git --yes' ;;
+        env:discard) choices='--yes' ;;
+        env:restore-work) choices='--list' ;;
+        env:deploy) choices='--note --ref' ;;
+        env:rollback) choices='--note' ;;
+        hotfix:drop) choices='--reason' ;;
+        audit:list)
+            choices='--site --env --user --rule --decision --path --since --until --limit --follow'
+            ;;
+        *) choices='' ;;
+    esac
+    [ -z "$command" ] || choices+=' --format --field --yes'
+    mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur")
+    __ltrim_colon_completions "$cur"
+}
+complete -F _funicular funicular
