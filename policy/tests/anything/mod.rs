@@ -67,6 +67,22 @@ pub fn action() -> impl Strategy<Value = Action> {
     select(Action::all().collect::<Vec<_>>())
 }
 
+/// An action that changes code, if it is about code.
+pub fn code_action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        1 => select(&TreeChange::ALL[..]).prop_map(Action::ChangeTree),
+        2 => select(vec![
+            Action::UpdateRef,
+            Action::Commit,
+            Action::Discard,
+            Action::RestoreWork,
+            Action::Deploy,
+            Action::Rollback,
+            Action::MergeHotfix,
+        ]),
+    ]
+}
+
 pub fn change() -> impl Strategy<Value = RefChange> {
     select(vec![RefChange::Create, RefChange::FastForward, RefChange::Force, RefChange::Delete])
 }
