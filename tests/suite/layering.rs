@@ -67,7 +67,10 @@ fn every_part_stands_in_the_table() {
         let known = ["lib", "main"].contains(&part)
             || WORDS_FOR_ALL.contains(&part)
             || MAY_USE.iter().any(|(name, _)| *name == part);
-        assert!(known, "{path} belongs to '{part}', which tests/suite/layering.rs does not know");
+        assert!(
+            known,
+            "{path} belongs to '{part}', which tests/suite/layering.rs does not know"
+        );
     }
 }
 
@@ -87,20 +90,29 @@ fn only_the_gate_asks_the_policy() {
 
 #[test]
 fn policy_and_hooks_import_nothing_of_ours() {
-    for (part, others) in [("policy", ["funicular", "hooks"]), ("hooks", ["funicular", "policy"])] {
+    for (part, others) in [
+        ("policy", ["funicular", "hooks"]),
+        ("hooks", ["funicular", "policy"]),
+    ] {
         for (path, text) in rust_files(&format!("{part}/src")) {
             for (number, line) in code_lines(&text) {
                 for other in others {
                     let used = line.contains(&format!("use {other}::"))
                         || line.contains(&format!(" {other}::"));
-                    assert!(!used || path.ends_with("/main.rs"), "{path}:{number}: {part} -> {other}");
+                    assert!(
+                        !used || path.ends_with("/main.rs"),
+                        "{path}:{number}: {part} -> {other}"
+                    );
                 }
             }
         }
         let manifest = fs::read_to_string(root().join(part).join("Cargo.toml")).unwrap();
         let dependencies = manifest.split_once("[dependencies]").unwrap().1;
         for other in others {
-            assert!(!dependencies.contains(other), "{part}/Cargo.toml depends on {other}");
+            assert!(
+                !dependencies.contains(other),
+                "{part}/Cargo.toml depends on {other}"
+            );
         }
     }
 }
@@ -123,7 +135,12 @@ fn imports_are_read_in_every_form() {
     let text = "//! crate::cli\nuse crate::audit::{\n    self, Who,\n    query::{Filter, Row},\n};\n\
                 pub use crate::{site::tree, state};\nfn f() { crate::gate::Gate::new(); } // crate::daemon\n\
                 use super::daemon;\n";
-    let used = |root| used_paths(text, root).into_iter().map(|(_, path)| path).collect::<Vec<_>>();
+    let used = |root| {
+        used_paths(text, root)
+            .into_iter()
+            .map(|(_, path)| path)
+            .collect::<Vec<_>>()
+    };
     let wanted = [
         "audit::self",
         "audit::Who",
@@ -149,7 +166,12 @@ pub fn rust_files(folder: &str) -> Vec<(String, String)> {
             if path.is_dir() && !path.ends_with("target") {
                 left.push(path);
             } else if path.extension().is_some_and(|ending| ending == "rs") {
-                let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+                let name = path
+                    .strip_prefix(root())
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
                 found.push((name, fs::read_to_string(&path).unwrap()));
             }
         }
@@ -162,7 +184,10 @@ pub fn rust_files(folder: &str) -> Vec<(String, String)> {
 /// A file up to the tests that stand in it.
 pub fn without_tests(text: &str) -> &str {
     let starts = ["#[cfg(test)]\nmod tests {", "#[cfg(test)]\nmod tests;"];
-    let end = starts.into_iter().filter_map(|start| text.find(start)).min();
+    let end = starts
+        .into_iter()
+        .filter_map(|start| text.find(start))
+        .min();
     &text[..end.unwrap_or(text.len())]
 }
 
@@ -172,7 +197,8 @@ fn root() -> &'static Path {
 
 /// Tests set up more than the part that they test.
 fn is_for_tests(path: &str) -> bool {
-    path.split('/').any(|name| ["tests", "tests.rs", "testing.rs"].contains(&name))
+    path.split('/')
+        .any(|name| ["tests", "tests.rs", "testing.rs"].contains(&name))
 }
 
 fn may_use(part: &str, used: &str) -> bool {
@@ -197,7 +223,11 @@ fn used_paths(code: &str, super_is_root: bool) -> Vec<(usize, String)> {
         plain.push('\n');
     }
     let mut found = Vec::new();
-    let starts: &[&str] = if super_is_root { &["crate::", "super::"] } else { &["crate::"] };
+    let starts: &[&str] = if super_is_root {
+        &["crate::", "super::"]
+    } else {
+        &["crate::"]
+    };
     for start in starts {
         for (at, _) in plain.match_indices(start) {
             let number = plain[..at].matches('\n').count() + 1;
@@ -211,7 +241,9 @@ fn used_paths(code: &str, super_is_root: bool) -> Vec<(usize, String)> {
 
 /// Reads one path, `a::b` or `a::{b, c::d}`, and returns what stands behind it.
 fn read_path<'a>(text: &'a str, before: &str, found: &mut Vec<String>) -> &'a str {
-    let end = text.find(|c: char| !(c.is_alphanumeric() || "_:*".contains(c))).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !(c.is_alphanumeric() || "_:*".contains(c)))
+        .unwrap_or(text.len());
     let (name, mut rest) = text.split_at(end);
     let path = format!("{before}{name}");
     if !rest.starts_with('{') {
@@ -234,7 +266,11 @@ fn read_path<'a>(text: &'a str, before: &str, found: &mut Vec<String>) -> &'a st
 /// The lines of a text, numbered, without comments.
 fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().map(|(at, line)| {
-        let code = if line.trim_start().starts_with("//") { "" } else { line };
+        let code = if line.trim_start().starts_with("//") {
+            ""
+        } else {
+            line
+        };
         (at + 1, code.split(" // ").next().unwrap_or_default())
     })
 }
