@@ -74,8 +74,12 @@ pub(super) fn facts(
         (Some(path), Some(commit)) => repository::tree_has_path(repository, commit, path)?,
         _absent => None,
     };
+    let known = match old {
+        Some(old) if repository::is_commit(repository, old)? => Some(old),
+        Some(_) | None => None,
+    };
     let forbidden_path = match commit {
-        Some(commit) => repository::forbidden_path(repository, commit, old)?,
+        Some(commit) => repository::forbidden_path(repository, commit, known)?,
         None => None,
     };
     Ok(PushFacts {
