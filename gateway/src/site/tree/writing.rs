@@ -262,6 +262,11 @@ impl Writing {
         self.denied
     }
 
+    /// Returns true if a write failed, or the permit was once found to hold no more.
+    pub fn had_trouble(&self) -> bool {
+        self.denied || self.failed.is_some()
+    }
+
     /// Writes all of `bytes` at `offset`, or at the end of a file that is appended to.
     ///
     /// # Errors
