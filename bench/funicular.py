@@ -27,7 +27,7 @@ class Funicular:
         self.log = space.folder(alias) / "funicular.log"
         self.login = f"dev.bench@{alias}"
         self.process = None
-        self.sites = set()
+        self.sites, self.in_git_mode = set(), set()
 
     def start(self):
         self.space.at_end(self.stop)
@@ -90,8 +90,10 @@ class Funicular:
     def site(self, name, *more):
         if name not in self.sites:
             self.command("site:create", name, *more)
-            self.command("connection:set", f"{name}.dev", "git", "--yes")
             self.sites.add(name)
+        if name not in self.in_git_mode:
+            self.command("connection:set", f"{name}.dev", "git", "--yes")
+            self.in_git_mode.add(name)
         return f"ssh://dev.{name}@{self.alias}/repository.git"
 
     def stop(self):
@@ -107,4 +109,6 @@ class Funicular:
 
     def tail(self):
         lines = self.log.read_text(errors="replace").strip().splitlines()
-        return " / ".join(lines[-8:]) or "(empty)"
+        # After a panic the last lines have no level.
+        telling = [line for line in lines if " INFO " not in line and " DEBUG " not in line]
+        return " / ".join(telling[-3:]) or "nothing wrong"

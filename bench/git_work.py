@@ -66,21 +66,24 @@ class WholePush(Workload):
     def __init__(self, name, title, branch):
         super().__init__(name, title)
         self.branch, self.deploys = branch, branch == "main"
-        self.addresses = {}
+        self.addresses, self.heads = {}, {}
 
     def prepare(self, side, material, number):
-        self.addresses[side.letter] = side.empty_repository(self.repository(number))
+        address = side.empty_repository(self.repository(number))
+        self.addresses[side.letter] = address
+        self.heads[side.letter] = joined(side.client, address, self.branch, material.repository)
 
     def run(self, side, material, number):
         side.client.git(
-            "push", "-q", self.addresses[side.letter], f"main:refs/heads/{self.branch}", cwd=material.repository.path)
+            "push", "-q", self.addresses[side.letter], f"{self.heads[side.letter]}:refs/heads/{self.branch}",
+            cwd=material.repository.path)
 
     def check(self, side, material, number, first):
-        must_have(side.client, self.addresses[side.letter], self.branch, material.repository.head)
+        must_have(side.client, self.addresses[side.letter], self.branch, self.heads[side.letter])
         if first:
             local = material.folder / "pushed"
             side.client.git("clone", "-q", "--branch", self.branch, self.addresses[side.letter], str(local))
-            must_be_whole(side.client, local, material.repository.head, True)
+            must_be_whole(side.client, local, self.heads[side.letter], True)
             must_be_deployed(side, self, self.repository(number), local, regular_files(side.client, local)[0], material)
             shutil.rmtree(local)
 
@@ -131,6 +134,17 @@ class SmallPush(Workload):
 
     def local(self, material):
         return material.folder / f"work-{self.branch}"
+
+
+def joined(client, address, branch, repository):
+    """The commit to push. A new site's main has a first commit, which no push may throw away."""
+    said = client.git("ls-remote", address, f"refs/heads/{branch}")
+    if not said:
+        return repository.head
+    client.git("fetch", "-q", address, branch, cwd=repository.path)
+    return client.git(
+        "commit-tree", f"{repository.head}^{{tree}}", "-p", said.split()[0], "-p", repository.head,
+        "-m", "Join what the site began with", cwd=repository.path).strip()
 
 
 def must_have(client, address, branch, commit):

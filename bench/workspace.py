@@ -111,6 +111,7 @@ def remove_tree(path):
 
 def choose_base(wanted, needed_mib):
     if wanted:
+        wanted = wanted.resolve()
         if room_mib(wanted) < needed_mib:
             raise Problem(f"{wanted} has less than {needed_mib} MiB of room; give a smaller --large-mib")
         return wanted

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 
 /// Reads one packet; `None` for a flush packet.
-pub fn read(reader: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read(reader: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut head = [0_u8; 4];
     reader.read_exact(&mut head)?;
     let length = std::str::from_utf8(&head)
@@ -22,7 +22,7 @@ pub fn read(reader: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Reads packets up to a flush packet, as text without the final newline of each.
-pub fn read_lines(reader: &mut impl Read) -> io::Result<Vec<String>> {
+pub(crate) fn read_lines(reader: &mut impl Read) -> io::Result<Vec<String>> {
     let mut lines = Vec::new();
     while let Some(packet) = read(reader)? {
         let text = String::from_utf8(packet).map_err(|_| invalid("a packet is not text"))?;
@@ -32,12 +32,12 @@ pub fn read_lines(reader: &mut impl Read) -> io::Result<Vec<String>> {
 }
 
 /// Writes one packet.
-pub fn write(writer: &mut impl Write, text: &str) -> io::Result<()> {
+pub(crate) fn write(writer: &mut impl Write, text: &str) -> io::Result<()> {
     write!(writer, "{:04x}{text}", text.len() + 4)
 }
 
 /// Writes a flush packet.
-pub fn flush(writer: &mut impl Write) -> io::Result<()> {
+pub(crate) fn flush(writer: &mut impl Write) -> io::Result<()> {
     writer.write_all(b"0000")?;
     writer.flush()
 }

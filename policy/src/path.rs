@@ -130,7 +130,7 @@ impl SitePath {
             let trimmed = part
                 .iter()
                 .rposition(|byte| *byte != b'.' && *byte != b' ')
-                .map_or(&part[..0], |last| part.get(..=last).unwrap_or_default());
+                .map_or(&[][..], |last| part.get(..=last).unwrap_or_default());
             trimmed == b".git" || trimmed == b"git~1"
         })
     }

@@ -294,6 +294,7 @@ fn package(program: &str) -> &str {
         "fusermount3" => "fuse3",
         "psftp" | "puttygen" | "plink" => "putty-tools",
         "setpriv" => "util-linux",
+        "script" => "bsdutils",
         "dpkg-deb" => "dpkg",
         other => other,
     }

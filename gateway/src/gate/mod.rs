@@ -231,9 +231,17 @@ impl Gate {
     ) -> (Decision, Option<String>) {
         let model = self.state.model();
         let standing = match (&who.fingerprint, target.site()) {
-            (None, Some(site)) if !model.sites.contains_key(site) => Standing::Stranger,
+            (None, Some(site))
+                if action != Action::CreateSite && !model.sites.contains_key(site) =>
+            {
+                Standing::Stranger
+            }
             (None, _anywhere) => Standing::ServerAdministrator,
             (Some(key), _anywhere) if !model.owns_key(&who.person, key) => Standing::KeyRemoved,
+            // A site that is to be made has no team yet.
+            (Some(_), Some(_)) if action == Action::CreateSite => {
+                model.server_standing(&who.person)
+            }
             (Some(_), Some(site)) => model.standing(&who.person, site),
             (Some(_), None) => model.server_standing(&who.person),
         };

@@ -4,7 +4,7 @@ use git2::{Oid, Repository};
 use policy::{DeployFacts, Environment, HotfixName, SiteName};
 
 use super::push::short;
-use super::release::{self, Prepared, ReleaseKind, Reuse};
+use super::release::{self, Origin, Prepared, ReleaseKind, Reuse};
 use super::workflow::{self, Change, Undone};
 use super::{Author, Lease, Sites, repository};
 use crate::fault::Fault;
@@ -152,9 +152,12 @@ pub fn deploy(
     let prepared = build(
         sites,
         &permit,
-        &repository,
         &environment,
-        commit,
+        &Origin {
+            repository: &repository,
+            quarantine: None,
+            commit,
+        },
         ReleaseKind::ReadOnly,
     )?;
     let number = next_number(sites, &repository, &site, &environment)?;
@@ -197,9 +200,8 @@ pub fn deploy(
 pub(super) fn build(
     sites: &Sites,
     permit: &Permit,
-    repository: &Repository,
     environment: &Environment,
-    commit: Oid,
+    origin: &Origin<'_>,
     kind: ReleaseKind,
 ) -> Result<Prepared, Fault> {
     let name = permit.site()?;
@@ -235,8 +237,7 @@ pub(super) fn build(
     release::prepare(
         permit,
         &layout.environment(environment),
-        repository,
-        commit,
+        origin,
         kind,
         site.files_path.as_ref(),
         reuse,

@@ -3,7 +3,7 @@
 use policy::{ConnectionMode, Environment, HotfixName, SiteName};
 
 use super::push::short;
-use super::release::ReleaseKind;
+use super::release::{Origin, ReleaseKind};
 use super::repository::{self, MergeError};
 use super::workflow::{self, Change, Undone};
 use super::{Author, Lease, Sites, deploy};
@@ -84,9 +84,12 @@ pub fn merge(
     let prepared = deploy::build(
         sites,
         &permit,
-        &repository,
         &Environment::Dev,
-        merged,
+        &Origin {
+            repository: &repository,
+            quarantine: None,
+            commit: merged,
+        },
         kind,
     )?;
     let intent = Intent {

@@ -1,18 +1,28 @@
 //! Effects. Every function that changes something takes a [`crate::gate::Permit`].
 
+mod blobs;
+mod contents;
 pub mod crash;
 pub mod deploy;
+mod folder;
 pub mod git;
 pub mod hotfix;
+mod ignore;
 pub mod import;
 pub mod layout;
 mod lease;
 pub mod mode;
 pub mod push;
+#[cfg(test)]
+mod real_tree;
 pub mod release;
 pub mod repair;
 pub mod repository;
+mod scan;
 pub mod settings;
+mod store;
+#[cfg(test)]
+mod testing;
 pub mod tree;
 pub mod work;
 mod workflow;

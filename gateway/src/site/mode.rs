@@ -3,7 +3,7 @@
 use git2::{Oid, Repository};
 use policy::{ConnectionMode, Environment, SiteName, SitePath};
 
-use super::release::ReleaseKind;
+use super::release::{Origin, ReleaseKind};
 use super::work::{Committed, Saved, WorkError, WorkTree};
 use super::workflow::{self, Change, Undone};
 use super::{Author, Lease, Sites, deploy, repository};
@@ -88,7 +88,17 @@ pub fn set(
         ConnectionMode::Sftp => ReleaseKind::Writable,
         ConnectionMode::Git => ReleaseKind::ReadOnly,
     };
-    let prepared = deploy::build(sites, &permit, &repository, &environment, commit, kind)?;
+    let prepared = deploy::build(
+        sites,
+        &permit,
+        &environment,
+        &Origin {
+            repository: &repository,
+            quarantine: None,
+            commit,
+        },
+        kind,
+    )?;
     let intent = Intent {
         generation: Some(prepared.generation),
         mode: Some(mode),
@@ -262,6 +272,10 @@ fn undone(error: WorkError) -> Undone {
         ),
         WorkError::Unreadable(paths) => format!(
             "These files cannot be read, by their own permissions (chmod u+r them): {}.",
+            list(&paths)
+        ),
+        WorkError::Changing(paths) => format!(
+            "These files are being changed right now, so nothing was done: {}. Try again.",
             list(&paths)
         ),
         WorkError::InTheWay(paths) => format!(

@@ -5,7 +5,7 @@ use policy::{Environment, PersonName, Role, SiteName, SitePath};
 
 use super::import::{self, ImportError, Source};
 use super::layout::create_environment_directories;
-use super::release::{self, ReleaseKind};
+use super::release::{self, Origin, ReleaseKind};
 use super::workflow::Undone;
 use super::{Author, Sites, repository};
 use crate::audit::Outcome;
@@ -32,7 +32,11 @@ pub struct Wanted {
 /// # Errors
 /// [`Undone`]; the site does then not exist.
 pub fn create_site(sites: &Sites, mut permit: Permit, wanted: Wanted) -> Result<Vec<String>, Undone> {
-    permit.describe(format!("site {}", wanted.name));
+    permit.describe(match &wanted.from {
+        Source::Empty => "empty".to_owned(),
+        Source::Directory(path) | Source::Bundle(path) => format!("from {}", path.display()),
+        Source::Url(url) => format!("from {}", policy::escape(without_secrets(url).as_bytes())),
+    });
     let made = make_site(sites, &permit, &wanted);
     match &made {
         Ok(_) => permit.finish(Outcome::Done)?,
@@ -42,6 +46,14 @@ pub fn create_site(sites: &Sites, mut permit: Permit, wanted: Wanted) -> Result<
         }
     }
     made
+}
+
+/// A URL as it may be kept: a password in it is nobody's business.
+fn without_secrets(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
+        _plain => url.to_owned(),
+    }
 }
 
 fn make_site(sites: &Sites, permit: &Permit, wanted: &Wanted) -> Result<Vec<String>, Undone> {
@@ -80,8 +92,11 @@ fn make_site(sites: &Sites, permit: &Permit, wanted: &Wanted) -> Result<Vec<Stri
     let prepared = release::prepare(
         permit,
         &dev,
-        &repository,
-        imported.commit,
+        &Origin {
+            repository: &repository,
+            quarantine: None,
+            commit: imported.commit,
+        },
         ReleaseKind::Writable,
         wanted.files_path.as_ref(),
         None,

@@ -62,8 +62,11 @@ pub fn decide(
         | Action::Rollback => on_environment(principal, target, context, |role, site, environment| {
             workflow::on_environment(role, action, site, environment, context)
         }),
-        Action::MergeHotfix | Action::DropHotfix => as_member(principal, target, |role, site| {
-            workflow::on_hotfix(role, action, site, context)
+        Action::MergeHotfix => on_environment(principal, target, context, |role, site, environment| {
+            workflow::merge_hotfix(role, site, environment, context)
+        }),
+        Action::DropHotfix => on_environment(principal, target, context, |role, site, _| {
+            workflow::drop_hotfix(role, site)
         }),
     }
 }
@@ -89,12 +92,13 @@ fn no_such_site(site: &SiteName) -> Decision {
     )
 }
 
-/// A request whose target does not fit its action is a fault of ours, and so refused.
+/// A request whose target does not fit its action is a fault of ours, or of a person's question to
+/// `explain`, and so refused.
 fn unfit_target(action: &str) -> Decision {
     refuse(
         "unfit-target",
         format!("'{action}' cannot be asked of this target."),
-        "This is a fault of the gateway; please report it with the incident id.",
+        "Name another target, such as SITE.ENV; if you named none, this is a fault of the gateway: please report it with the incident id.",
     )
 }
 

@@ -249,8 +249,8 @@ impl Push<'_> {
                     remote.title()
                 ),
                 format!(
-                    "Push to Dev: git push {} HEAD:{}   then deploy: env:deploy {site}.{remote}. \
-                     In an emergency push a branch hotfix/NAME grown from what Live runs.",
+                    "In an emergency push a branch hotfix/NAME grown from what Live runs; else push to \
+                     Dev, then env:deploy {site}.{remote}: git push {} HEAD:{}",
                     self.url(&Environment::Dev),
                     facts.trunk
                 ),
@@ -266,14 +266,23 @@ impl Push<'_> {
                 format!("Deploy first: env:deploy {site}.test, then env:deploy {site}.live."),
             );
         }
-        if !facts.descends_from_live {
+        if !facts.descends_from_live || facts.brings_trunk {
             return refuse(
                 "hotfix-grows-from-live",
-                format!("{name} does not descend from what Live of {site} runs, so it is no hotfix of it."),
+                if facts.descends_from_live {
+                    format!(
+                        "{name} does not descend from what Live of {site} runs alone: it also brings \
+                         commits of '{}' that have not been deployed.",
+                        facts.trunk
+                    )
+                } else {
+                    format!("{name} does not descend from what Live of {site} runs, so it is no hotfix of it.")
+                },
                 "Fetch, begin the branch at the newest live_N tag, and put your fix on top of it.",
             );
         }
-        if matches!(remote, Environment::Live) && facts.reason.is_none() {
+        let reason = facts.reason.as_deref().unwrap_or_default();
+        if matches!(remote, Environment::Live) && reason.trim().is_empty() {
             return refuse(
                 "hotfix-needs-a-reason",
                 format!("A hotfix to Live of {site} needs a reason, for those who look at it afterwards."),

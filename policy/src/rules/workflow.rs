@@ -37,21 +37,24 @@ pub(super) fn on_environment(
     }
 }
 
-pub(super) fn on_hotfix(
+/// A merge changes trunk and so Dev's code; it is asked of Dev.
+pub(super) fn merge_hotfix(
     role: Role,
-    action: Action,
     site: &SiteName,
+    environment: &Environment,
     context: &Context,
 ) -> Decision {
     if role < Role::TeamMember {
-        return refuse(
-            "hotfix-is-for-team-members",
-            format!("Merging or dropping a hotfix of {site} is not for the role {role}."),
-            "Ask a team member of the site.",
-        );
+        return not_for(role, site);
     }
-    if action == Action::DropHotfix {
-        return permit("team-member-drops-hotfix");
+    match environment {
+        Environment::Dev => {}
+        Environment::Test | Environment::Live | Environment::Multidev(_) => {
+            return unfit_target(Action::MergeHotfix.as_str());
+        }
+    }
+    if context.mode.is_none() {
+        return mode_unknown(site, environment);
     }
     if context.uncommitted > 0 {
         return refuse(
@@ -64,6 +67,29 @@ pub(super) fn on_hotfix(
         );
     }
     permit("team-member-merges-hotfix")
+}
+
+pub(super) fn drop_hotfix(role: Role, site: &SiteName) -> Decision {
+    if role < Role::TeamMember {
+        return not_for(role, site);
+    }
+    permit("team-member-drops-hotfix")
+}
+
+fn not_for(role: Role, site: &SiteName) -> Decision {
+    refuse(
+        "hotfix-is-for-team-members",
+        format!("Merging or dropping a hotfix of {site} is not for the role {role}."),
+        "Ask a team member of the site.",
+    )
+}
+
+fn mode_unknown(site: &SiteName, environment: &Environment) -> Decision {
+    refuse(
+        "mode-unknown",
+        format!("The connection mode of {site}.{environment} is not known."),
+        "Try again; if it stays so, show the incident id to the server's administrator.",
+    )
 }
 
 fn below(
@@ -127,11 +153,7 @@ fn below(
             },
             format!("Switch it: connection:set {site}.{environment} sftp."),
         ),
-        None => refuse(
-            "mode-unknown",
-            format!("The connection mode of {site}.{environment} is not known."),
-            "Try again; if it stays so, show the incident id to the server's administrator.",
-        ),
+        None => mode_unknown(site, environment),
     }
 }
 

@@ -18,7 +18,7 @@ impl Run<'_> {
         trunk: Option<String>,
         files_path: Option<String>,
     ) -> Done {
-        let permit = self.permit(Action::CreateSite, &Target::Server)?;
+        let permit = self.permit(Action::CreateSite, &Target::Site(name.clone()))?;
         let wanted = Wanted {
             name: name.clone(),
             trunk,

@@ -425,7 +425,9 @@ impl<D: Door> Handler for Connection<D> {
         _modes: &[(russh::Pty, u32)],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.wish_refused(channel, NO_TERMINAL, session)
+        // At once, since a client that insists on a terminal leaves without one.
+        session.extended_data(channel, 1, format!("{NO_TERMINAL}\r\n").into_bytes())?;
+        session.channel_failure(channel)
     }
 
     async fn x11_request(
@@ -614,12 +616,13 @@ impl<D: Door> Connection<D> {
         answered: Result<(), sftp::Ended>,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        if answered.is_ok() {
+        let Err(ended) = answered else {
             return Ok(());
-        }
+        };
         if let Some(Channel::Sftp(sftp)) = self.channels.insert(channel, Channel::Over) {
             sftp.close();
         }
+        session.extended_data(channel, 1, format!("{ended}\r\n").into_bytes())?;
         session.exit_status_request(channel, 1)?;
         session.eof(channel)?;
         session.close(channel)

@@ -1,6 +1,7 @@
 //! A site's bare repository: opening and reading it. What changes it is in the files beside.
 
 mod create;
+mod durable;
 mod inspect;
 mod merge;
 mod refs;
@@ -11,7 +12,10 @@ use git2::{ErrorCode, Oid, Repository};
 use jiff::Timestamp;
 
 pub use create::create;
+pub(super) use durable::make_durable;
+pub(super) use inspect::unfit_name;
 pub use inspect::{forbidden_path, tree_has_path};
+pub(super) use merge::conflicts;
 pub use merge::{MergeError, merge};
 pub use refs::{MoveError, move_refs, sweep, write_tag};
 
@@ -169,4 +173,94 @@ pub fn resolve(repository: &Repository, text: &str) -> Result<Option<Oid>, Fault
 
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::testing::{Bench, commit_all, git, write};
+
+    #[test]
+    fn a_repository_is_set_up_for_serving() {
+        let bench = Bench::new();
+        let path = bench.site().repository();
+        let repository = create(&bench.permit(), &path, "trunk").unwrap();
+        assert!(repository.is_bare());
+        assert_eq!(git(&path, &["symbolic-ref", "HEAD"]), "refs/heads/trunk\n");
+        assert_eq!(git(&path, &["config", "receive.fsckObjects"]), "true\n");
+        assert_eq!(git(&path, &["config", "transfer.hideRefs"]), "refs/funicular\n");
+        assert!(!path.join("hooks").exists());
+        assert!(create(&bench.permit(), &path, "trunk").is_err());
+        assert!(create(&bench.permit_for("other"), &path, "trunk").is_err());
+    }
+
+    #[test]
+    fn formats_that_libgit2_does_not_know_are_refused_in_words() {
+        let bench = Bench::new();
+        let (repository, _) = bench.repository(&[("a", "a")]);
+        for (name, value) in [("partialClone", "origin"), ("refStorage", "reftable")] {
+            git(repository.path(), &["config", "core.repositoryFormatVersion", "1"]);
+            git(repository.path(), &["config", &format!("extensions.{name}"), value]);
+            let fault = open(&bench.site().repository()).err().unwrap().to_string();
+            assert!(fault.to_lowercase().contains(&name.to_lowercase()), "{fault}");
+            git(repository.path(), &["config", "--unset", &format!("extensions.{name}")]);
+        }
+        assert!(open(&bench.site().repository()).is_ok());
+    }
+
+    #[test]
+    fn what_a_push_brings_can_be_read_before_it_is_kept() {
+        let bench = Bench::new();
+        let (_, first) = bench.repository(&[("a", "a")]);
+        let clone = bench.clone();
+        write(&clone.join("a"), "b");
+        let second = commit_all(&clone, "Second");
+        let path = bench.site().repository();
+        let repository = open(&path).unwrap();
+        assert!(!is_commit(&repository, second).unwrap());
+        let repository = open_in_quarantine(&path, &clone.join(".git/objects")).unwrap();
+        assert!(is_commit(&repository, second).unwrap());
+        assert!(is_descendant(&repository, second, first).unwrap());
+        assert!(!is_descendant(&repository, first, first).unwrap());
+        assert!(contains(&repository, first, first).unwrap());
+        assert!(!contains(&repository, first, second).unwrap());
+        let rows = commits_between(&repository, Some(first), second, 10).unwrap();
+        assert_eq!(rows.len(), 1);
+        assert_eq!((rows[0].summary.as_str(), rows[0].author.as_str()), ("Second", "Bob"));
+        assert_eq!(commits_between(&repository, None, second, 1).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn names_of_commits_are_no_expressions() {
+        let bench = Bench::new();
+        let (repository, first) = bench.repository(&[("a", "a")]);
+        let path = repository.path();
+        git(path, &["tag", "-a", "v1", "-m", "v1", "main"]);
+        git(path, &["branch", "face", "main"]);
+        git(path, &["update-ref", "refs/funicular/work/dev/1", "main"]);
+        let text = first.to_string();
+        for right in ["v1", "main", "face", &text, &text[..7]] {
+            assert_eq!(resolve(&repository, right).unwrap(), Some(first), "{right}");
+        }
+        let tree = repository.find_commit(first).unwrap().tree_id().to_string();
+        for wrong in [
+            "",
+            "--all",
+            "-n1",
+            "main~0",
+            "main^{tree}",
+            ":/Begin",
+            "@",
+            "HEAD",
+            "../heads/main",
+            "refs/funicular/work/dev/1",
+            "heads/main/../main",
+            "abc",
+            "0000000",
+            "main\n",
+            &tree,
+        ] {
+            assert_eq!(resolve(&repository, wrong).unwrap(), None, "{wrong}");
+        }
+    }
 }

@@ -4,14 +4,28 @@
 //! People change the tree at the same time, so nothing in it is trusted: no link is followed, a
 //! planted `.git` is no repository, special files do not exist, names are bytes.
 
-use git2::{Oid, Repository};
+mod cache;
+mod compare;
+mod keep;
+mod put;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use git2::{MergeOptions, Oid, Repository};
 use jiff::Timestamp;
 use policy::{Environment, SitePath};
 
-use super::Author;
+use super::contents::{Kind, contents};
 use super::layout::EnvironmentLayout;
-use crate::fault::Fault;
+use super::repository::conflicts;
+use super::store::files_of;
+use super::{Author, covers};
+use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
+use compare::{compare, site_path};
+use put::{put, steps_between};
 
 /// A writable code tree, and what it is compared with.
 #[derive(Clone, Copy)]
@@ -91,6 +105,8 @@ pub enum WorkError {
     Unfit(Vec<String>),
     /// These files cannot be read, by their own permissions.
     Unreadable(Vec<SitePath>),
+    /// Somebody is writing these files.
+    Changing(Vec<SitePath>),
     /// These files hold uncommitted changes that would be lost, or stand in the way.
     InTheWay(Vec<SitePath>),
     /// The saved work and what was committed since change the same lines of these files.
@@ -113,15 +129,17 @@ impl WorkTree<'_> {
     /// # Errors
     /// When the tree or the commit cannot be read.
     pub fn diffstat(&self) -> Result<Vec<Change>, Fault> {
-        Err(Fault::new("not built yet"))
+        compare(self, false)?.describe(self.repository)
     }
 
-    /// Returns files and folders that exist and are ignored, and so are never committed.
+    /// Returns files that exist and are ignored, and so are never committed, and folders that hold
+    /// nothing else.
     ///
     /// # Errors
     /// When the tree or the commit cannot be read.
     pub fn ignored(&self) -> Result<Vec<SitePath>, Fault> {
-        Err(Fault::new("not built yet"))
+        let compared = compare(self, false)?;
+        compared.ignored.iter().map(|path| site_path(path)).collect()
     }
 
     /// Makes one commit of what differs, or of the part of it at or below `paths`; none if nothing
@@ -137,8 +155,10 @@ impl WorkTree<'_> {
         message: &str,
         author: &Author,
     ) -> Result<Option<Committed>, WorkError> {
-        let _ = (permit, paths, being_written, message, author);
-        Err(WorkError::Fault(Fault::new("not built yet")))
+        covers(permit, self.environment.site())?;
+        let mut compared = compare(self, false)?;
+        compared.select(paths)?;
+        keep::commit(self, &compared, being_written, message, author)
     }
 
     /// Keeps what differs on a hidden ref, changing nothing in the tree; none if nothing does.
@@ -154,14 +174,16 @@ impl WorkTree<'_> {
         why: &str,
         author: &Author,
     ) -> Result<Option<Saved>, WorkError> {
-        let _ = (permit, paths, ignored, why, author);
-        Err(WorkError::Fault(Fault::new("not built yet")))
+        covers(permit, self.environment.site())?;
+        let mut compared = compare(self, ignored)?;
+        compared.select(paths)?;
+        keep::save(permit, self, &compared, why, author)
     }
 
     /// Saves what differs and puts it back to the commit; none if nothing does.
     ///
     /// # Errors
-    /// [`WorkError`].
+    /// [`WorkError`]. What was saved stays saved.
     pub fn discard(
         &self,
         permit: &Permit,
@@ -169,8 +191,14 @@ impl WorkTree<'_> {
         why: &str,
         author: &Author,
     ) -> Result<Option<Saved>, WorkError> {
-        let _ = (permit, paths, why, author);
-        Err(WorkError::Fault(Fault::new("not built yet")))
+        let Some(saved) = self.save(permit, paths, false, why, author)? else {
+            return Ok(None);
+        };
+        // Only what has been saved is put back, and only while it is as it was saved.
+        let kept = files_of(&contents(self.repository, saved.commit)?);
+        let committed = files_of(&contents(self.repository, self.commit)?);
+        put(self, &steps_between(&kept, &committed))?;
+        Ok(Some(saved))
     }
 
     /// Puts saved work back into the tree, merged with what was committed since. Returns the files
@@ -179,8 +207,43 @@ impl WorkTree<'_> {
     /// # Errors
     /// [`WorkError`].
     pub fn restore(&self, permit: &Permit, id: &str) -> Result<Vec<SitePath>, WorkError> {
-        let _ = (permit, id);
-        Err(WorkError::Fault(Fault::new("not built yet")))
+        covers(permit, self.environment.site())?;
+        let saved = keep::find_saved(self.repository, self.environment.name(), id)?
+            .ok_or_else(|| WorkError::NoSuchWork(id.to_owned()))?;
+        let merged = self.merged(&saved)?;
+        let committed = files_of(&contents(self.repository, self.commit)?);
+        put(self, &steps_between(&committed, &merged))
+    }
+
+    /// Returns the files of the commit with saved work merged in.
+    fn merged(&self, saved: &Saved) -> Result<BTreeMap<Vec<u8>, (Oid, Kind)>, WorkError> {
+        let doing = || "merging saved work with what was committed since";
+        let tree = |commit| {
+            self.repository
+                .find_commit(commit)
+                .and_then(|commit| commit.tree())
+                .or_fault(doing)
+        };
+        let mut options = MergeOptions::new();
+        options.find_renames(true);
+        let (base, ours, theirs) = (tree(saved.base)?, tree(self.commit)?, tree(saved.commit)?);
+        let index = self
+            .repository
+            .merge_trees(&base, &ours, &theirs, Some(&options))
+            .or_fault(doing)?;
+        let conflicts = conflicts(&index)?;
+        if !conflicts.is_empty() {
+            return Err(WorkError::Conflicts(conflicts));
+        }
+        let kind = |mode: u32| match mode {
+            0o120_000 => Kind::Link,
+            mode if mode & 0o100 != 0 => Kind::Executable,
+            _file => Kind::File,
+        };
+        Ok(index
+            .iter()
+            .map(|entry| (entry.path, (entry.id, kind(entry.mode))))
+            .collect())
     }
 }
 
@@ -189,6 +252,5 @@ impl WorkTree<'_> {
 /// # Errors
 /// When it cannot be read.
 pub fn saved(repository: &Repository, environment: &Environment) -> Result<Vec<Saved>, Fault> {
-    let _ = (repository, environment);
-    Err(Fault::new("not built yet"))
+    keep::saved(repository, environment)
 }
