@@ -87,6 +87,8 @@ pub struct PushFacts {
     pub live_deployed: bool,
     /// Whether the new commit has what Live runs among its ancestors and is not that commit.
     pub descends_from_live: bool,
+    /// Whether the new commit holds commits of trunk that Live does not run.
+    pub brings_trunk: bool,
     /// The reason given with `-o reason="…"`.
     pub reason: Option<String>,
     /// A path that the new commit holds although uploads live there.

@@ -173,6 +173,7 @@ fn pushes() -> Vec<Item> {
                     ("no reason", ask(&|facts| facts.reason = None)),
                     ("blank reason", ask(&|facts| facts.reason = Some(" \t".to_owned()))),
                     ("not grown from live", ask(&|facts| facts.descends_from_live = false)),
+                    ("brings trunk", ask(&|facts| facts.brings_trunk = true)),
                     ("live never deployed", ask(&|facts| facts.live_deployed = false)),
                     ("holds uploads", ask(&|facts| facts.uploads_path = Some("u".to_owned()))),
                     (

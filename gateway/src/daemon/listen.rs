@@ -2,6 +2,7 @@
 //! system runs out of descriptors. russh has none of these.
 
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +71,15 @@ async fn converse(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("setting TCP_NODELAY: {error}");
     }
+    // russh's session has no handle that ends it while a key exchange is under way, but it ends
+    // with its socket.
+    let closer = match stream.as_fd().try_clone_to_owned() {
+        Ok(socket) => std::net::TcpStream::from(socket),
+        Err(error) => {
+            tracing::error!("a connection was turned away: {error}");
+            return;
+        }
+    };
     let entered = place.entered_signal();
     let connection = Connection::new(server, place, peer);
     let deadline = tokio::time::Instant::now() + grace;
@@ -96,7 +106,7 @@ async fn converse(
         () = entered.notified() => {}
         () = tokio::time::sleep_until(deadline) => {
             tracing::info!("not logged in within {} seconds; closed", grace.as_secs());
-            // Ends the session's task even if the client reads nothing.
+            // Heard only by a client that is past the key exchange.
             let _ = tokio::time::timeout(
                 BACK_OFF,
                 handle.disconnect(
@@ -106,9 +116,11 @@ async fn converse(
                 ),
             )
             .await;
-            return;
+            let _ = closer.shutdown(std::net::Shutdown::Both);
+            return log_end(session.await);
         }
     }
+    drop(closer);
     log_end(session.await);
 }
 

@@ -16,9 +16,11 @@ pub fn refusal_text(denied: Denied) -> String {
 /// where to find it in the audit.
 pub fn refusal_lines(denied: Denied) -> Vec<String> {
     match denied {
+        // The hint stands alone on its line and ends it, so that a command in it can be copied.
         Denied::Refused(refused) => vec![
             format!("Refused: {}", refused.refusal.message),
-            format!("{} [incident {}]", refused.refusal.hint, refused.incident),
+            refused.refusal.hint,
+            format!("[incident {}]", refused.incident),
         ],
         Denied::Fault(fault) => {
             tracing::error!("refused because of a fault: {fault}");

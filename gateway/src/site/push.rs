@@ -147,13 +147,16 @@ fn facts(
     let change = match (old, new) {
         (_, None) => RefChange::Delete,
         (None, Some(_)) => RefChange::Create,
-        (Some(old), Some(new)) => {
-            if repository::contains(repository, new, old)? {
+        // Only a commit can have another among its ancestors; whatever else is moved is forced.
+        (Some(old), Some(_)) => match commit {
+            Some(commit)
+                if repository::is_commit(repository, old)?
+                    && repository::contains(repository, commit, old)? =>
+            {
                 RefChange::FastForward
-            } else {
-                RefChange::Force
             }
-        }
+            Some(_) | None => RefChange::Force,
+        },
     };
     let kind = kind(site, &update.name);
     let runs = |environment: &Environment| site.environments.get(environment)?.commit;
@@ -176,6 +179,10 @@ fn facts(
         (Some(live), Some(commit)) => commit != live && repository::contains(repository, commit, live)?,
         _absent => false,
     };
+    let brings_trunk = match (live, commit) {
+        (Some(live), Some(commit)) => brings_trunk(site, repository, live, commit)?,
+        _absent => false,
+    };
     let uploads_path = match (&site.files_path, commit) {
         (Some(path), Some(commit)) => repository::tree_has_path(repository, commit, path)?,
         _absent => None,
@@ -192,11 +199,37 @@ fn facts(
         would_lose,
         live_deployed: live.is_some(),
         descends_from_live,
+        brings_trunk,
         reason,
         uploads_path,
         forbidden_path,
         is_commit: commit.is_some(),
     })
+}
+
+/// Returns true if a commit brings Live commits of trunk that Live does not run: where it leaves
+/// trunk must lie in what Live runs.
+fn brings_trunk(
+    site: &Site,
+    repository: &Repository,
+    live: Oid,
+    commit: Oid,
+) -> Result<bool, Fault> {
+    let trunk = format!("refs/heads/{}", site.trunk);
+    let Some(tip) = repository::commit_of_ref(repository, &trunk)? else {
+        return Ok(false);
+    };
+    let bases = match repository.merge_bases(tip, commit) {
+        Ok(bases) => bases,
+        Err(error) if error.code() == git2::ErrorCode::NotFound => return Ok(false),
+        Err(error) => return Err(error).or_fault(|| "comparing a hotfix with trunk"),
+    };
+    for base in bases.iter() {
+        if !repository::contains(repository, live, *base)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Returns the facts about a ref as if it were pushed again as it is, or made from what Live runs,
@@ -231,6 +264,7 @@ pub fn imagined(
         would_lose: Vec::new(),
         live_deployed: live.is_some(),
         descends_from_live: live.is_some(),
+        brings_trunk: false,
         reason,
         uploads_path: None,
         forbidden_path: None,

@@ -28,7 +28,7 @@ CREATE TABLE site (
     name TEXT PRIMARY KEY,
     trunk TEXT NOT NULL,
     files_path TEXT,
-    force_push INTEGER NOT NULL DEFAULT 1,
+    force_push INTEGER NOT NULL DEFAULT 0,
     created TEXT NOT NULL
 ) STRICT;
 CREATE TABLE member (

@@ -249,8 +249,8 @@ impl Push<'_> {
                     remote.title()
                 ),
                 format!(
-                    "Push to Dev: git push {} HEAD:{}   then deploy: env:deploy {site}.{remote}. \
-                     In an emergency push a branch hotfix/NAME grown from what Live runs.",
+                    "In an emergency push a branch hotfix/NAME grown from what Live runs; else push to \
+                     Dev, then env:deploy {site}.{remote}: git push {} HEAD:{}",
                     self.url(&Environment::Dev),
                     facts.trunk
                 ),
@@ -266,10 +266,18 @@ impl Push<'_> {
                 format!("Deploy first: env:deploy {site}.test, then env:deploy {site}.live."),
             );
         }
-        if !facts.descends_from_live {
+        if !facts.descends_from_live || facts.brings_trunk {
             return refuse(
                 "hotfix-grows-from-live",
-                format!("{name} does not descend from what Live of {site} runs, so it is no hotfix of it."),
+                if facts.descends_from_live {
+                    format!(
+                        "{name} does not descend from what Live of {site} runs alone: it also brings \
+                         commits of '{}' that have not been deployed.",
+                        facts.trunk
+                    )
+                } else {
+                    format!("{name} does not descend from what Live of {site} runs, so it is no hotfix of it.")
+                },
                 "Fetch, begin the branch at the newest live_N tag, and put your fix on top of it.",
             );
         }

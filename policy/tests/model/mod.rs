@@ -207,6 +207,7 @@ impl Site {
             would_lose: [Environment::Test, Environment::Live].into_iter().filter(lost).collect(),
             live_deployed: live.is_some(),
             descends_from_live: new.is_some_and(grown),
+            brings_trunk: false,
             reason: None,
             uploads_path: None,
             forbidden_path: None,

@@ -56,6 +56,7 @@ pub fn good_push(kind: RefKind, change: RefChange) -> PushFacts {
         would_lose: Vec::new(),
         live_deployed: true,
         descends_from_live: true,
+        brings_trunk: false,
         reason: Some("the shop is down".to_owned()),
         uploads_path: None,
         forbidden_path: None,

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::push::{Push, Pushes};
 use crate::fault::{Fault, OrFault};
 use crate::gate::{Denied, Evidence, Gate, Identity};
-use crate::protocol::refusal_text;
+use crate::protocol::refusal_lines;
 use crate::protocol::ssh::Output;
 use crate::site::{Sites, git};
 
@@ -97,9 +97,10 @@ impl Service {
         let status = match self.begin(&request) {
             Ok((child, push)) => self.join(child, push, input, &output).await,
             Err(denied) => {
-                let _ = output
-                    .err(format!("{}\n", refusal_text(denied)).as_bytes())
-                    .await;
+                // As git's client shows what a server says.
+                for line in refusal_lines(denied) {
+                    let _ = output.err(format!("remote: {line}\n").as_bytes()).await;
+                }
                 FATAL
             }
         };

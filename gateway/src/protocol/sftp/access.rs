@@ -277,8 +277,9 @@ impl Session {
                     return Ok(None);
                 };
                 let action = Action::ChangeTree(TreeChange::RenameTo);
-                let leaves =
-                    self.peek(to, |tree, permit, path| tree.leads_out(permit, path, &content))?;
+                let leaves = self.peek(to, |tree, permit, path| {
+                    tree.leads_out(permit, path, &content)
+                })?;
                 Ok(leaves.unwrap_or_default().then(|| (action, to.clone())))
             }
             (_, _, _) => Ok(None),
@@ -303,7 +304,10 @@ impl Session {
 
 /// Returns the path that a link's content names, beside the link.
 fn beside(link: &SitePath, content: &[u8]) -> Result<SitePath, No> {
-    let above = link.split_last().map(|(above, _)| above).unwrap_or_default();
+    let above = link
+        .split_last()
+        .map(|(above, _)| above)
+        .unwrap_or_default();
     SitePath::normalize(&[above.as_bytes(), content].join(&b'/')).map_err(no_path)
 }
 

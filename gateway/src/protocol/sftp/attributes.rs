@@ -84,7 +84,11 @@ fn letters(stat: &FileStat) -> String {
             1 => 'w',
             _ => 'x',
         };
-        if stat.st_mode >> bit & 1 == 1 { letter } else { '-' }
+        if stat.st_mode >> bit & 1 == 1 {
+            letter
+        } else {
+            '-'
+        }
     });
     std::iter::once(kind).chain(rights).collect()
 }
@@ -117,7 +121,17 @@ mod tests {
     #[test]
     fn attributes_without_meaning_are_read_over() {
         let mut bytes = Vec::new();
-        for number in [SIZE | OWNERS | PERMISSIONS | TIMES | EXTENDED, 0, 9, 1, 2, 0o104_755, 3, 4, 1] {
+        for number in [
+            SIZE | OWNERS | PERMISSIONS | TIMES | EXTENDED,
+            0,
+            9,
+            1,
+            2,
+            0o104_755,
+            3,
+            4,
+            1,
+        ] {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
         for _ in 0..2 {
@@ -130,7 +144,11 @@ mod tests {
         assert_eq!(attributes.times, Some((3, 4)));
         assert_eq!(fields.left(), 0);
         for cut in 0..bytes.len() {
-            assert_eq!(read(&mut Fields::of(&bytes[..cut])), Err(Malformed), "{cut}");
+            assert_eq!(
+                read(&mut Fields::of(&bytes[..cut])),
+                Err(Malformed),
+                "{cut}"
+            );
         }
     }
 

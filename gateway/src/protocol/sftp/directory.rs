@@ -81,8 +81,13 @@ impl Directory {
     }
 }
 
-/// Where the link to uploads leads, and how it shows. It stays as it is on the disk, where
-/// `files` lies beside `code` too; tools that mirror a tree then do not take uploads for code.
+/// The link to uploads in code. It shows as a link, as it is on the disk, where `files` lies beside
+/// `code` too; whoever names it is in `files`.
+///
+/// To show a folder would be dangerous: tools that make `/code` equal to a checkout, and delete
+/// what that lacks, would then delete all uploads, on Live too. The price: OpenSSH's `get -r /code`
+/// says of this one name that it is no regular file, and sshfs needs `-o no_contain_symlinks` to go
+/// through it. Both reach the same at `/files`.
 #[derive(Debug)]
 pub(super) struct FilesLink {
     pub(super) folder: SitePath,

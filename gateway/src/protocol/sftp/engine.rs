@@ -239,7 +239,10 @@ fn front(input: &[u8]) -> Result<Front, &'static str> {
     if fields.left() >= length {
         return Ok(Front::Packet(length));
     }
-    Ok(begun_write(length, fields).map_or(Front::Unknown, |(stream, at)| Front::Stream(stream, at)))
+    Ok(
+        begun_write(length, fields)
+            .map_or(Front::Unknown, |(stream, at)| Front::Stream(stream, at)),
+    )
 }
 
 /// Reads the head of a WRITE, if it is one that has come and whose lengths agree. One whose lengths

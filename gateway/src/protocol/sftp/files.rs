@@ -81,7 +81,11 @@ impl Session {
         match self.handles.find(handle)? {
             Open::Reading(reading) => {
                 reading.epoch = epoch;
-                let Reading { file, length: known, .. } = reading;
+                let Reading {
+                    file,
+                    length: known,
+                    ..
+                } = reading;
                 data(id, file, offset, length, known)
             }
             Open::Writing(written) if written.reads => {
@@ -108,7 +112,11 @@ impl Session {
 
     /// Writes bytes of a WRITE that was begun.
     pub(super) fn write(&mut self, handle: &[u8], offset: u64, bytes: &[u8]) -> Result<(), No> {
-        Ok(self.handles.find_written(handle)?.writing.write(offset, bytes)?)
+        Ok(self
+            .handles
+            .find_written(handle)?
+            .writing
+            .write(offset, bytes)?)
     }
 
     pub(super) fn close_handle(&mut self, handle: &[u8]) -> Result<(), No> {
@@ -122,10 +130,10 @@ impl Session {
         Ok(match self.handles.find(handle)? {
             Open::Reading(reading) => fstat(&reading.file).map_err(Obstacle::from)?,
             Open::Writing(written) => written.writing.stat()?,
-            Open::Directory(directory) => directory
-                .listing()
-                .stat()?
-                .ok_or(No::Status(Code::Failure, "The directory is not on the disk."))?,
+            Open::Directory(directory) => directory.listing().stat()?.ok_or(No::Status(
+                Code::Failure,
+                "The directory is not on the disk.",
+            ))?,
         })
     }
 
@@ -187,18 +195,31 @@ impl Session {
         let source = self.readable_file(from)?;
         let written = self.handles.find_written(to)?;
         written.writing.still_holds()?;
-        let (one, two) = (fstat(&source).map_err(Obstacle::from)?, written.writing.stat()?);
+        let (one, two) = (
+            fstat(&source).map_err(Obstacle::from)?,
+            written.writing.stat()?,
+        );
         if (one.st_dev, one.st_ino) == (two.st_dev, two.st_ino) {
-            return Err(No::Status(Code::Failure, "A file cannot be copied onto itself."));
+            return Err(No::Status(
+                Code::Failure,
+                "A file cannot be copied onto itself.",
+            ));
         }
         let whole = if length == 0 { u64::MAX } else { length };
         let mut done = 0;
         while done < whole {
             written.writing.still_holds()?;
-            let portion = usize::try_from(whole - done).unwrap_or(usize::MAX).min(COPIED_AT_ONCE);
+            let portion = usize::try_from(whole - done)
+                .unwrap_or(usize::MAX)
+                .min(COPIED_AT_ONCE);
             let count = blocking::wait(|| {
                 let writing = &mut written.writing;
-                writing.copy(&source, offset.saturating_add(done), at.saturating_add(done), portion)
+                writing.copy(
+                    &source,
+                    offset.saturating_add(done),
+                    at.saturating_add(done),
+                    portion,
+                )
             })?;
             if count == 0 {
                 break;
@@ -211,9 +232,10 @@ impl Session {
     /// Lets a file that waits to replace the one at `place` take its place now, since something
     /// else is about to be done with the name.
     pub(super) fn publish_waiting(&mut self, place: &Place) -> Result<(), No> {
-        let waiting = self.handles.waiting().find(|written| {
-            written.place.area == place.area && written.place.path == place.path
-        });
+        let waiting = self
+            .handles
+            .waiting()
+            .find(|written| written.place.area == place.area && written.place.path == place.path);
         if let Some(written) = waiting {
             written.writing.still_holds()?;
             written.writing.publish()?;
@@ -259,13 +281,7 @@ fn finish(mut writing: Writing) -> Result<(), No> {
 
 /// Reads a portion of a file. No more room is made than the file was last known to fill, and a
 /// byte, by which it is seen that it has grown.
-fn data(
-    id: u32,
-    file: &File,
-    offset: u64,
-    length: usize,
-    known: &mut u64,
-) -> Result<Vec<u8>, No> {
+fn data(id: u32, file: &File, offset: u64, length: usize, known: &mut u64) -> Result<Vec<u8>, No> {
     loop {
         let left = usize::try_from(known.saturating_sub(offset)).unwrap_or(usize::MAX);
         let room = length.min(left.saturating_add(1));

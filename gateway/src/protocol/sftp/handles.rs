@@ -112,10 +112,14 @@ impl Handles {
 
     /// Returns the files that wait to replace another, with where that is.
     pub(super) fn waiting(&mut self) -> impl Iterator<Item = &mut Written> {
-        self.slots.iter_mut().filter_map(|slot| match &mut slot.open {
-            Some(Open::Writing(written)) if written.writing.is_waiting() => Some(&mut **written),
-            Some(Open::Writing(_) | Open::Reading(_) | Open::Directory(_)) | None => None,
-        })
+        self.slots
+            .iter_mut()
+            .filter_map(|slot| match &mut slot.open {
+                Some(Open::Writing(written)) if written.writing.is_waiting() => {
+                    Some(&mut **written)
+                }
+                Some(Open::Writing(_) | Open::Reading(_) | Open::Directory(_)) | None => None,
+            })
     }
 
     /// Returns the files that wait to replace one in this folder.

@@ -9,34 +9,104 @@ use crate::site::tree::{Attributes, Opening};
 /// A request, read from its packet. Names are bytes; handles are what we gave out.
 #[derive(Debug)]
 pub(super) enum Operation<'a> {
-    Open { path: &'a [u8], flags: OpenFlags, attributes: Attributes },
-    Close { handle: &'a [u8] },
-    Read { handle: &'a [u8], offset: u64, length: u32 },
-    Write { handle: &'a [u8], offset: u64, bytes: &'a [u8] },
-    LinkStat { path: &'a [u8] },
-    HandleStat { handle: &'a [u8] },
-    SetStat { path: &'a [u8], attributes: Attributes },
-    HandleSetStat { handle: &'a [u8], attributes: Attributes },
-    OpenDirectory { path: &'a [u8] },
-    ReadDirectory { handle: &'a [u8] },
-    Remove { path: &'a [u8] },
-    MakeDirectory { path: &'a [u8], attributes: Attributes },
-    RemoveDirectory { path: &'a [u8] },
-    RealPath { path: &'a [u8] },
-    Stat { path: &'a [u8] },
-    Rename { from: &'a [u8], to: &'a [u8] },
-    ReadLink { path: &'a [u8] },
-    Symlink { content: &'a [u8], path: &'a [u8] },
-    PosixRename { from: &'a [u8], to: &'a [u8] },
-    Space { path: &'a [u8] },
-    HandleSpace { handle: &'a [u8] },
-    HardLink { from: &'a [u8], to: &'a [u8] },
-    Sync { handle: &'a [u8] },
-    LinkSetStat { path: &'a [u8], attributes: Attributes },
+    Open {
+        path: &'a [u8],
+        flags: OpenFlags,
+        attributes: Attributes,
+    },
+    Close {
+        handle: &'a [u8],
+    },
+    Read {
+        handle: &'a [u8],
+        offset: u64,
+        length: u32,
+    },
+    Write {
+        handle: &'a [u8],
+        offset: u64,
+        bytes: &'a [u8],
+    },
+    LinkStat {
+        path: &'a [u8],
+    },
+    HandleStat {
+        handle: &'a [u8],
+    },
+    SetStat {
+        path: &'a [u8],
+        attributes: Attributes,
+    },
+    HandleSetStat {
+        handle: &'a [u8],
+        attributes: Attributes,
+    },
+    OpenDirectory {
+        path: &'a [u8],
+    },
+    ReadDirectory {
+        handle: &'a [u8],
+    },
+    Remove {
+        path: &'a [u8],
+    },
+    MakeDirectory {
+        path: &'a [u8],
+        attributes: Attributes,
+    },
+    RemoveDirectory {
+        path: &'a [u8],
+    },
+    RealPath {
+        path: &'a [u8],
+    },
+    Stat {
+        path: &'a [u8],
+    },
+    Rename {
+        from: &'a [u8],
+        to: &'a [u8],
+    },
+    ReadLink {
+        path: &'a [u8],
+    },
+    Symlink {
+        content: &'a [u8],
+        path: &'a [u8],
+    },
+    PosixRename {
+        from: &'a [u8],
+        to: &'a [u8],
+    },
+    Space {
+        path: &'a [u8],
+    },
+    HandleSpace {
+        handle: &'a [u8],
+    },
+    HardLink {
+        from: &'a [u8],
+        to: &'a [u8],
+    },
+    Sync {
+        handle: &'a [u8],
+    },
+    LinkSetStat {
+        path: &'a [u8],
+        attributes: Attributes,
+    },
     Limits,
-    ExpandPath { path: &'a [u8] },
+    ExpandPath {
+        path: &'a [u8],
+    },
     HomeDirectory,
-    CopyData { from: &'a [u8], offset: u64, length: u64, to: &'a [u8], at: u64 },
+    CopyData {
+        from: &'a [u8],
+        offset: u64,
+        length: u64,
+        to: &'a [u8],
+        at: u64,
+    },
 }
 
 /// What an operation asks of the gate before it is done: up to two actions, each on a path.
@@ -109,9 +179,7 @@ impl<'a> Operation<'a> {
             | O::LinkStat { path }
             | O::ReadLink { path }
             | O::Space { path } => read(path),
-            O::SetStat { path, .. } | O::LinkSetStat { path, .. } => {
-                change(C::SetAttributes, path)
-            }
+            O::SetStat { path, .. } | O::LinkSetStat { path, .. } => change(C::SetAttributes, path),
             O::Remove { path } => change(C::Remove, path),
             O::MakeDirectory { path, .. } => change(C::MakeDirectory, path),
             O::RemoveDirectory { path } => change(C::RemoveDirectory, path),
@@ -144,7 +212,9 @@ impl<'a> Operation<'a> {
                 flags: OpenFlags(fields.u32()?),
                 attributes: attributes::read(fields)?,
             },
-            4 => O::Close { handle: fields.string()? },
+            4 => O::Close {
+                handle: fields.string()?,
+            },
             5 => O::Read {
                 handle: fields.string()?,
                 offset: fields.u64()?,
@@ -155,8 +225,12 @@ impl<'a> Operation<'a> {
                 offset: fields.u64()?,
                 bytes: fields.string()?,
             },
-            7 => O::LinkStat { path: fields.string()? },
-            8 => O::HandleStat { handle: fields.string()? },
+            7 => O::LinkStat {
+                path: fields.string()?,
+            },
+            8 => O::HandleStat {
+                handle: fields.string()?,
+            },
             9 => O::SetStat {
                 path: fields.string()?,
                 attributes: attributes::read(fields)?,
@@ -165,21 +239,35 @@ impl<'a> Operation<'a> {
                 handle: fields.string()?,
                 attributes: attributes::read(fields)?,
             },
-            11 => O::OpenDirectory { path: fields.string()? },
-            12 => O::ReadDirectory { handle: fields.string()? },
-            13 => O::Remove { path: fields.string()? },
+            11 => O::OpenDirectory {
+                path: fields.string()?,
+            },
+            12 => O::ReadDirectory {
+                handle: fields.string()?,
+            },
+            13 => O::Remove {
+                path: fields.string()?,
+            },
             14 => O::MakeDirectory {
                 path: fields.string()?,
                 attributes: attributes::read(fields)?,
             },
-            15 => O::RemoveDirectory { path: fields.string()? },
-            16 => O::RealPath { path: fields.string()? },
-            17 => O::Stat { path: fields.string()? },
+            15 => O::RemoveDirectory {
+                path: fields.string()?,
+            },
+            16 => O::RealPath {
+                path: fields.string()?,
+            },
+            17 => O::Stat {
+                path: fields.string()?,
+            },
             18 => O::Rename {
                 from: fields.string()?,
                 to: fields.string()?,
             },
-            19 => O::ReadLink { path: fields.string()? },
+            19 => O::ReadLink {
+                path: fields.string()?,
+            },
             // The draft has the link first; OpenSSH and all after it have its content first.
             20 => O::Symlink {
                 content: fields.string()?,
@@ -197,19 +285,27 @@ impl<'a> Operation<'a> {
                 from: fields.string()?,
                 to: fields.string()?,
             },
-            b"statvfs@openssh.com" => O::Space { path: fields.string()? },
-            b"fstatvfs@openssh.com" => O::HandleSpace { handle: fields.string()? },
+            b"statvfs@openssh.com" => O::Space {
+                path: fields.string()?,
+            },
+            b"fstatvfs@openssh.com" => O::HandleSpace {
+                handle: fields.string()?,
+            },
             b"hardlink@openssh.com" => O::HardLink {
                 from: fields.string()?,
                 to: fields.string()?,
             },
-            b"fsync@openssh.com" => O::Sync { handle: fields.string()? },
+            b"fsync@openssh.com" => O::Sync {
+                handle: fields.string()?,
+            },
             b"lsetstat@openssh.com" => O::LinkSetStat {
                 path: fields.string()?,
                 attributes: attributes::read(fields)?,
             },
             b"limits@openssh.com" => O::Limits,
-            b"expand-path@openssh.com" => O::ExpandPath { path: fields.string()? },
+            b"expand-path@openssh.com" => O::ExpandPath {
+                path: fields.string()?,
+            },
             b"home-directory" => {
                 fields.string()?;
                 O::HomeDirectory
@@ -255,7 +351,10 @@ mod tests {
         let mut string = vec![0, 0, 0, 1, b'x'];
         string.extend_from_slice(&[0; 40]);
         for kind in 3..=20 {
-            assert!(Operation::read(kind, &mut Fields::of(&string)).is_ok(), "{kind}");
+            assert!(
+                Operation::read(kind, &mut Fields::of(&string)).is_ok(),
+                "{kind}"
+            );
             let short = Operation::read(kind, &mut Fields::of(&string[..4]));
             assert_eq!(short.unwrap_err(), Unreadable::Malformed, "{kind}");
         }

@@ -24,11 +24,17 @@ impl Session {
         self.refresh()?;
         let granted = self.grant(operation)?;
         match operation {
-            O::Open { flags, attributes, .. } => {
+            O::Open {
+                flags, attributes, ..
+            } => {
                 let handle = self.open(granted, *flags, attributes)?;
                 return Ok(reply::handle(id, handle));
             }
-            O::Read { handle, offset, length } => {
+            O::Read {
+                handle,
+                offset,
+                length,
+            } => {
                 return self.read(id, handle, *offset, (*length).min(MOST_AT_ONCE));
             }
             O::OpenDirectory { .. } => {
@@ -73,7 +79,11 @@ impl Session {
                 ));
             }
             O::Close { handle } => self.close_handle(handle)?,
-            O::Write { handle, offset, bytes } => {
+            O::Write {
+                handle,
+                offset,
+                bytes,
+            } => {
                 self.begin_write(handle)?;
                 self.write(handle, *offset, bytes)?;
             }
@@ -81,7 +91,13 @@ impl Session {
                 self.handle_set_attributes(handle, attributes)?;
             }
             O::Sync { handle } => self.sync(handle)?,
-            O::CopyData { from, offset, length, to, at } => {
+            O::CopyData {
+                from,
+                offset,
+                length,
+                to,
+                at,
+            } => {
                 self.copy_data(from, *offset, *length, to, *at)?;
             }
             O::SetStat { attributes, .. } => {
@@ -114,9 +130,10 @@ impl Session {
 
     /// Returns what a place is. A file whose new content is on its way shows as that.
     fn stat(&mut self, place: &Place, follow: Follow) -> Result<nix::sys::stat::FileStat, No> {
-        let waiting = self.handles.waiting().find(|written| {
-            written.place.area == place.area && written.place.path == place.path
-        });
+        let waiting = self
+            .handles
+            .waiting()
+            .find(|written| written.place.area == place.area && written.place.path == place.path);
         if let Some(written) = waiting {
             return Ok(written.writing.stat()?);
         }
@@ -136,7 +153,9 @@ impl Session {
 
     fn open_directory(&mut self, place: Place) -> Result<[u8; 4], No> {
         self.handles.room()?;
-        let own = self.look(&place, |tree, permit, path| tree.look(permit, path, Follow::Links))?;
+        let own = self.look(&place, |tree, permit, path| {
+            tree.look(permit, path, Follow::Links)
+        })?;
         let mut first = vec![entry(b".", own), entry(b"..", self.above(&place)?)];
         let names = if place.area == Area::Root && place.path.is_empty() {
             first.extend(self.look(&place, |tree, permit, _| tree.areas(permit))?);
@@ -163,14 +182,19 @@ impl Session {
             },
             None => Place::root(),
         };
-        self.look(&above, |tree, permit, path| tree.look(permit, path, Follow::Links))
+        self.look(&above, |tree, permit, path| {
+            tree.look(permit, path, Follow::Links)
+        })
     }
 
     fn read_directory(&mut self, id: u32, handle: &[u8]) -> Result<Vec<u8>, No> {
         let (place, asked) = match self.handles.find(handle)? {
             Open::Directory(directory) => (directory.place.clone(), directory.epoch),
             Open::Reading(_) | Open::Writing(_) => {
-                return Err(No::Status(Code::Failure, "The handle is not a directory's."));
+                return Err(No::Status(
+                    Code::Failure,
+                    "The handle is not a directory's.",
+                ));
             }
         };
         if asked != self.epoch {
@@ -289,8 +313,8 @@ fn describe(attributes: &Attributes) -> String {
 
 /// A path is made whole by its name alone, so that one that does not exist yet has one too.
 fn real_path(path: &[u8]) -> Result<Vec<u8>, No> {
-    let path = SitePath::normalize(path)
-        .map_err(|_| No::Status(Code::Failure, "That is no path."))?;
+    let path =
+        SitePath::normalize(path).map_err(|_| No::Status(Code::Failure, "That is no path."))?;
     Ok([b"/", path.as_bytes()].concat())
 }
 

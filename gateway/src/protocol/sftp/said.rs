@@ -22,7 +22,9 @@ impl Said {
         if !status.said {
             return;
         }
-        let is_over = self.since.is_none_or(|since| now.duration_since(since) >= MINUTE);
+        let is_over = self
+            .since
+            .is_none_or(|since| now.duration_since(since) >= MINUTE);
         if is_over {
             self.since = Some(now);
             self.lines = 0;

@@ -146,7 +146,9 @@ fn of_system(errno: Errno) -> Status {
         Errno::EMLINK => quiet(Code::Failure, "The file has too many names already."),
         Errno::EBADF => quiet(Code::Failure, "The handle is not open for that."),
         Errno::ETXTBSY => quiet(Code::Failure, "The program is running."),
-        Errno::EXDEV => aloud("That cannot be done across two areas or file systems; copy instead."),
+        Errno::EXDEV => {
+            aloud("That cannot be done across two areas or file systems; copy instead.")
+        }
         Errno::ENOSPC => aloud(
             "No space left on the server: nothing more can be written until files are removed.",
         ),
@@ -154,9 +156,10 @@ fn of_system(errno: Errno) -> Status {
             "The disk quota on the server is used up: nothing more can be written until files are removed.",
         ),
         Errno::EROFS => aloud("The server's disk is read-only at the moment."),
-        other => {
-            failure_of_ours(&Fault::new(format!("the operating system answered: {}", other.desc())))
-        }
+        other => failure_of_ours(&Fault::new(format!(
+            "the operating system answered: {}",
+            other.desc()
+        ))),
     }
 }
 

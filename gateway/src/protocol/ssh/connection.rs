@@ -425,7 +425,9 @@ impl<D: Door> Handler for Connection<D> {
         _modes: &[(russh::Pty, u32)],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.wish_refused(channel, NO_TERMINAL, session)
+        // At once, since a client that insists on a terminal leaves without one.
+        session.extended_data(channel, 1, format!("{NO_TERMINAL}\r\n").into_bytes())?;
+        session.channel_failure(channel)
     }
 
     async fn x11_request(

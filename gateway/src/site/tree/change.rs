@@ -5,9 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, renameat, renameat2};
-use nix::sys::stat::{
-    FchmodatFlags, Mode, UtimensatFlags, fchmodat, fstatat, mkdirat, utimensat,
-};
+use nix::sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmodat, fstatat, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{LinkatFlags, UnlinkatFlags, ftruncate, linkat, symlinkat, unlinkat};
 use policy::{Area, Target, TreeChange};
@@ -231,7 +229,13 @@ fn set_on_link(folder: &Folder<'_>, name: &[u8], attributes: &Attributes) -> Res
     }
     if let Some((accessed, modified)) = attributes.times {
         let (accessed, modified) = (seconds(accessed), seconds(modified));
-        utimensat(folder, name, &accessed, &modified, UtimensatFlags::NoFollowSymlink)?;
+        utimensat(
+            folder,
+            name,
+            &accessed,
+            &modified,
+            UtimensatFlags::NoFollowSymlink,
+        )?;
     }
     Ok(())
 }

@@ -42,9 +42,7 @@ impl Tree {
             return Ok(true);
         }
         let from_area = match path.split_last() {
-            Some((above, _name)) if !above.is_empty() => {
-                [above.as_bytes(), content].join(&b'/')
-            }
+            Some((above, _name)) if !above.is_empty() => [above.as_bytes(), content].join(&b'/'),
             Some(_) | None => content.to_vec(),
         };
         match walk::resolve(area, &from_area, OFlag::O_PATH, Mode::empty()) {

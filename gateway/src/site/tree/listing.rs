@@ -45,7 +45,11 @@ impl Listing {
     /// # Errors
     /// When the file system fails.
     pub fn stat(&self) -> Result<Option<FileStat>, Obstacle> {
-        Ok(self.0.as_ref().map(|open| fstat(&open.folder)).transpose()?)
+        Ok(self
+            .0
+            .as_ref()
+            .map(|open| fstat(&open.folder))
+            .transpose()?)
     }
 
     /// Returns the next name but `.` and `..`.
@@ -80,8 +84,9 @@ impl Listing {
 pub(super) fn is_hidden(name: &[u8]) -> bool {
     match name {
         b"." | b".." => true,
-        [b'.' | b'g' | b'G', ..] => SitePath::normalize(name)
-            .is_ok_and(|path| path.names_git_directory()),
+        [b'.' | b'g' | b'G', ..] => {
+            SitePath::normalize(name).is_ok_and(|path| path.names_git_directory())
+        }
         _ => false,
     }
 }

@@ -257,7 +257,11 @@ impl Tree {
             return Err(Fault::new("a permit for no change was used to change a tree").into());
         };
         if permitted != change {
-            let fault = format!("a permit to {} was used to {}", permitted.as_str(), change.as_str());
+            let fault = format!(
+                "a permit to {} was used to {}",
+                permitted.as_str(),
+                change.as_str()
+            );
             return Err(Fault::new(fault).into());
         }
         if *area == Area::Code && permit.generation() != Some(self.code.generation) {

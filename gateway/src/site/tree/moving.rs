@@ -71,7 +71,11 @@ impl Tree {
 pub(super) fn remove_all(what: Named<'_>) -> Result<(), Obstacle> {
     let stat = fstatat(what.folder, what.name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
     if Kind::of(&stat) != Kind::Directory {
-        return Ok(unlinkat(what.folder, what.name, UnlinkatFlags::NoRemoveDir)?);
+        return Ok(unlinkat(
+            what.folder,
+            what.name,
+            UnlinkatFlags::NoRemoveDir,
+        )?);
     }
     let folder = open_folder(what)?;
     for name in names(&folder)? {
@@ -108,7 +112,12 @@ fn copy(from: Named<'_>, to: Named<'_>, inside: usize) -> Result<(), Obstacle> {
 
 fn copy_file(from: Named<'_>, to: Named<'_>, stat: &FileStat) -> Result<(), Obstacle> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | QUIET;
-    let source = openat(from.folder, from.name, flags | OFlag::O_RDONLY, Mode::empty())?;
+    let source = openat(
+        from.folder,
+        from.name,
+        flags | OFlag::O_RDONLY,
+        Mode::empty(),
+    )?;
     walk::plain(&source)?;
     let create = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
     let target = openat(to.folder, to.name, flags | create, rights(0o600))?;
@@ -206,7 +215,12 @@ mod tests {
         for (content, depth) in [(&b"a"[..], 0), (b"../a", 1), (b"../../a/b", 2), (b"./a", 0)] {
             assert!(stays_within(content, depth), "{content:?}");
         }
-        for (content, depth) in [(&b"/a"[..], 3), (b"../a", 0), (b"a/../b", 5), (b"../../a", 1)] {
+        for (content, depth) in [
+            (&b"/a"[..], 3),
+            (b"../a", 0),
+            (b"a/../b", 5),
+            (b"../../a", 1),
+        ] {
             assert!(!stays_within(content, depth), "{content:?}");
         }
     }

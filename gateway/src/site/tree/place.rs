@@ -63,13 +63,23 @@ mod tests {
     fn named(name: &[u8]) -> (Area, Vec<u8>, bool) {
         let link = SitePath::normalize(b"wp-content/uploads").unwrap();
         let place = Place::named(name, Some(&link)).unwrap();
-        (place.area, place.path.as_bytes().to_vec(), place.is_files_link)
+        (
+            place.area,
+            place.path.as_bytes().to_vec(),
+            place.is_files_link,
+        )
     }
 
     #[test]
     fn uploads_are_files_by_either_name() {
-        assert_eq!(named(b"/code/wp-content/uploads/a/b"), (Area::Files, b"a/b".to_vec(), false));
-        assert_eq!(named(b"/code/wp-content/uploads/"), (Area::Files, vec![], true));
+        assert_eq!(
+            named(b"/code/wp-content/uploads/a/b"),
+            (Area::Files, b"a/b".to_vec(), false)
+        );
+        assert_eq!(
+            named(b"/code/wp-content/uploads/"),
+            (Area::Files, vec![], true)
+        );
         assert_eq!(named(b"files/a/b"), (Area::Files, b"a/b".to_vec(), false));
         assert_eq!(
             named(b"/code/wp-content/uploads2"),
@@ -85,7 +95,10 @@ mod tests {
     fn what_is_no_area_lies_in_the_root() {
         assert_eq!(named(b"/"), (Area::Root, vec![], false));
         assert_eq!(named(b"../.."), (Area::Root, vec![], false));
-        assert_eq!(named(b"/etc/passwd"), (Area::Root, b"etc/passwd".to_vec(), false));
+        assert_eq!(
+            named(b"/etc/passwd"),
+            (Area::Root, b"etc/passwd".to_vec(), false)
+        );
         assert_eq!(named(b"/Code"), (Area::Root, b"Code".to_vec(), false));
         assert_eq!(named(b"/code"), (Area::Code, vec![], false));
     }

@@ -118,7 +118,13 @@ impl Tree {
         let (folder, name) = walk::parent(area, path)?.ok_or(Errno::EISDIR)?;
         let stat = fstatat(&folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
         match Kind::of(&stat) {
-            Kind::File => self.replacement(permit, how, &stat, folder.as_fd().try_clone_to_owned()?, name),
+            Kind::File => self.replacement(
+                permit,
+                how,
+                &stat,
+                folder.as_fd().try_clone_to_owned()?,
+                name,
+            ),
             Kind::Link => in_place(how.creation() | OFlag::O_TRUNC),
             Kind::Directory => Err(Errno::EISDIR.into()),
             Kind::Special => Err(Obstacle::Special),

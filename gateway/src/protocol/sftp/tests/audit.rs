@@ -36,12 +36,27 @@ fn each_finished_change_has_one_row() {
     assert_eq!(desk.put(b"/code/new", b"12345"), OK);
     assert_eq!(desk.put(b"/code/index.php", b"123"), OK);
     assert_eq!(desk.code_of(14, &[Text(b"/code/d"), Nothing]), OK);
-    assert_eq!(desk.code_of(18, &[Text(b"/code/new"), Text(b"/code/d/moved")]), OK);
-    assert_eq!(desk.code_of(18, &[Text(b"/code/d/moved"), Text(b"/tmp/moved")]), OK);
-    assert_eq!(desk.code_of(20, &[Text(b"index.php"), Text(b"/code/link")]), OK);
-    assert_eq!(desk.code_of(9, &[Text(b"/code/index.php"), Mode(0o4644)]), OK);
+    assert_eq!(
+        desk.code_of(18, &[Text(b"/code/new"), Text(b"/code/d/moved")]),
+        OK
+    );
+    assert_eq!(
+        desk.code_of(18, &[Text(b"/code/d/moved"), Text(b"/tmp/moved")]),
+        OK
+    );
+    assert_eq!(
+        desk.code_of(20, &[Text(b"index.php"), Text(b"/code/link")]),
+        OK
+    );
+    assert_eq!(
+        desk.code_of(9, &[Text(b"/code/index.php"), Mode(0o4644)]),
+        OK
+    );
     let hard = vec![Text(b"/code/index.php"), Text(b"/code/hard\xff")];
-    assert_eq!(desk.extended("hardlink@openssh.com", hard), Reply::Status(OK, String::new()));
+    assert_eq!(
+        desk.extended("hardlink@openssh.com", hard),
+        Reply::Status(OK, String::new())
+    );
     assert_eq!(desk.code_of(13, &[Text(b"/code/link")]), OK);
     assert_eq!(desk.code_of(15, &[Text(b"/code/d")]), OK);
     assert_eq!(desk.put(b"/code/wp-content/uploads/photo", b"p"), OK);
@@ -71,9 +86,18 @@ fn reading_and_what_could_not_be_done_have_none() {
     desk.get(b"/code/index.php");
     desk.names(b"/code");
     assert_eq!(desk.code_of(13, &[Text(b"/code/none")]), NO_SUCH_FILE);
-    assert_eq!(desk.code_of(14, &[Text(b"/code/wp-content"), Nothing]), FAILURE);
-    assert_eq!(desk.code_of(18, &[Text(b"/code/none"), Text(b"/code/x")]), NO_SUCH_FILE);
-    assert!(matches!(desk.open(b"/code/none", WRITE), Reply::Status(NO_SUCH_FILE, _)));
+    assert_eq!(
+        desk.code_of(14, &[Text(b"/code/wp-content"), Nothing]),
+        FAILURE
+    );
+    assert_eq!(
+        desk.code_of(18, &[Text(b"/code/none"), Text(b"/code/x")]),
+        NO_SUCH_FILE
+    );
+    assert!(matches!(
+        desk.open(b"/code/none", WRITE),
+        Reply::Status(NO_SUCH_FILE, _)
+    ));
     assert!(desk.rows().is_empty());
 }
 

@@ -12,7 +12,20 @@ fn requests() -> Vec<Vec<u8>> {
         request(4, 2, &[handle()]),
         request(5, 3, &[handle(), Long(0), Short(10)]),
         request(6, 4, &[handle(), Long(0), Text(b"0123456789")]),
-        request(9, 5, &[path(), Short(15), Long(1), Short(1), Short(1), Short(1), Short(1), Short(1)]),
+        request(
+            9,
+            5,
+            &[
+                path(),
+                Short(15),
+                Long(1),
+                Short(1),
+                Short(1),
+                Short(1),
+                Short(1),
+                Short(1),
+            ],
+        ),
         request(10, 6, &[handle(), Nothing]),
         request(14, 7, &[path(), Nothing]),
         request(15, 8, &[path()]),
@@ -23,14 +36,29 @@ fn requests() -> Vec<Vec<u8>> {
         all.push(request(kind, 20 + number as u32, &[path()]));
     }
     for (number, name) in [
-        "posix-rename@openssh.com", "statvfs@openssh.com", "fstatvfs@openssh.com",
-        "hardlink@openssh.com", "fsync@openssh.com", "lsetstat@openssh.com", "limits@openssh.com",
-        "expand-path@openssh.com", "home-directory", "copy-data", "nothing@example.com",
+        "posix-rename@openssh.com",
+        "statvfs@openssh.com",
+        "fstatvfs@openssh.com",
+        "hardlink@openssh.com",
+        "fsync@openssh.com",
+        "lsetstat@openssh.com",
+        "limits@openssh.com",
+        "expand-path@openssh.com",
+        "home-directory",
+        "copy-data",
+        "nothing@example.com",
     ]
     .into_iter()
     .enumerate()
     {
-        let fields = [Text(name.as_bytes()), path(), path(), Long(0), Text(b"x"), Long(0)];
+        let fields = [
+            Text(name.as_bytes()),
+            path(),
+            path(),
+            Long(0),
+            Text(b"x"),
+            Long(0),
+        ];
         all.push(request(200, 40 + number as u32, &fields));
     }
     all
@@ -57,7 +85,10 @@ fn each_request_cut_anywhere_is_answered_under_its_own_id() {
         let kind = whole[4];
         desk.send(&cut(&whole, 9)).unwrap();
         let replies = desk.replies();
-        assert!(matches!(replies[0].1, Reply::Status(BAD_MESSAGE, _)), "{kind}: {replies:?}");
+        assert!(
+            matches!(replies[0].1, Reply::Status(BAD_MESSAGE, _)),
+            "{kind}: {replies:?}"
+        );
     }
 }
 
@@ -66,7 +97,8 @@ fn requests_in_any_pieces_are_the_same_requests() {
     let all: Vec<u8> = requests().concat();
     let mut desk = Desk::dev();
     desk.send(&all).unwrap();
-    let ids = |replies: Vec<(u32, Reply)>| replies.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+    let ids =
+        |replies: Vec<(u32, Reply)>| replies.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
     let whole = ids(desk.replies());
     assert_eq!(whole.len(), requests().len());
     for piece in [1, 2, 3, 5, 7, 13, 64] {
@@ -94,7 +126,11 @@ fn an_upload_in_any_pieces_is_the_same_file() {
             desk.send(part).unwrap();
         }
         let replies = desk.replies();
-        assert!(replies.iter().all(|(_, reply)| matches!(reply, Reply::Status(OK, _))));
+        assert!(
+            replies
+                .iter()
+                .all(|(_, reply)| matches!(reply, Reply::Status(OK, _)))
+        );
         let ids: Vec<u32> = replies.iter().map(|(id, _)| *id).collect();
         assert_eq!(ids, [100, 101, 102, 103, 104, 200]);
         assert_eq!(std::fs::read(desk.code("f")).unwrap(), content);
@@ -116,7 +152,10 @@ fn a_write_whose_lengths_disagree_is_malformed_and_the_next_request_is_not() {
         let replies = desk.replies();
         assert_eq!(replies.len(), 2, "{claimed}: {replies:?}");
         assert_eq!(replies[0].0, 7);
-        assert_eq!(matches!(replies[0].1, Reply::Status(BAD_MESSAGE, _)), claimed > 10);
+        assert_eq!(
+            matches!(replies[0].1, Reply::Status(BAD_MESSAGE, _)),
+            claimed > 10
+        );
         assert!(matches!(replies[1], (8, Reply::Names(_))));
     }
 }
@@ -126,7 +165,10 @@ fn unknown_requests_are_answered() {
     let mut desk = Desk::dev();
     for kind in (0..=255_u8).filter(|kind| !(3..=20).contains(kind) && ![1, 200].contains(kind)) {
         let reply = desk.ask(kind, &[Text(b"x")]);
-        assert!(matches!(reply, Reply::Status(UNSUPPORTED, _)), "{kind}: {reply:?}");
+        assert!(
+            matches!(reply, Reply::Status(UNSUPPORTED, _)),
+            "{kind}: {reply:?}"
+        );
     }
 }
 
@@ -170,7 +212,12 @@ fn a_client_that_does_not_read_is_held_back_and_then_served() {
     desk.session.proceed(&mut desk.screen).unwrap();
     let replies = desk.replies();
     assert_eq!(replies.len(), 1000);
-    assert!(replies.iter().enumerate().all(|(number, (id, _))| *id == number as u32));
+    assert!(
+        replies
+            .iter()
+            .enumerate()
+            .all(|(number, (id, _))| *id == number as u32)
+    );
 }
 
 #[test]
@@ -240,4 +287,10 @@ fn bytes_at_random_never_panic() {
         packet.extend(noise);
         let _ = desk.send(&packet);
     }
+}
+
+#[test]
+fn a_session_can_move_between_threads() {
+    fn moves<T: Send + 'static>() {}
+    moves::<Session>();
 }

@@ -17,7 +17,10 @@ fn the_version_names_what_works() {
     };
     assert_eq!(extensions.len(), 10);
     let limits = desk.extended("limits@openssh.com", vec![]);
-    assert_eq!(limits, Reply::Extended(vec![262_144, 261_120, 261_120, 1024]));
+    assert_eq!(
+        limits,
+        Reply::Extended(vec![262_144, 261_120, 261_120, 1024])
+    );
     let other = desk.extended("users-groups-by-id@openssh.com", vec![]);
     assert!(matches!(other, Reply::Status(UNSUPPORTED, _)));
 }
@@ -25,7 +28,10 @@ fn the_version_names_what_works() {
 #[test]
 fn the_root_holds_the_areas() {
     let mut desk = Desk::dev();
-    assert_eq!(desk.names(b"/"), ["backups", "code", "files", "logs", "tmp"]);
+    assert_eq!(
+        desk.names(b"/"),
+        ["backups", "code", "files", "logs", "tmp"]
+    );
     assert_eq!(desk.names(b""), ["backups", "code", "files", "logs", "tmp"]);
     assert_eq!(desk.stat(b"/").unwrap().mode & 0o170_000, 0o040_000);
     assert_eq!(desk.lstat(b"/code").unwrap().mode & 0o170_000, 0o040_000);
@@ -46,7 +52,11 @@ fn paths_are_made_whole_by_name() {
         let reply = desk.ask(16, &[Text(path)]);
         assert_eq!(reply, Reply::Names(vec![(whole.to_vec(), Seen::default())]));
     }
-    for (path, whole) in [(&b"~"[..], &b"/"[..]), (b"~/code", b"/code"), (b"tmp", b"/tmp")] {
+    for (path, whole) in [
+        (&b"~"[..], &b"/"[..]),
+        (b"~/code", b"/code"),
+        (b"tmp", b"/tmp"),
+    ] {
         let reply = desk.extended("expand-path@openssh.com", vec![Text(path)]);
         assert_eq!(reply, Reply::Names(vec![(whole.to_vec(), Seen::default())]));
     }
@@ -79,7 +89,10 @@ fn reads_end_where_the_file_ends_even_if_it_grows() {
     assert_eq!(desk.read(&handle, 4, 3), Reply::Data(b"456".to_vec()));
     assert_eq!(desk.read(&handle, 8, 100), Reply::Data(b"89".to_vec()));
     assert!(matches!(desk.read(&handle, 10, 100), Reply::Status(EOF, _)));
-    assert!(matches!(desk.read(&handle, u64::MAX, 1), Reply::Status(EOF | FAILURE, _)));
+    assert!(matches!(
+        desk.read(&handle, u64::MAX, 1),
+        Reply::Status(EOF | FAILURE, _)
+    ));
     fs::write(desk.disk("files/log"), [b'x'; 5000]).unwrap();
     assert_eq!(desk.read(&handle, 0, 9999), Reply::Data(vec![b'x'; 5000]));
     assert_eq!(desk.read(&handle, 0, 0), Reply::Data(vec![]));
@@ -99,8 +112,14 @@ fn names_are_bytes() {
 fn open_flags_mean_what_they_say() {
     let mut desk = Desk::dev();
     fs::write(desk.disk("files/a"), "old").unwrap();
-    assert!(matches!(desk.open(b"/files/b", WRITE), Reply::Status(NO_SUCH_FILE, _)));
-    assert!(matches!(desk.open(b"/files/b", WRITE | TRUNCATE), Reply::Status(NO_SUCH_FILE, _)));
+    assert!(matches!(
+        desk.open(b"/files/b", WRITE),
+        Reply::Status(NO_SUCH_FILE, _)
+    ));
+    assert!(matches!(
+        desk.open(b"/files/b", WRITE | TRUNCATE),
+        Reply::Status(NO_SUCH_FILE, _)
+    ));
     assert!(matches!(
         desk.open(b"/files/a", WRITE | CREATE | EXCLUSIVE),
         Reply::Status(FAILURE, _)
@@ -109,8 +128,14 @@ fn open_flags_mean_what_they_say() {
         desk.open(b"/files/a", WRITE | CREATE | TRUNCATE | EXCLUSIVE),
         Reply::Status(FAILURE, _)
     ));
-    assert!(matches!(desk.open(b"/files", WRITE | CREATE), Reply::Status(DENIED, _)));
-    assert!(matches!(desk.open(b"/files", READ), Reply::Status(FAILURE, _)));
+    assert!(matches!(
+        desk.open(b"/files", WRITE | CREATE),
+        Reply::Status(DENIED, _)
+    ));
+    assert!(matches!(
+        desk.open(b"/files", READ),
+        Reply::Status(FAILURE, _)
+    ));
     let handle = desk.handle(b"/files/a", WRITE | APPEND);
     assert_eq!(desk.write(&handle, 0, b"+1"), OK);
     assert_eq!(desk.write(&handle, 0, b"+2"), OK);
@@ -121,7 +146,10 @@ fn open_flags_mean_what_they_say() {
     assert_eq!(desk.read(&handle, 0, 99), Reply::Data(b"new+1+2".to_vec()));
     assert_eq!(desk.close(&handle), OK);
     let only_to_write = desk.handle(b"/files/a", WRITE);
-    assert!(matches!(desk.read(&only_to_write, 0, 1), Reply::Status(FAILURE, _)));
+    assert!(matches!(
+        desk.read(&only_to_write, 0, 1),
+        Reply::Status(FAILURE, _)
+    ));
     let only_to_read = desk.handle(b"/files/a", READ);
     assert_eq!(desk.write(&only_to_read, 0, b"x"), FAILURE);
 }
@@ -161,7 +189,10 @@ fn attributes_are_set_as_far_as_they_mean_something() {
     fs::write(desk.disk("files/a"), "0123456789").unwrap();
     let path = Text(b"/files/a");
     assert_eq!(desk.code_of(9, &[path, Mode(0o107_755)]), OK);
-    assert_eq!(fs::metadata(desk.disk("files/a")).unwrap().mode() & 0o7777, 0o755);
+    assert_eq!(
+        fs::metadata(desk.disk("files/a")).unwrap().mode() & 0o7777,
+        0o755
+    );
     assert_eq!(desk.code_of(9, &[Text(b"/files/a"), Times(1000, 2000)]), OK);
     assert_eq!(desk.stat(b"/files/a").unwrap().modified, 2000);
     assert_eq!(desk.code_of(9, &[Text(b"/files/a"), Size(3)]), OK);
@@ -173,10 +204,16 @@ fn attributes_are_set_as_far_as_they_mean_something() {
     assert_ne!(before, 12345);
     assert_eq!(desk.code_of(9, &[Text(b"/files"), Mode(0)]), OK);
     assert_ne!(fs::metadata(desk.disk("files")).unwrap().mode() & 0o777, 0);
-    assert_eq!(desk.code_of(9, &[Text(b"/files/none"), Mode(0o600)]), NO_SUCH_FILE);
+    assert_eq!(
+        desk.code_of(9, &[Text(b"/files/none"), Mode(0o600)]),
+        NO_SUCH_FILE
+    );
     fs::create_dir(desk.disk("files/d")).unwrap();
     assert_eq!(desk.code_of(9, &[Text(b"/files/d"), Mode(0o42_700)]), OK);
-    assert_eq!(fs::metadata(desk.disk("files/d")).unwrap().mode() & 0o7777, 0o700);
+    assert_eq!(
+        fs::metadata(desk.disk("files/d")).unwrap().mode() & 0o7777,
+        0o700
+    );
 
     let handle = desk.handle(b"/files/a", WRITE);
     assert_eq!(desk.code_of(10, &[Text(&handle), Times(1, 77)]), OK);
@@ -191,7 +228,7 @@ fn attributes_are_set_as_far_as_they_mean_something() {
 fn a_file_that_may_not_be_read_can_still_be_given_rights() {
     let mut desk = Desk::dev();
     fs::write(desk.disk("files/a"), "x").unwrap();
-    fs::set_permissions(desk.disk("files/a"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(desk.disk("files/a"), fs::Permissions::from_mode(0o000)).unwrap();
     assert_eq!(desk.code_of(9, &[Text(b"/files/a"), Mode(0o644)]), OK);
     assert_eq!(desk.get(b"/files/a"), b"x");
 }
@@ -201,14 +238,29 @@ fn renames_keep_to_their_kind() {
     let mut desk = Desk::dev();
     fs::write(desk.disk("files/a"), "a").unwrap();
     fs::write(desk.disk("files/b"), "b").unwrap();
-    assert_eq!(desk.code_of(18, &[Text(b"/files/a"), Text(b"/files/b")]), FAILURE);
-    assert_eq!(desk.code_of(18, &[Text(b"/files/a"), Text(b"/files/c")]), OK);
+    assert_eq!(
+        desk.code_of(18, &[Text(b"/files/a"), Text(b"/files/b")]),
+        FAILURE
+    );
+    assert_eq!(
+        desk.code_of(18, &[Text(b"/files/a"), Text(b"/files/c")]),
+        OK
+    );
     assert_eq!(fs::read(desk.disk("files/b")).unwrap(), b"b");
-    let posix = desk.extended("posix-rename@openssh.com", vec![Text(b"/files/c"), Text(b"/files/b")]);
+    let posix = desk.extended(
+        "posix-rename@openssh.com",
+        vec![Text(b"/files/c"), Text(b"/files/b")],
+    );
     assert!(matches!(posix, Reply::Status(OK, _)));
     assert_eq!(fs::read(desk.disk("files/b")).unwrap(), b"a");
-    assert_eq!(desk.code_of(18, &[Text(b"/files/c"), Text(b"/files/d")]), NO_SUCH_FILE);
-    assert_eq!(desk.code_of(18, &[Text(b"/files"), Text(b"/tmp/x")]), DENIED);
+    assert_eq!(
+        desk.code_of(18, &[Text(b"/files/c"), Text(b"/files/d")]),
+        NO_SUCH_FILE
+    );
+    assert_eq!(
+        desk.code_of(18, &[Text(b"/files"), Text(b"/tmp/x")]),
+        DENIED
+    );
 }
 
 #[test]
@@ -216,10 +268,17 @@ fn moves_between_areas_leave_no_file_in_both() {
     let mut desk = Desk::dev();
     fs::create_dir_all(desk.disk("tmp/theme/css")).unwrap();
     fs::write(desk.disk("tmp/theme/css/a.css"), "css").unwrap();
-    fs::set_permissions(desk.disk("tmp/theme/css/a.css"), fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(
+        desk.disk("tmp/theme/css/a.css"),
+        fs::Permissions::from_mode(0o640),
+    )
+    .unwrap();
     std::os::unix::fs::symlink("css/a.css", desk.disk("tmp/theme/link")).unwrap();
     let old = fs::metadata(desk.disk("tmp/theme/css/a.css")).unwrap();
-    assert_eq!(desk.code_of(18, &[Text(b"/tmp/theme"), Text(b"/code/theme")]), OK);
+    assert_eq!(
+        desk.code_of(18, &[Text(b"/tmp/theme"), Text(b"/code/theme")]),
+        OK
+    );
     assert!(!desk.disk("tmp/theme").exists());
     let new = fs::metadata(desk.code("theme/css/a.css")).unwrap();
     assert_ne!(new.ino(), old.ino());
@@ -228,8 +287,14 @@ fn moves_between_areas_leave_no_file_in_both() {
     assert_eq!(fs::read(desk.code("theme/link")).unwrap(), b"css");
     fs::write(desk.disk("tmp/f"), "1").unwrap();
     fs::write(desk.code("f"), "2").unwrap();
-    assert_eq!(desk.code_of(18, &[Text(b"/tmp/f"), Text(b"/code/f")]), FAILURE);
-    let posix = desk.extended("posix-rename@openssh.com", vec![Text(b"/tmp/f"), Text(b"/code/f")]);
+    assert_eq!(
+        desk.code_of(18, &[Text(b"/tmp/f"), Text(b"/code/f")]),
+        FAILURE
+    );
+    let posix = desk.extended(
+        "posix-rename@openssh.com",
+        vec![Text(b"/tmp/f"), Text(b"/code/f")],
+    );
     assert!(matches!(posix, Reply::Status(OK, _)));
     assert_eq!(fs::read(desk.code("f")).unwrap(), b"1");
     assert_eq!(fs::read_dir(desk.disk("uploads")).unwrap().count(), 0);
@@ -248,11 +313,13 @@ fn space_sync_and_copies() {
     fs::write(desk.disk("files/a"), "0123456789").unwrap();
     let from = desk.handle(b"/files/a", READ);
     let to = desk.handle(b"/files/b", WRITE | CREATE | TRUNCATE);
-    let copy = |offset, length, at| {
-        vec![Text(&from), Long(offset), Long(length), Text(&to), Long(at)]
-    };
+    let copy =
+        |offset, length, at| vec![Text(&from), Long(offset), Long(length), Text(&to), Long(at)];
     for fields in [copy(0, 0, 0), copy(2, 3, 10)] {
-        assert!(matches!(desk.extended("copy-data", fields), Reply::Status(OK, _)));
+        assert!(matches!(
+            desk.extended("copy-data", fields),
+            Reply::Status(OK, _)
+        ));
     }
     let space = desk.extended("fstatvfs@openssh.com", vec![Text(&to)]);
     assert!(matches!(space, Reply::Extended(_)));
@@ -262,7 +329,10 @@ fn space_sync_and_copies() {
     assert_eq!(fs::read(desk.disk("files/b")).unwrap(), b"0123456789234");
     let same = desk.handle(b"/files/a", WRITE);
     let onto_itself = vec![Text(&from), Long(0), Long(0), Text(&same), Long(10)];
-    assert!(matches!(desk.extended("copy-data", onto_itself), Reply::Status(FAILURE, _)));
+    assert!(matches!(
+        desk.extended("copy-data", onto_itself),
+        Reply::Status(FAILURE, _)
+    ));
     assert_eq!(fs::read(desk.disk("files/a")).unwrap(), b"0123456789");
 }
 
@@ -277,18 +347,35 @@ fn a_handle_is_of_no_use_after_its_close() {
         assert!(matches!(desk.read(handle, 0, 1), Reply::Status(FAILURE, _)));
         assert_eq!(desk.write(handle, 0, b"x"), FAILURE);
         assert_eq!(desk.close(handle), FAILURE);
-        assert!(matches!(desk.ask(8, &[Text(handle)]), Reply::Status(FAILURE, _)));
-        assert!(matches!(desk.ask(12, &[Text(handle)]), Reply::Status(FAILURE, _)));
+        assert!(matches!(
+            desk.ask(8, &[Text(handle)]),
+            Reply::Status(FAILURE, _)
+        ));
+        assert!(matches!(
+            desk.ask(12, &[Text(handle)]),
+            Reply::Status(FAILURE, _)
+        ));
     }
 }
 
 #[test]
 fn there_is_an_end_to_open_handles() {
     let mut desk = Desk::dev();
-    let handles: Vec<_> = (0..1024).map(|_| desk.handle(b"/code/index.php", READ)).collect();
-    assert!(matches!(desk.open(b"/code/index.php", READ), Reply::Status(FAILURE, _)));
-    assert!(matches!(desk.open(b"/code/new", WRITE | CREATE), Reply::Status(FAILURE, _)));
-    assert!(matches!(desk.ask(11, &[Text(b"/code")]), Reply::Status(FAILURE, _)));
+    let handles: Vec<_> = (0..1024)
+        .map(|_| desk.handle(b"/code/index.php", READ))
+        .collect();
+    assert!(matches!(
+        desk.open(b"/code/index.php", READ),
+        Reply::Status(FAILURE, _)
+    ));
+    assert!(matches!(
+        desk.open(b"/code/new", WRITE | CREATE),
+        Reply::Status(FAILURE, _)
+    ));
+    assert!(matches!(
+        desk.ask(11, &[Text(b"/code")]),
+        Reply::Status(FAILURE, _)
+    ));
     assert!(!desk.code("new").exists());
     assert_eq!(desk.close(&handles[500]), OK);
     desk.handle(b"/code/index.php", READ);

@@ -21,7 +21,12 @@ fn picture(path: &Path) -> BTreeMap<String, String> {
         } else {
             String::new()
         };
-        let seen = format!("{:o} {} {} {content}", stat.mode(), stat.ino(), stat.mtime_nsec());
+        let seen = format!(
+            "{:o} {} {} {content}",
+            stat.mode(),
+            stat.ino(),
+            stat.mtime_nsec()
+        );
         all.insert(path.display().to_string(), seen);
         if stat.is_dir() {
             all.extend(picture(&path));
@@ -31,11 +36,25 @@ fn picture(path: &Path) -> BTreeMap<String, String> {
 }
 
 /// Every way to change something at `path`, beside `other`, which may be changed.
-fn changes(desk: &mut Desk, path: &[u8], missing: &[u8], other: &[u8]) -> Vec<(&'static str, Reply)> {
+fn changes(
+    desk: &mut Desk,
+    path: &[u8],
+    missing: &[u8],
+    other: &[u8],
+) -> Vec<(&'static str, Reply)> {
     let mut replies = Vec::new();
-    for flags in [WRITE, WRITE | CREATE, WRITE | CREATE | TRUNCATE, READ | WRITE, READ | CREATE,
-        READ | TRUNCATE, APPEND, CREATE, TRUNCATE, EXCLUSIVE]
-    {
+    for flags in [
+        WRITE,
+        WRITE | CREATE,
+        WRITE | CREATE | TRUNCATE,
+        READ | WRITE,
+        READ | CREATE,
+        READ | TRUNCATE,
+        APPEND,
+        CREATE,
+        TRUNCATE,
+        EXCLUSIVE,
+    ] {
         replies.push(("open", desk.open(path, flags)));
         replies.push(("open missing", desk.open(missing, flags | CREATE)));
     }
@@ -43,9 +62,15 @@ fn changes(desk: &mut Desk, path: &[u8], missing: &[u8], other: &[u8]) -> Vec<(&
     replies.push(("remove", desk.ask(13, &[Text(path)])));
     replies.push(("mkdir", desk.ask(14, &[Text(missing), Nothing])));
     replies.push(("rmdir", desk.ask(15, &[Text(path)])));
-    replies.push(("rename from", desk.ask(18, &[Text(path), Text(b"/tmp/taken")])));
+    replies.push((
+        "rename from",
+        desk.ask(18, &[Text(path), Text(b"/tmp/taken")]),
+    ));
     replies.push(("rename to", desk.ask(18, &[Text(other), Text(missing)])));
-    replies.push(("symlink", desk.ask(20, &[Text(b"index.php"), Text(missing)])));
+    replies.push((
+        "symlink",
+        desk.ask(20, &[Text(b"index.php"), Text(missing)]),
+    ));
     for (name, one, two) in [
         ("posix-rename@openssh.com", path, &b"/tmp/taken"[..]),
         ("posix-rename@openssh.com", other, path),
@@ -54,7 +79,10 @@ fn changes(desk: &mut Desk, path: &[u8], missing: &[u8], other: &[u8]) -> Vec<(&
     ] {
         replies.push((name, desk.extended(name, vec![Text(one), Text(two)])));
     }
-    replies.push(("lsetstat", desk.extended("lsetstat@openssh.com", vec![Text(path), Mode(0o600)])));
+    replies.push((
+        "lsetstat",
+        desk.extended("lsetstat@openssh.com", vec![Text(path), Mode(0o600)]),
+    ));
     if let Reply::Handle(handle) = desk.open(path, READ) {
         replies.push(("fsetstat", desk.ask(10, &[Text(&handle), Mode(0o600)])));
         desk.close(&handle);
@@ -94,7 +122,12 @@ fn code_of_live_and_test_is_never_written() {
 fn code_of_dev_in_git_mode_is_read_only() {
     let mut desk = Desk::dev();
     desk.set_mode(ConnectionMode::Git);
-    assert_refused(&mut desk, b"/code/index.php", b"/code/new", "Git mode (set by alice at ");
+    assert_refused(
+        &mut desk,
+        b"/code/index.php",
+        b"/code/new",
+        "Git mode (set by alice at ",
+    );
     desk.set_mode(ConnectionMode::Sftp);
     assert_eq!(desk.put(b"/code/index.php", b"new"), OK);
 }
@@ -114,13 +147,21 @@ fn logs_backups_and_the_root_are_never_written() {
 fn areas_themselves_stay() {
     let mut desk = Desk::dev();
     let before = picture(&desk.root());
-    for path in [&b"/code"[..], b"/files", b"/tmp", b"/code/wp-content/uploads"] {
+    for path in [
+        &b"/code"[..],
+        b"/files",
+        b"/tmp",
+        b"/code/wp-content/uploads",
+    ] {
         for kind in [13, 15] {
             assert_eq!(desk.code_of(kind, &[Text(path)]), DENIED);
         }
         assert_eq!(desk.code_of(18, &[Text(path), Text(b"/tmp/x")]), DENIED);
         assert_eq!(desk.code_of(20, &[Text(b"x"), Text(path)]), DENIED);
-        assert!(matches!(desk.open(path, WRITE | CREATE | TRUNCATE), Reply::Status(DENIED, _)));
+        assert!(matches!(
+            desk.open(path, WRITE | CREATE | TRUNCATE),
+            Reply::Status(DENIED, _)
+        ));
     }
     assert_eq!(picture(&desk.root()), before);
 }
@@ -131,13 +172,19 @@ fn roles_read_and_write_what_is_theirs() {
     assert_eq!(viewer.get(b"/code/index.php"), b"<?php // 1");
     assert_eq!(viewer.stat(b"/files"), Err(DENIED));
     assert_eq!(viewer.stat(b"/code/wp-content/uploads"), Err(DENIED));
-    assert!(matches!(viewer.ask(11, &[Text(b"/files")]), Reply::Status(DENIED, _)));
+    assert!(matches!(
+        viewer.ask(11, &[Text(b"/files")]),
+        Reply::Status(DENIED, _)
+    ));
     assert_eq!(viewer.put(b"/code/x", b""), DENIED);
 
     let mut developer = Desk::new(Environment::Live, Role::Developer);
     fs::write(developer.disk("files/secret"), "s").unwrap();
     assert_eq!(developer.names(b"/").len(), 5);
-    assert!(matches!(developer.open(b"/files/secret", READ), Reply::Status(DENIED, _)));
+    assert!(matches!(
+        developer.open(b"/files/secret", READ),
+        Reply::Status(DENIED, _)
+    ));
     assert_eq!(developer.put(b"/files/x", b""), DENIED);
 }
 
@@ -151,14 +198,21 @@ fn a_lost_role_and_a_lost_key_act_at_once() {
     };
     assert_eq!(desk.write(&writes, 0, b"a"), OK);
     desk.state
-        .put_member(&"acme".parse().unwrap(), &"alice".parse().unwrap(), Role::Viewer)
+        .put_member(
+            &"acme".parse().unwrap(),
+            &"alice".parse().unwrap(),
+            Role::Viewer,
+        )
         .unwrap();
     assert_eq!(desk.write(&writes, 1, b"b"), DENIED);
     assert_eq!(desk.code_of(10, &[Text(&writes), Mode(0o600)]), DENIED);
     assert_eq!(desk.read(&reads, 0, 5), Reply::Data(b"<?php".to_vec()));
     desk.state.remove_key("SHA256:alice").unwrap();
     assert!(matches!(desk.read(&reads, 0, 5), Reply::Status(DENIED, _)));
-    assert!(matches!(desk.ask(12, &[Text(&lists)]), Reply::Status(DENIED, _)));
+    assert!(matches!(
+        desk.ask(12, &[Text(&lists)]),
+        Reply::Status(DENIED, _)
+    ));
     assert_eq!(desk.stat(b"/"), Err(DENIED));
     assert_eq!(fs::read(desk.code("new")).unwrap(), b"a");
 }

@@ -18,11 +18,17 @@ fn a_file_is_replaced_when_it_is_closed() {
     assert_eq!(desk.stat(b"/code/index.php").unwrap().size, 11);
     assert_eq!(desk.lstat(b"/code/index.php").unwrap().size, 11);
     assert_eq!(seen(desk.ask(8, &[Text(&handle)])).unwrap().size, 11);
-    let listed = desk.list(b"/code").into_iter().find(|(name, _)| name == b"index.php");
+    let listed = desk
+        .list(b"/code")
+        .into_iter()
+        .find(|(name, _)| name == b"index.php");
     assert_eq!(listed.unwrap().1.size, 11);
     assert_eq!(desk.close(&handle), OK);
     assert_eq!(fs::read(desk.code("index.php")).unwrap(), b"new content");
-    assert_eq!(fs::metadata(desk.code("index.php")).unwrap().mode() & 0o777, 0o640);
+    assert_eq!(
+        fs::metadata(desk.code("index.php")).unwrap().mode() & 0o777,
+        0o640
+    );
     assert_eq!(fs::read_dir(desk.disk("uploads")).unwrap().count(), 0);
 }
 
@@ -56,10 +62,16 @@ fn another_use_of_the_name_comes_after_the_new_file() {
     let mut desk = Desk::dev();
     let handle = desk.handle(b"/code/index.php", UP);
     assert_eq!(desk.write(&handle, 0, b"new"), OK);
-    assert_eq!(desk.code_of(9, &[Text(b"/code/index.php"), Mode(0o600)]), OK);
+    assert_eq!(
+        desk.code_of(9, &[Text(b"/code/index.php"), Mode(0o600)]),
+        OK
+    );
     assert_eq!(desk.write(&handle, 3, b"er"), OK);
     assert_eq!(desk.get(b"/code/index.php"), b"newer");
-    assert_eq!(desk.code_of(18, &[Text(b"/code/index.php"), Text(b"/code/moved.php")]), OK);
+    assert_eq!(
+        desk.code_of(18, &[Text(b"/code/index.php"), Text(b"/code/moved.php")]),
+        OK
+    );
     assert_eq!(desk.write(&handle, 5, b"!"), OK);
     assert_eq!(desk.close(&handle), OK);
     assert_eq!(fs::read(desk.code("moved.php")).unwrap(), b"newer!");
@@ -88,7 +100,11 @@ fn a_file_reached_through_a_link_is_written_in_place() {
     let mut desk = Desk::dev();
     std::os::unix::fs::symlink("index.php", desk.code("link")).unwrap();
     assert_eq!(desk.put(b"/code/link", b"through"), OK);
-    assert!(fs::symlink_metadata(desk.code("link")).unwrap().is_symlink());
+    assert!(
+        fs::symlink_metadata(desk.code("link"))
+            .unwrap()
+            .is_symlink()
+    );
     assert_eq!(fs::read(desk.code("index.php")).unwrap(), b"through");
 }
 
@@ -124,6 +140,12 @@ fn what_a_crash_left_is_removed_at_the_start() {
     let desk = Desk::dev();
     fs::write(desk.disk("uploads/left"), "x").unwrap();
     fs::create_dir_all(desk.disk("uploads/folder/below")).unwrap();
-    assert_eq!(Tree::open(&desk.root()).unwrap().remove_leftovers().unwrap(), 2);
+    assert_eq!(
+        Tree::open(&desk.root())
+            .unwrap()
+            .remove_leftovers()
+            .unwrap(),
+        2
+    );
     assert_eq!(fs::read_dir(desk.disk("uploads")).unwrap().count(), 0);
 }
