@@ -85,6 +85,16 @@ fn a_hotfix_goes_to_live_with_a_reason_and_stays_open() {
     clone.commit("lib/menu.php", "<?php // work in progress\n");
     clone.must(&["push", "--quiet", "dev", "main"]);
 
+    // Grown from trunk: it would take undeployed work along.
+    clone.must(&["checkout", "--quiet", "-b", "hotfix/sneaky"]);
+    clone.commit("index.php", "<?php echo 'sneaky';\n");
+    has_remote_sentence(
+        &clone
+            .git(&["push", "-o", "reason=sneaky", "live", "hotfix/sneaky"])
+            .run()
+            .fails(),
+    );
+
     // Grown from what Live ran before: no hotfix of what it runs now.
     clone.must(&["checkout", "--quiet", "-b", "hotfix/typo", &first]);
     clone.commit("index.php", "<?php echo 'fixed';\n");
@@ -210,16 +220,32 @@ fn deploy_tags_and_trunk_are_out_of_reach() {
 }
 
 #[test]
-fn trunk_is_not_force_pushed() {
+fn a_force_push_to_trunk_is_a_setting_and_never_loses_what_is_deployed() {
     let (site, tom) = deployed("r-force");
     let clone = Clone::new(&site, &tom);
+    let head = || clone.ask(&["ls-remote", "dev", "refs/heads/main"]);
+    let rewrite = |content: &str| {
+        clone.must(&["reset", "--quiet", "--hard", "HEAD~1"]);
+        clone.commit("index.php", content)
+    };
     clone.commit("index.php", "<?php echo 'one';\n");
     clone.must(&["push", "--quiet", "dev", "main"]);
-    let before = clone.ask(&["ls-remote", "dev", "refs/heads/main"]);
-    // Away with the newest commit, which only Dev runs; then with what Live runs.
-    clone.must(&["reset", "--quiet", "--hard", "HEAD~1"]);
-    clone.commit("index.php", "<?php echo 'another';\n");
+
+    // What only Dev runs may be taken back, unless the site's setting says no.
+    site.must(&["site:set", "SITE", "force-push", "no"]);
+    let before = head();
+    rewrite("<?php echo 'two';\n");
     has_remote_sentence(&clone.git(&["push", "--force", "dev", "main"]).run().fails());
+    assert_eq!(head(), before);
+    site.must(&["site:set", "SITE", "force-push", "yes"]);
+    let commit = rewrite("<?php echo 'three';\n");
+    clone.must(&["push", "--force", "dev", "main"]);
+    assert!(head().starts_with(&commit));
+    assert_eq!(code(&site, "dev"), "<?php echo 'three';\n");
+    site.must(&["audit:list", "--site", "SITE", "--format", "json"])
+        .says("force-push");
+
+    // What Test and Live run is never lost.
     clone.must(&["checkout", "--quiet", "--orphan", "unrelated"]);
     clone.commit("index.php", "<?php echo 'unrelated';\n");
     has_remote_sentence(
@@ -228,8 +254,8 @@ fn trunk_is_not_force_pushed() {
             .run()
             .fails(),
     );
-    assert_eq!(clone.ask(&["ls-remote", "dev", "refs/heads/main"]), before);
-    assert_eq!(code(&site, "dev"), "<?php echo 'one';\n");
+    assert!(head().starts_with(&commit));
+    assert_eq!(code(&site, "dev"), "<?php echo 'three';\n");
 }
 
 #[track_caller]
