@@ -32,7 +32,7 @@ const HEAD: &str = "\
 What the policy answers. Written by policy/tests/matrix.rs; reviewed like code.
 
 Left of the colon: the place or ref; right of it: what is asked there. Below: the answer, its rule,
-where it holds, for whom. A fact (in brackets) is named only where it changes an answer. 'members'
+where it holds, for whom. A fact (if …) is named only where it changes an answer. 'members'
 are those with a role on the site: server administrator, administrator, team_member, developer,
 viewer.
 Environments: dev, a multidev 'feature', test, live, and one that does not exist ('absent').
@@ -161,7 +161,10 @@ fn pushes() -> Vec<Item> {
                 verb,
                 ask(&|_| {}),
                 [
-                    ("site allows force", ask(&|facts| facts.force_allowed = true)),
+                    (
+                        "site allows force",
+                        ask(&|facts| facts.force_allowed = true),
+                    ),
                     ("would lose what live runs", ask(&lose)),
                     (
                         "site allows force, would lose what live runs",
@@ -171,11 +174,23 @@ fn pushes() -> Vec<Item> {
                         }),
                     ),
                     ("no reason", ask(&|facts| facts.reason = None)),
-                    ("blank reason", ask(&|facts| facts.reason = Some(" \t".to_owned()))),
-                    ("not grown from live", ask(&|facts| facts.descends_from_live = false)),
+                    (
+                        "blank reason",
+                        ask(&|facts| facts.reason = Some(" \t".to_owned())),
+                    ),
+                    (
+                        "not grown from live",
+                        ask(&|facts| facts.descends_from_live = false),
+                    ),
                     ("brings trunk", ask(&|facts| facts.brings_trunk = true)),
-                    ("live never deployed", ask(&|facts| facts.live_deployed = false)),
-                    ("holds uploads", ask(&|facts| facts.uploads_path = Some("u".to_owned()))),
+                    (
+                        "live never deployed",
+                        ask(&|facts| facts.live_deployed = false),
+                    ),
+                    (
+                        "holds uploads",
+                        ask(&|facts| facts.uploads_path = Some("u".to_owned())),
+                    ),
                     (
                         "holds a forbidden path",
                         ask(&|facts| facts.forbidden_path = Some(".git".to_owned())),
@@ -212,9 +227,15 @@ fn workflows() -> Vec<Item> {
         ("uncommitted work", uncommitted(false)),
         ("uncommitted work, confirmed", uncommitted(true)),
         ("no facts", Context::default()),
-        ("source never deployed", deploying(&|facts| facts.source_ready = false)),
+        (
+            "source never deployed",
+            deploying(&|facts| facts.source_ready = false),
+        ),
         ("not on trunk", deploying(&|facts| facts.on_trunk = false)),
-        ("would lose a hotfix", deploying(&|facts| facts.would_lose.push(name("x")))),
+        (
+            "would lose a hotfix",
+            deploying(&|facts| facts.would_lose.push(name("x"))),
+        ),
     ];
     let mut items = Vec::new();
     for action in [
@@ -229,7 +250,13 @@ fn workflows() -> Vec<Item> {
     ] {
         let ask = |context: Context| everywhere(action, context, on_environment);
         let variants = contexts.clone().map(|(fact, context)| (fact, ask(context)));
-        vary(&mut items, "environment", action.as_str(), ask(deploying(&|_| {})), variants);
+        vary(
+            &mut items,
+            "environment",
+            action.as_str(),
+            ask(deploying(&|_| {})),
+            variants,
+        );
     }
     items
 }
@@ -258,11 +285,7 @@ fn on_environment(environment: Environment) -> Target {
 }
 
 /// Asks on each environment in each mode.
-fn everywhere(
-    action: Action,
-    context: Context,
-    target: impl Fn(Environment) -> Target,
-) -> Answers {
+fn everywhere(action: Action, context: Context, target: impl Fn(Environment) -> Target) -> Answers {
     let sftp = Some(ConnectionMode::Sftp);
     let git = Some(ConnectionMode::Git);
     let places = [
@@ -300,12 +323,22 @@ fn ask_all(action: Action, places: &[(&'static str, Target, Context)]) -> Answer
     answers
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test, not the policy, reads its switch")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test, not the policy, reads its switch"
+)]
 fn updating() -> bool {
     std::env::var("UPDATE_MATRIX").is_ok_and(|value| value == "1")
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test, not the policy, writes the file")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test, not the policy, writes the file"
+)]
 fn write(text: &str) {
-    std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/matrix.txt"), text).unwrap();
+    std::fs::write(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/matrix.txt"),
+        text,
+    )
+    .unwrap();
 }

@@ -1,8 +1,10 @@
 //! The tests from outside, in one program.
 
+mod file_size;
 mod git_client;
 mod git_hostile;
 mod git_routing;
+mod layering;
 mod login;
 mod login_identity;
 mod login_limits;

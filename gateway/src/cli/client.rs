@@ -10,7 +10,7 @@ use crate::fault::{Fault, OrFault};
 use crate::protocol::console::{Command, Common, Invocation, Said};
 
 /// Runs one command. Returns its exit status.
-pub fn call(config: &Path, command: Command, common: Common) -> Result<u32, Fault> {
+pub(super) fn call(config: &Path, command: Command, common: Common) -> Result<u32, Fault> {
     let config = Config::read(config)?;
     let command = with_local_files(command)?;
     let socket = config.data_directory.join(place::RUN).join(CONTROL_SOCKET);

@@ -2,7 +2,6 @@
 //! through the running gateway.
 
 mod client;
-mod init;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -80,7 +79,7 @@ pub fn main() -> ExitCode {
             listen,
             public_host,
             write_config,
-        } => init::init(&init::Wanted {
+        } => daemon::init(&daemon::Wanted {
             data,
             admin,
             admin_key,

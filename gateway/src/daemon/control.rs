@@ -30,14 +30,14 @@ const LONGEST_CALL: u64 = 1024 * 1024;
 
 /// The listening half.
 #[derive(Debug)]
-pub struct Control {
+pub(super) struct Control {
     listener: UnixListener,
     console: Arc<Console>,
 }
 
 impl Control {
     /// Listens on a socket in a folder that is closed to others.
-    pub fn bind(path: &Path, console: Arc<Console>) -> Result<Self, Fault> {
+    pub(super) fn bind(path: &Path, console: Arc<Console>) -> Result<Self, Fault> {
         let doing = || format!("listening for commands on {}", path.display());
         if path.exists() {
             std::fs::remove_file(path).or_fault(doing)?;
@@ -48,7 +48,7 @@ impl Control {
     }
 
     /// Answers until the gateway ends.
-    pub async fn run(self) {
+    pub(super) async fn run(self) {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {

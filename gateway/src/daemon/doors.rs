@@ -12,7 +12,7 @@ use crate::protocol::ssh;
 
 /// All doors of the gateway.
 #[derive(Debug, Clone)]
-pub struct Doors {
+pub(super) struct Doors {
     all: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     open: Arc<AtomicUsize>,
@@ -21,7 +21,7 @@ pub struct Doors {
 
 /// The place of one connection; free again when it is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub(super) struct Place {
     _all: OwnedSemaphorePermit,
     waiting: Option<OwnedSemaphorePermit>,
     entered: Arc<Notify>,
@@ -30,7 +30,7 @@ pub struct Place {
 
 impl Doors {
     /// Makes as many as the limits say.
-    pub fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         Self {
             all: Arc::new(Semaphore::new(limits.max_connections)),
             waiting: Arc::new(Semaphore::new(limits.max_unauthenticated_connections)),
@@ -40,7 +40,7 @@ impl Doors {
     }
 
     /// Takes a place for a connection that comes; none when there is none.
-    pub fn take(&self) -> Option<Place> {
+    pub(super) fn take(&self) -> Option<Place> {
         let all = Arc::clone(&self.all).try_acquire_owned().ok()?;
         let waiting = Arc::clone(&self.waiting).try_acquire_owned().ok()?;
         self.open.fetch_add(1, Ordering::AcqRel);
@@ -53,12 +53,12 @@ impl Doors {
     }
 
     /// Returns how many connections there are.
-    pub fn open(&self) -> usize {
+    pub(super) fn open(&self) -> usize {
         self.open.load(Ordering::Acquire)
     }
 
     /// Waits until all connections have ended, but not longer than `patience`.
-    pub async fn drain(&self, patience: Duration) {
+    pub(super) async fn drain(&self, patience: Duration) {
         let all_closed = async {
             loop {
                 let closed = self.closed.notified();
@@ -79,7 +79,7 @@ impl Doors {
 
 impl Place {
     /// Returns what is told when somebody was let in.
-    pub fn entered_signal(&self) -> Arc<Notify> {
+    pub(super) fn entered_signal(&self) -> Arc<Notify> {
         Arc::clone(&self.entered)
     }
 }

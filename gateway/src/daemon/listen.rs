@@ -17,7 +17,7 @@ use crate::protocol::ssh::{Connection, Server};
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Accepts until the task is ended.
-pub async fn accept(
+pub(super) async fn accept(
     listener: TcpListener,
     configuration: Arc<server::Config>,
     server: Arc<Server>,

@@ -5,7 +5,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::Log;
 
 /// Starts logging. `RUST_LOG` wins over the configuration.
-pub fn start(log: &Log) {
+pub(super) fn start(log: &Log) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
         EnvFilter::new(format!("{},russh=warn", log.level))
     });

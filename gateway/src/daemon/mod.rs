@@ -2,6 +2,7 @@
 
 mod control;
 mod doors;
+mod init;
 mod listen;
 mod logging;
 mod notify;
@@ -16,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use control::{CONTROL_SOCKET, Call};
+pub use init::{Wanted, init};
 
 use crate::audit::Audit;
 use crate::config::Config;

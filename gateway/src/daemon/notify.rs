@@ -3,7 +3,7 @@
 use sd_notify::NotifyState;
 
 /// Says that connections are accepted, and goes on saying that the gateway is alive.
-pub fn ready() {
+pub(super) fn ready() {
     tell(&[NotifyState::Ready]);
     let Some(period) = sd_notify::watchdog_enabled() else {
         return;
@@ -18,7 +18,7 @@ pub fn ready() {
 }
 
 /// Says that the gateway is stopping.
-pub fn stopping() {
+pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 

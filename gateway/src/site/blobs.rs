@@ -18,7 +18,7 @@ pub(super) struct Blobs {
 
 impl Blobs {
     /// Opens a repository, and the objects of a push that are not part of it yet.
-    pub fn open(path: &Path, quarantine: Option<&Path>) -> Result<Self, Fault> {
+    pub(super) fn open(path: &Path, quarantine: Option<&Path>) -> Result<Self, Fault> {
         let repository = match quarantine {
             Some(objects) => repository::open_in_quarantine(path, objects)?,
             None => repository::open(path)?,
@@ -30,7 +30,7 @@ impl Blobs {
     }
 
     /// Returns a small file's bytes.
-    pub fn read(&self, blob: Oid) -> Result<Vec<u8>, Fault> {
+    pub(super) fn read(&self, blob: Oid) -> Result<Vec<u8>, Fault> {
         let doing = || format!("reading the object {blob}");
         let odb = self.odb()?;
         if size(&odb, blob)? > IN_MEMORY {
@@ -41,7 +41,7 @@ impl Blobs {
     }
 
     /// Writes a file's bytes to an open file.
-    pub fn copy(&self, blob: Oid, mut to: File) -> Result<(), Fault> {
+    pub(super) fn copy(&self, blob: Oid, mut to: File) -> Result<(), Fault> {
         let doing = || format!("copying the object {blob}");
         let odb = self.odb()?;
         if size(&odb, blob)? <= IN_MEMORY {

@@ -29,7 +29,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Returns git's number for it.
-    pub fn mode(self) -> u32 {
+    pub(super) fn mode(self) -> u32 {
         match self {
             Kind::File => 0o100_644,
             Kind::Executable => 0o100_755,

@@ -18,7 +18,7 @@ struct Pattern {
 
 impl Patterns {
     /// Reads the text of a `.gitignore`.
-    pub fn parse(text: &[u8]) -> Self {
+    pub(super) fn parse(text: &[u8]) -> Self {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         let lines = text.split(|byte| *byte == b'\n');
         Self(lines.filter_map(Pattern::parse).collect())
@@ -26,7 +26,7 @@ impl Patterns {
 
     /// Returns true if the last pattern that fits ignores the path, false if it takes it back, and
     /// nothing if none fits. The path begins at the folder of the `.gitignore`.
-    pub fn ignores(&self, path: &[u8], folder: bool) -> Option<bool> {
+    pub(super) fn ignores(&self, path: &[u8], folder: bool) -> Option<bool> {
         let fits = |pattern: &&Pattern| (folder || !pattern.folder) && pattern.fits(path);
         self.0.iter().rev().find(fits).map(|found| !found.negated)
     }

@@ -22,7 +22,7 @@ use crate::state::{Intent, RefMove, Workflow, WorkflowStatus};
 
 /// A change that is prepared, waiting to be carried out under a lease.
 #[derive(Debug)]
-pub struct Change {
+pub(super) struct Change {
     /// What it is called: `sync_code`, `deploy`, `hotfix` …
     pub kind: &'static str,
     /// The environment that changes.
@@ -87,7 +87,7 @@ fn capitalized(text: &str) -> String {
 /// # Errors
 /// [`Undone`] when nothing was changed. A failure after the refs have moved is undone, too, by
 /// moving them back; where even that fails, the next start repairs it.
-pub fn carry_out(sites: &Sites, site: &SiteName, change: Change) -> Result<(), Undone> {
+pub(super) fn carry_out(sites: &Sites, site: &SiteName, change: Change) -> Result<(), Undone> {
     let Change {
         kind,
         environment,

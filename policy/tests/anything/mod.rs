@@ -21,7 +21,12 @@ pub fn request() -> impl Strategy<Value = Request> {
 }
 
 pub fn environment() -> impl Strategy<Value = Environment> {
-    select(vec![Environment::Dev, feature(), Environment::Test, Environment::Live])
+    select(vec![
+        Environment::Dev,
+        feature(),
+        Environment::Test,
+        Environment::Live,
+    ])
 }
 
 fn ref_kind() -> impl Strategy<Value = RefKind> {
@@ -40,9 +45,20 @@ fn ref_kind() -> impl Strategy<Value = RefKind> {
 fn ask() -> impl Strategy<Value = Ask> {
     let areas = Area::BELOW_ROOT.to_vec();
     let change = (select(&TreeChange::ALL[..]), select(areas), any::<bool>());
-    let bases = vec![Base::TheRef, Base::Trunk, Base::Live, Base::Nothing, Base::Gone];
+    let bases = vec![
+        Base::TheRef,
+        Base::Trunk,
+        Base::Live,
+        Base::Nothing,
+        Base::Gone,
+    ];
     let reasons = vec![Some("why".to_owned()), Some(" ".to_owned()), None];
-    let push = (ref_kind(), select(bases), prop::bool::weighted(0.9), select(reasons));
+    let push = (
+        ref_kind(),
+        select(bases),
+        prop::bool::weighted(0.9),
+        select(reasons),
+    );
     let workflows = vec![
         Action::Commit,
         Action::Discard,
@@ -67,16 +83,47 @@ pub fn action() -> impl Strategy<Value = Action> {
     select(Action::all().collect::<Vec<_>>())
 }
 
+/// An action that changes code, if it is about code.
+pub fn code_action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        1 => select(&TreeChange::ALL[..]).prop_map(Action::ChangeTree),
+        2 => select(vec![
+            Action::UpdateRef,
+            Action::Commit,
+            Action::Discard,
+            Action::RestoreWork,
+            Action::Deploy,
+            Action::Rollback,
+            Action::MergeHotfix,
+        ]),
+    ]
+}
+
 pub fn change() -> impl Strategy<Value = RefChange> {
-    select(vec![RefChange::Create, RefChange::FastForward, RefChange::Force, RefChange::Delete])
+    select(vec![
+        RefChange::Create,
+        RefChange::FastForward,
+        RefChange::Force,
+        RefChange::Delete,
+    ])
 }
 
 pub fn target() -> impl Strategy<Value = Target> {
     let mut areas = Area::BELOW_ROOT.to_vec();
     areas.push(Area::Root);
-    let path = select(vec!["", "index.php", "a/b c", ".git/config", "wp-content/uploads/x.jpg"]);
+    let path = select(vec![
+        "",
+        "index.php",
+        "a/b c",
+        ".git/config",
+        "wp-content/uploads/x.jpg",
+    ]);
     let path = path.prop_map(|path| SitePath::normalize(path.as_bytes()).unwrap());
-    let reference = select(vec!["refs/heads/main", "refs/heads/hotfix/x", "refs/tags/live_1"]);
+    let reference = select(vec![
+        "refs/heads/main",
+        "refs/heads/hotfix/x",
+        "refs/tags/live_1",
+    ]);
     prop_oneof![
         1 => Just(Target::Server),
         1 => select(vec!["alice", "bob"]).prop_map(|person| Target::Person(name(person))),
@@ -91,7 +138,12 @@ pub fn target() -> impl Strategy<Value = Target> {
 
 pub fn context() -> impl Strategy<Value = Context> {
     let set = prop::option::of(select(vec![ConnectionMode::Sftp, ConnectionMode::Git]));
-    let flags = (prop::bool::weighted(0.9), any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = (
+        prop::bool::weighted(0.9),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    );
     let push = prop::option::weighted(0.9, push_facts());
     let deploy = prop::option::weighted(0.9, deploy_facts());
     (flags, set, push, deploy, 0..3_usize).prop_map(|(flags, set, push, deploy, uncommitted)| {
@@ -111,7 +163,13 @@ pub fn context() -> impl Strategy<Value = Context> {
 }
 
 fn push_facts() -> impl Strategy<Value = PushFacts> {
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = (
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    );
     let path = || prop::option::weighted(0.2, Just("wp-content/uploads".to_owned()));
     let reason = prop::option::of(select(vec!["why", ""]));
     (ref_kind(), change(), flags, path(), path(), reason).prop_map(
@@ -119,7 +177,11 @@ fn push_facts() -> impl Strategy<Value = PushFacts> {
             let (force_allowed, loses, live_deployed, descends_from_live, is_commit) = flags;
             PushFacts {
                 force_allowed,
-                would_lose: if loses { vec![Environment::Live] } else { Vec::new() },
+                would_lose: if loses {
+                    vec![Environment::Live]
+                } else {
+                    Vec::new()
+                },
                 live_deployed,
                 descends_from_live,
                 reason: reason.map(str::to_owned),
@@ -135,7 +197,11 @@ fn push_facts() -> impl Strategy<Value = PushFacts> {
 fn deploy_facts() -> impl Strategy<Value = DeployFacts> {
     (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(source_ready, on_trunk, loses)| {
         let would_lose = if loses { vec![name("x")] } else { Vec::new() };
-        DeployFacts { source_ready, on_trunk, would_lose }
+        DeployFacts {
+            source_ready,
+            on_trunk,
+            would_lose,
+        }
     })
 }
 

@@ -40,7 +40,7 @@ pub enum Base {
 }
 
 /// What an environment runs: a commit, and how often its tree was changed in place since.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Code {
     pub commit: Commit,
     pub edits: usize,
@@ -65,14 +65,13 @@ pub struct Site {
 impl Site {
     /// A new site: Dev and a Multidev run its first commit; Test and Live nothing yet.
     pub fn new(force_allowed: bool) -> Self {
-        let first = Code {
-            commit: 0,
-            edits: 0,
-        };
+        let first = Code::default();
         let below = [Environment::Dev, feature()];
         Self {
             commits: vec![BTreeSet::from([0])],
-            branches: [("main", 0), ("feature", 0)].map(|(b, c)| (b.to_owned(), c)).into(),
+            branches: [("main", 0), ("feature", 0)]
+                .map(|(b, c)| (b.to_owned(), c))
+                .into(),
             code: below.clone().map(|one| (one, first.clone())).into(),
             modes: below.map(|one| (one, ConnectionMode::Git)).into(),
             files: BTreeMap::new(),
@@ -145,7 +144,10 @@ impl Site {
         let deploy = match action {
             Action::Deploy => Some(self.deploy_facts(environment)),
             Action::Rollback => Some(DeployFacts {
-                source_ready: self.before.get(environment).is_some_and(|one| !one.is_empty()),
+                source_ready: self
+                    .before
+                    .get(environment)
+                    .is_some_and(|one| !one.is_empty()),
                 ..DeployFacts::default()
             }),
             _any_other => None,
@@ -204,7 +206,10 @@ impl Site {
             change,
             trunk: "main".to_owned(),
             force_allowed: self.force_allowed,
-            would_lose: [Environment::Test, Environment::Live].into_iter().filter(lost).collect(),
+            would_lose: [Environment::Test, Environment::Live]
+                .into_iter()
+                .filter(lost)
+                .collect(),
             live_deployed: live.is_some(),
             descends_from_live: new.is_some_and(grown),
             brings_trunk: false,
@@ -240,13 +245,7 @@ impl Site {
     /// A change through a link that leaves its area reaches code.
     fn change(&mut self, environment: &Environment, area: Area, leaves: bool) {
         if area == Area::Code || leaves {
-            self.code
-                .entry(environment.clone())
-                .and_modify(|code| code.edits += 1)
-                .or_insert(Code {
-                    commit: 0,
-                    edits: 1,
-                });
+            self.code.entry(environment.clone()).or_default().edits += 1;
         } else {
             *self.files.entry(environment.clone()).or_default() += 1;
         }
@@ -256,7 +255,8 @@ impl Site {
     /// environment runs in that environment, over whichever remote it came.
     fn push(&mut self, remote: &Environment, kind: &RefKind, new: Option<Commit>) {
         if *kind == RefKind::DeployTag {
-            self.deploy_tags.insert(ref_name(kind), new.unwrap_or(Commit::MAX));
+            self.deploy_tags
+                .insert(ref_name(kind), new.unwrap_or(Commit::MAX));
         }
         let Some(new) = new else {
             self.branches.remove(&branch(kind));
@@ -335,7 +335,10 @@ impl Site {
 
     fn release(&mut self, environment: &Environment, commit: Commit) {
         if let Some(last) = self.runs(environment) {
-            self.before.entry(environment.clone()).or_default().push(last);
+            self.before
+                .entry(environment.clone())
+                .or_default()
+                .push(last);
         }
         let tag = format!("{environment}_{}", self.deploy_tags.len() + 1);
         self.deploy_tags.insert(tag, commit);
@@ -383,9 +386,8 @@ fn ref_name(kind: &RefKind) -> String {
         RefKind::DeployTag => "live_1".to_owned(),
         RefKind::PlainTag => "v1".to_owned(),
         RefKind::Reserved => "refs/funicular/work/1".to_owned(),
-        RefKind::Trunk
-        | RefKind::MultidevBranch(_)
-        | RefKind::Hotfix(_)
-        | RefKind::PlainBranch => format!("refs/heads/{}", branch(kind)),
+        RefKind::Trunk | RefKind::MultidevBranch(_) | RefKind::Hotfix(_) | RefKind::PlainBranch => {
+            format!("refs/heads/{}", branch(kind))
+        }
     }
 }

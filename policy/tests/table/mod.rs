@@ -35,7 +35,10 @@ pub fn vary<const N: usize>(
             answers,
         });
     };
-    let variants = variants.into_iter().filter(|(_, answers)| *answers != usual).collect::<Vec<_>>();
+    let variants = variants
+        .into_iter()
+        .filter(|(_, answers)| *answers != usual)
+        .collect::<Vec<_>>();
     keep(subject.to_owned(), usual);
     for (fact, answers) in variants {
         keep(format!("{subject}  (if {fact})"), answers);
@@ -57,7 +60,10 @@ pub fn section(text: &mut String, title: &str, items: Vec<Item>) {
             blocks.len() - 1
         });
         let asked = &mut blocks[at].asked;
-        match asked.iter_mut().find(|(subject, _)| *subject == item.subject) {
+        match asked
+            .iter_mut()
+            .find(|(subject, _)| *subject == item.subject)
+        {
             Some((_, verbs)) => verbs.push(item.verb),
             None => asked.push((item.subject, vec![item.verb])),
         }
@@ -101,7 +107,11 @@ pub fn difference(old: &str, new: &str) -> String {
     while i < old.len() || j < new.len() {
         let same = i < old.len() && j < new.len() && old[i] == new[j];
         if same {
-            subject = if new[j].starts_with(' ') { subject } else { new[j] };
+            subject = if new[j].starts_with(' ') {
+                subject
+            } else {
+                new[j]
+            };
             (i, j) = (i + 1, j + 1);
             continue;
         }
@@ -125,10 +135,17 @@ struct Block {
     asked: Vec<(String, Vec<String>)>,
 }
 
+/// Whether it was refused, by which rule, in which places.
+type Answer<'a> = (bool, &'a str, String);
+
 /// One line for each rule and set of places, naming those for whom it is so.
 fn lines(answers: &Answers) -> Vec<String> {
-    let all: Vec<&str> = answers.iter().filter(|one| one.0 == 0).map(|one| one.1).collect();
-    let mut grouped: Vec<((bool, &str, String), Vec<&str>)> = Vec::new();
+    let all: Vec<&str> = answers
+        .iter()
+        .filter(|one| one.0 == 0)
+        .map(|one| one.1)
+        .collect();
+    let mut grouped: Vec<(Answer<'_>, Vec<&str>)> = Vec::new();
     for (index, standing) in STANDINGS.into_iter().enumerate() {
         let mut by_rule: BTreeMap<(bool, &str), Vec<&str>> = BTreeMap::new();
         for (_, place, permitted, rule) in answers.iter().filter(|one| one.0 == index) {

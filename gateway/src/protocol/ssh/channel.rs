@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use crate::protocol::sftp;
 
 /// What a channel is for.
-pub enum Channel {
+pub(super) enum Channel {
     /// Opened; nothing asked yet.
     Fresh(Wishes),
     /// SFTP, served on the session's own task.
@@ -20,7 +20,7 @@ pub enum Channel {
 
 /// What a client asked for before it said what the channel is for.
 #[derive(Debug, Default)]
-pub struct Wishes {
+pub(super) struct Wishes {
     /// The value of `GIT_PROTOCOL`, if it is one (git(1)).
     pub git_protocol: Option<String>,
     /// Sentences about what it did not get, for channels that a person reads.
@@ -28,7 +28,7 @@ pub struct Wishes {
 }
 
 /// The channel as the SFTP server sees it.
-pub struct SftpOutput<'a> {
+pub(super) struct SftpOutput<'a> {
     session: &'a mut Session,
     channel: ChannelId,
     failed: Option<Error>,
@@ -36,7 +36,7 @@ pub struct SftpOutput<'a> {
 
 impl<'a> SftpOutput<'a> {
     /// Takes the session for the length of one callback.
-    pub fn new(session: &'a mut Session, channel: ChannelId) -> Self {
+    pub(super) fn new(session: &'a mut Session, channel: ChannelId) -> Self {
         Self {
             session,
             channel,
@@ -48,7 +48,7 @@ impl<'a> SftpOutput<'a> {
     ///
     /// # Errors
     /// The first that occurred in between.
-    pub fn done(self) -> Result<(), Error> {
+    pub(super) fn done(self) -> Result<(), Error> {
         self.failed.map_or(Ok(()), Err)
     }
 

@@ -2,7 +2,7 @@
 
 /// A program that a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
+pub(super) enum Command {
     /// `git-upload-pack`: clone and fetch.
     UploadPack,
     /// `git-receive-pack`: push.
@@ -15,7 +15,7 @@ pub enum Command {
 
 /// Says why an exec line is not one of the list; a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownCommand(pub String);
+pub(super) struct UnknownCommand(pub String);
 
 impl Command {
     /// Reads an exec line. `site` is the site that the login name leads to: git's path may name
@@ -23,7 +23,7 @@ impl Command {
     ///
     /// # Errors
     /// With a sentence for the person.
-    pub fn parse(line: &[u8], site: Option<&str>) -> Result<Self, UnknownCommand> {
+    pub(super) fn parse(line: &[u8], site: Option<&str>) -> Result<Self, UnknownCommand> {
         let text = std::str::from_utf8(line)
             .map_err(|_| UnknownCommand("This command is not UTF-8.".to_owned()))?;
         let words = shell_words::split(text)

@@ -11,7 +11,7 @@ use crate::state::State;
 
 /// What has happened on a connection before anybody was let in.
 #[derive(Debug)]
-pub struct Login {
+pub(super) struct Login {
     gate: Arc<Gate>,
     state: Arc<State>,
     address: String,
@@ -27,7 +27,7 @@ const MOST_REMEMBERED: usize = 5;
 
 impl Login {
     /// Begins for a client at this address.
-    pub fn new(gate: Arc<Gate>, state: Arc<State>, address: String) -> Self {
+    pub(super) fn new(gate: Arc<Gate>, state: Arc<State>, address: String) -> Self {
         Self {
             gate,
             state,
@@ -41,25 +41,25 @@ impl Login {
     }
 
     /// Notes that somebody wants to be let in.
-    pub fn attempt(&mut self, user: &str) {
+    pub(super) fn attempt(&mut self, user: &str) {
         self.user = Some(policy::escape(user.as_bytes()));
     }
 
     /// Returns whether a key is worth proving. Nothing else may follow from an offer, since
     /// whoever offers a public key need not own it (RFC 4252 §7).
-    pub fn offered(&mut self, key: &ssh_key::PublicKey, algorithm: &Algorithm) -> bool {
+    pub(super) fn offered(&mut self, key: &ssh_key::PublicKey, algorithm: &Algorithm) -> bool {
         self.owner(key, algorithm).is_some()
     }
 
     /// Returns whom a key has let in; call with a key whose signature has been verified.
-    pub fn proven(&mut self, key: &ssh_key::PublicKey, algorithm: &Algorithm) -> Option<(PersonName, String)> {
+    pub(super) fn proven(&mut self, key: &ssh_key::PublicKey, algorithm: &Algorithm) -> Option<(PersonName, String)> {
         let found = self.owner(key, algorithm)?;
         self.over = true;
         Some(found)
     }
 
     /// Returns what to tell a client whose keys were not taken, once.
-    pub fn advice(&mut self) -> Option<String> {
+    pub(super) fn advice(&mut self) -> Option<String> {
         if std::mem::replace(&mut self.told, true) {
             return None;
         }

@@ -5,9 +5,11 @@ mod algorithms;
 mod channel;
 mod command;
 mod connection;
+mod handler;
 mod keys;
 mod login;
 mod output;
+mod services;
 
 use std::sync::Arc;
 

@@ -25,7 +25,7 @@ pub(super) struct Cache {
 
 impl Cache {
     /// Reads the cache; one that is missing or damaged is empty.
-    pub fn load(path: &Path) -> Self {
+    pub(super) fn load(path: &Path) -> Self {
         let known = Index::open(path)
             .map(|index| {
                 index
@@ -44,7 +44,7 @@ impl Cache {
     }
 
     /// Returns what a file holds, if that is known.
-    pub fn get(&mut self, found: &Found, kind: Kind) -> Option<Oid> {
+    pub(super) fn get(&mut self, found: &Found, kind: Kind) -> Option<Oid> {
         let entry = entry(found, kind, Oid::ZERO_SHA1);
         let known = self.known.remove(&found.path)?;
         if key(&entry) != key(&known) {
@@ -56,7 +56,7 @@ impl Cache {
     }
 
     /// Learns what a file held when it was described as it was found.
-    pub fn put(&mut self, found: &Found, kind: Kind, oid: Oid) {
+    pub(super) fn put(&mut self, found: &Found, kind: Kind, oid: Oid) {
         // A change within the same tick of the clock would leave the description as it is.
         let settled = self.started.as_second().saturating_sub(1);
         if found.stat.st_ctime < settled && found.stat.st_mtime < settled {
@@ -66,7 +66,7 @@ impl Cache {
     }
 
     /// Writes the cache for the next time.
-    pub fn save(mut self) {
+    pub(super) fn save(mut self) {
         if !self.learned && self.known.is_empty() {
             return;
         }

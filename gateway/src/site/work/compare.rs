@@ -109,7 +109,7 @@ pub(super) fn root(work: &WorkTree<'_>) -> Result<Folder, Fault> {
 
 impl Compared {
     /// Takes only the differences at or below some paths, each of which must be there.
-    pub fn select(&mut self, paths: Option<&[SitePath]>) -> Result<(), WorkError> {
+    pub(super) fn select(&mut self, paths: Option<&[SitePath]>) -> Result<(), WorkError> {
         let Some(paths) = paths else {
             return Ok(());
         };
@@ -134,7 +134,7 @@ impl Compared {
     }
 
     /// Describes the differences for people.
-    pub fn describe(&self, repository: &Repository) -> Result<Vec<Change>, Fault> {
+    pub(super) fn describe(&self, repository: &Repository) -> Result<Vec<Change>, Fault> {
         self.changes
             .iter()
             .map(|change| {

@@ -10,7 +10,7 @@ use policy::PersonName;
 
 use crate::audit::{Audit, Decided, Durability, IncidentId, Outcome, Record, Who};
 use crate::config::{Config, EXAMPLE};
-use crate::daemon::place;
+use super::place;
 use crate::fault::{Fault, OrFault};
 use crate::protocol::ssh::{HostKeys, PublicKey};
 use crate::state::{Key, State};
