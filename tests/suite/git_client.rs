@@ -299,14 +299,16 @@ fn clone_head(site: &Site, person: &Person) -> String {
         .to_owned()
 }
 
-/// Requires that the reason stands on the pusher's screen, with the incident's id.
+/// Requires that the reason stands on the pusher's screen, with the incident's id: in a `remote:`
+/// line, or, from before git starts, in one of its own.
 #[track_caller]
 pub(crate) fn has_remote_sentence(refused: &support::Finished) {
     let screen = refused.err();
-    let sentence = screen
-        .lines()
-        .any(|line| line.starts_with("remote: ") && line.split_whitespace().count() > 5);
-    assert!(sentence, "no `remote:` line tells why: {refused}");
+    let sentence = screen.lines().any(|line| {
+        (line.starts_with("remote: ") || line.starts_with("Refused: "))
+            && line.split_whitespace().count() > 5
+    });
+    assert!(sentence, "no line tells why: {refused}");
     assert!(screen.contains("[incident "), "no incident id: {refused}");
 }
 

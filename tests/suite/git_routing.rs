@@ -65,10 +65,10 @@ fn test_and_live_take_no_trunk() {
     clone.paste(&hint(&refused, "git push")).run().ok();
     assert_eq!(code(&site, "dev"), "<?php echo 'for all';\n");
     assert_eq!(code(&site, "live"), "<?php echo 'first';\n");
-    let refused = clone.git(&["push", "test", "HEAD:main"]).run().fails();
+    let refused = clone.git(&["push", "test", "HEAD:topic"]).run().fails();
     clone.paste(&hint(&refused, "env:deploy")).run().ok();
     assert_eq!(code(&site, "test"), "<?php echo 'for all';\n");
-    let refused = clone.git(&["push", "live", "HEAD:main"]).run().fails();
+    let refused = clone.git(&["push", "live", "HEAD:topic"]).run().fails();
     clone.paste(&hint(&refused, "env:deploy")).run().ok();
     assert_eq!(code(&site, "live"), "<?php echo 'for all';\n");
 }
@@ -77,12 +77,26 @@ fn test_and_live_take_no_trunk() {
 fn a_hotfix_goes_to_live_with_a_reason_and_stays_open() {
     let (site, tom) = deployed("r-hotfix");
     let clone = Clone::new(&site, &tom);
-    // Trunk has gone on since Live was deployed.
+    // Live has gone on since the first commit, and trunk has gone on since Live.
+    let first = clone.ask(&["rev-parse", "HEAD"]);
+    clone.commit("theme/style.css", "body { color: green }\n");
+    clone.must(&["push", "--quiet", "dev", "main"]);
+    site.deploy_all();
     clone.commit("lib/menu.php", "<?php // work in progress\n");
     clone.must(&["push", "--quiet", "dev", "main"]);
 
-    // Grown from trunk: not a hotfix of what Live runs.
-    clone.must(&["checkout", "--quiet", "-b", "hotfix/typo"]);
+    // Grown from trunk: it would take undeployed work along.
+    clone.must(&["checkout", "--quiet", "-b", "hotfix/sneaky"]);
+    clone.commit("index.php", "<?php echo 'sneaky';\n");
+    has_remote_sentence(
+        &clone
+            .git(&["push", "-o", "reason=sneaky", "live", "hotfix/sneaky"])
+            .run()
+            .fails(),
+    );
+
+    // Grown from what Live ran before: no hotfix of what it runs now.
+    clone.must(&["checkout", "--quiet", "-b", "hotfix/typo", &first]);
     clone.commit("index.php", "<?php echo 'fixed';\n");
     let refused = clone
         .git(&["push", "-o", "reason=typo", "live", "hotfix/typo"])
@@ -93,7 +107,7 @@ fn a_hotfix_goes_to_live_with_a_reason_and_stays_open() {
 
     // As the hint says: from the newest live_N.
     clone.must(&["fetch", "--quiet", "--tags", "live"]);
-    clone.must(&["checkout", "--quiet", "-B", "hotfix/typo", "live_1"]);
+    clone.must(&["checkout", "--quiet", "-B", "hotfix/typo", "live_2"]);
     let fix = clone.commit("index.php", "<?php echo 'fixed';\n");
 
     // Over Dev it would reach no visitor; without a reason it is refused; a developer may not.
@@ -103,7 +117,7 @@ fn a_hotfix_goes_to_live_with_a_reason_and_stays_open() {
     has_remote_sentence(&refused_without);
     let dana = Clone::new(&site, site.person(Role::Developer));
     dana.must(&["fetch", "--quiet", "--tags", "live"]);
-    dana.must(&["checkout", "--quiet", "-b", "hotfix/hers", "live_1"]);
+    dana.must(&["checkout", "--quiet", "-b", "hotfix/hers", "live_2"]);
     dana.commit("index.php", "<?php echo 'hers';\n");
     has_remote_sentence(
         &dana
@@ -126,9 +140,9 @@ fn a_hotfix_goes_to_live_with_a_reason_and_stays_open() {
         "Dev does not have it yet"
     );
     let tags = clone.ask(&["ls-remote", "--tags", "live"]);
-    assert!(tags.contains("refs/tags/live_2"), "{tags}");
+    assert!(tags.contains("refs/tags/live_3"), "{tags}");
     assert!(
-        tags.contains(&format!("{fix}\trefs/tags/live_2^{{}}")),
+        tags.contains(&format!("{fix}\trefs/tags/live_3^{{}}")),
         "an annotated tag: {tags}"
     );
     site.must(&["hotfix:list", "SITE"]).says("typo");
@@ -172,7 +186,7 @@ fn a_deploy_that_would_lose_a_hotfix_is_refused_until_it_is_merged() {
     assert_eq!(code(&site, "live"), "<?php echo 'guarded';\n");
     let live = site.tree("live", "code");
     assert_eq!(live.content("lib/menu.php"), Some(&b"<?php // news\n"[..]));
-    site.must(&["hotfix:list", "SITE"]).says_not("guarded");
+    site.must(&["hotfix:list", "SITE"]).says("merged");
 }
 
 #[test]
@@ -206,16 +220,32 @@ fn deploy_tags_and_trunk_are_out_of_reach() {
 }
 
 #[test]
-fn trunk_is_not_force_pushed() {
+fn a_force_push_to_trunk_is_a_setting_and_never_loses_what_is_deployed() {
     let (site, tom) = deployed("r-force");
     let clone = Clone::new(&site, &tom);
+    let head = || clone.ask(&["ls-remote", "dev", "refs/heads/main"]);
+    let rewrite = |content: &str| {
+        clone.must(&["reset", "--quiet", "--hard", "HEAD~1"]);
+        clone.commit("index.php", content)
+    };
     clone.commit("index.php", "<?php echo 'one';\n");
     clone.must(&["push", "--quiet", "dev", "main"]);
-    let before = clone.ask(&["ls-remote", "dev", "refs/heads/main"]);
-    // Away with the newest commit, which only Dev runs; then with what Live runs.
-    clone.must(&["reset", "--quiet", "--hard", "HEAD~1"]);
-    clone.commit("index.php", "<?php echo 'another';\n");
+
+    // What only Dev runs may be taken back, unless the site's setting says no.
+    site.must(&["site:set", "SITE", "force-push", "no"]);
+    let before = head();
+    rewrite("<?php echo 'two';\n");
     has_remote_sentence(&clone.git(&["push", "--force", "dev", "main"]).run().fails());
+    assert_eq!(head(), before);
+    site.must(&["site:set", "SITE", "force-push", "yes"]);
+    let commit = rewrite("<?php echo 'three';\n");
+    clone.must(&["push", "--force", "dev", "main"]);
+    assert!(head().starts_with(&commit));
+    assert_eq!(code(&site, "dev"), "<?php echo 'three';\n");
+    site.must(&["audit:list", "--site", "SITE", "--format", "json"])
+        .says("force-push");
+
+    // What Test and Live run is never lost.
     clone.must(&["checkout", "--quiet", "--orphan", "unrelated"]);
     clone.commit("index.php", "<?php echo 'unrelated';\n");
     has_remote_sentence(
@@ -224,8 +254,8 @@ fn trunk_is_not_force_pushed() {
             .run()
             .fails(),
     );
-    assert_eq!(clone.ask(&["ls-remote", "dev", "refs/heads/main"]), before);
-    assert_eq!(code(&site, "dev"), "<?php echo 'one';\n");
+    assert!(head().starts_with(&commit));
+    assert_eq!(code(&site, "dev"), "<?php echo 'three';\n");
 }
 
 #[track_caller]

@@ -14,12 +14,12 @@ fn the_reason_stands_on_the_screen_of_each_client() {
     let site = deployed("e-screen");
     let tom: &Person = site.person(Role::TeamMember);
     let desk = tom.desk("screen");
-    fs::write(desk.join("evil.php"), "evil").unwrap();
+    fs::write(desk.join("evil.php"), "evil ".repeat(20)).unwrap();
     let before = site.tree("live", "code");
     for forbidden in [
         "put evil.php /code/evil.php",
         "put evil.php /code/index.php",
-        "reput evil.php /code/evil.php",
+        "reput evil.php /code/index.php",
         "mkdir /code/evil",
         "rm /code/index.php",
         "rmdir /code/lib",

@@ -112,4 +112,12 @@ fn copy(from: &Path, to: &Path) {
         .arg(to)
         .run()
         .ok();
+    // git knows no empty folders.
+    Client::new("find")
+        .arg(to)
+        .args([
+            "-type", "d", "-empty", "-not", "-path", "*/.git/*", "-delete",
+        ])
+        .run()
+        .ok();
 }

@@ -106,7 +106,7 @@ pub fn hint(refused: &Finished, start: &str) -> String {
         .find(|line| line.contains(start))
         .unwrap_or_else(|| panic!("no hint with {start:?}: {refused}"));
     let (_, after) = line.split_once(start).expect("found just now");
-    let end = ["  ", ", then", ". "]
+    let end = ["  ", ", then", ". ", ": ", " [incident"]
         .iter()
         .filter_map(|end| after.find(end))
         .min();
