@@ -37,7 +37,7 @@ pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
             for generation in release::collect(&permit, &folder)? {
                 tracing::debug!(%site, %environment, generation, "collected");
             }
-            clear_spool(&folder.uploads())?;
+            sites.tree(&site, environment)?.remove_leftovers()?;
             permit.forget();
         }
         let permit = gate.resume(&site, &policy::Environment::Dev, None);
@@ -129,13 +129,4 @@ fn is_at(repository: &git2::Repository, one: &RefMove) -> Result<bool, Fault> {
         .transpose()
         .or_fault(|| "reading an intent")?;
     Ok(found == wanted)
-}
-
-/// Uploads that never came to their end.
-fn clear_spool(spool: &std::path::Path) -> Result<(), Fault> {
-    let doing = || format!("clearing {}", spool.display());
-    for entry in std::fs::read_dir(spool).or_fault(doing)? {
-        std::fs::remove_file(entry.or_fault(doing)?.path()).or_fault(doing)?;
-    }
-    Ok(())
 }
