@@ -1,5 +1,7 @@
 //! The tests from outside, in one program.
 
+mod crash;
+mod crash_site;
 mod git_client;
 mod git_hostile;
 mod git_routing;
