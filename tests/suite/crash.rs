@@ -109,12 +109,12 @@ enum Leaves {
     Old,
     /// The new state; what had been begun is completed.
     New,
-    /// The new state; nothing is left to do.
-    Done,
+    /// The new state; the audit lacks its row, which is added.
+    Unrecorded,
 }
 
 /// The steps in their order.
-const POINTS: [Point; 10] = [
+const POINTS: [Point; 11] = [
     ("prepare-middle", Leaves::Nothing),
     ("prepare-end", Leaves::Nothing),
     ("intent-written", Leaves::Old),
@@ -124,7 +124,8 @@ const POINTS: [Point; 10] = [
     ("switch-before", Leaves::New),
     ("switch-after", Leaves::New),
     ("switched", Leaves::New),
-    ("completed", Leaves::Done),
+    ("completed", Leaves::Unrecorded),
+    ("recorded", Leaves::Unrecorded),
 ];
 
 /// Kills the daemon at each point of what `act` does. `begin` makes something to do, and returns
@@ -153,11 +154,16 @@ fn at_each(
             Leaves::Nothing => (None, false),
             Leaves::Old => (Some("Dropped"), false),
             Leaves::New => (Some("Completed"), true),
-            Leaves::Done => (None, true),
+            Leaves::Unrecorded => (Some("Recorded"), true),
         };
-        let told = ["Dropped", "Completed"].map(|word| said.contains(word));
-        let expected = ["Dropped", "Completed"].map(|one| word == Some(one));
-        assert_eq!(told, expected, "{point}: the log says\n{said}");
+        for one in ["Dropped", "Completed", "Recorded"] {
+            let expected = word == Some(one);
+            assert_eq!(
+                said.contains(one),
+                expected,
+                "{point}: the log says\n{said}"
+            );
+        }
         if is_new {
             runs(&after, environment, &wanted, point);
             unchanged_elsewhere(&before, &after, environment);

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use git2::Oid;
+use policy::SiteName;
 
 use super::release;
 use super::repository::{self, MoveError};
-use super::Sites;
+use super::{Sites, workflow};
 use crate::audit::Outcome;
 use crate::fault::{Fault, OrFault};
 use crate::gate::{Gate, Permit};
@@ -22,6 +23,14 @@ pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
     let mut said = Vec::new();
     for workflow in sites.state.workflows(None)? {
         said.push(repair_one(sites, gate, &workflow)?);
+    }
+    let names: Vec<SiteName> = sites.state.model().sites.keys().cloned().collect();
+    for site in &names {
+        for workflow in sites.state.workflows(Some(site))? {
+            if workflow.result.as_deref() == Some(workflow::UNRECORDED) {
+                said.push(record(sites, gate, &workflow)?);
+            }
+        }
     }
     for (site, environments) in sites
         .state
@@ -49,11 +58,27 @@ pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
     Ok(said)
 }
 
-fn repair_one(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<String, Fault> {
-    let name = format!(
+/// Writes the row of a change whose end the gateway did not live to record.
+fn record(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<String, Fault> {
+    let result = "done, and recorded after the gateway had been cut off";
+    let mut permit = gate.resume(&workflow.site, &workflow.environment, Some(workflow));
+    permit.describe(result);
+    permit.finish(Outcome::Done)?;
+    sites
+        .state
+        .end_workflow(&workflow.id, WorkflowStatus::Succeeded, result)?;
+    Ok(format!("Recorded what had been done: {}.", named(workflow)))
+}
+
+fn named(workflow: &Workflow) -> String {
+    format!(
         "{} of {}.{} by {}, begun {}",
         workflow.kind, workflow.site, workflow.environment, workflow.person, workflow.started
-    );
+    )
+}
+
+fn repair_one(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<String, Fault> {
+    let name = named(workflow);
     let mut permit = gate.resume(&workflow.site, &workflow.environment, Some(workflow));
     let Some(intent) = &workflow.intent else {
         return drop_it(sites, permit, workflow, &name);
