@@ -54,6 +54,7 @@ pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
             said.push(format!("{site}: removed {file}, which a killed git had left."));
         }
         permit.forget();
+        let_go_of_packs(&layout.repository())?;
     }
     Ok(said)
 }
@@ -154,6 +155,24 @@ fn is_at(repository: &git2::Repository, one: &RefMove) -> Result<bool, Fault> {
         .transpose()
         .or_fault(|| "reading an intent")?;
     Ok(found == wanted)
+}
+
+/// The marks by which a `git receive-pack` that was killed had kept its packs (git-index-pack(1),
+/// `--keep`). Git refuses a second push of the same pack as long as one is there.
+fn let_go_of_packs(repository: &std::path::Path) -> Result<(), Fault> {
+    let packs = repository.join("objects/pack");
+    let doing = || format!("clearing {}", packs.display());
+    for entry in std::fs::read_dir(&packs).or_fault(doing)? {
+        let path = entry.or_fault(doing)?.path();
+        if path.extension().is_some_and(|extension| extension == "keep")
+            && std::fs::read(&path)
+                .or_fault(doing)?
+                .starts_with(b"receive-pack ")
+        {
+            std::fs::remove_file(&path).or_fault(doing)?;
+        }
+    }
+    Ok(())
 }
 
 /// Uploads that never came to their end.
