@@ -76,9 +76,9 @@ impl Scene {
     pub(crate) fn settle(&self) {
         let repository = self.site.repository().display().to_string();
         wait_for("git to end", Duration::from_secs(20), || {
-            let works = processes()
-                .into_iter()
-                .any(|(_, line)| line.contains(&repository) && line.contains("git"));
+            let works = process_ids()
+                .filter_map(command_line)
+                .any(|line| line.contains(&repository) && line.contains("git"));
             (!works).then_some(())
         });
     }
@@ -86,6 +86,15 @@ impl Scene {
     /// Reads what the site holds, after checking that it holds together.
     #[track_caller]
     pub(crate) fn state(&self) -> State {
+        let state = self.state_without_sweep();
+        no_leftovers(&self.site.repository());
+        state
+    }
+
+    /// As `state`, while the daemon runs on after git was killed: what a killed git has left of a
+    /// pack is removed at the next start only.
+    #[track_caller]
+    pub(crate) fn state_without_sweep(&self) -> State {
         self.settle();
         let state = State {
             refs: self.refs(),
@@ -172,7 +181,6 @@ impl Scene {
         assert!(!workflows.contains("\"running\""), "{workflows}");
         self.git(&["fsck", "--full", "--strict"]);
         self.site.must(&["audit:verify"]);
-        no_leftovers(&self.site.repository());
     }
 
     #[track_caller]
@@ -274,12 +282,15 @@ pub(crate) struct Environment {
     release: u64,
 }
 
-/// Returns each running process with its command line.
-pub(crate) fn processes() -> Vec<(i32, String)> {
+impl Environment {
+    pub(crate) fn release(&self) -> u64 {
+        self.release
+    }
+}
+
+pub(crate) fn process_ids() -> impl Iterator<Item = i32> {
     let found = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let ids = found.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    ids.filter_map(|id: i32| Some((id, command_line(id)?)))
-        .collect()
+    found.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// Returns the command line of a process that has not ended.
