@@ -1,10 +1,10 @@
 //! The tests from outside, in one program.
 
-mod file_size;
 mod crash;
 mod crash_disk;
 mod crash_kills;
 mod crash_site;
+mod file_size;
 mod git_client;
 mod git_hostile;
 mod git_routing;

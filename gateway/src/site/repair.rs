@@ -51,7 +51,9 @@ pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
         }
         let permit = gate.resume(&site, &policy::Environment::Dev, None);
         for file in repository::sweep(&permit, &layout.repository())? {
-            said.push(format!("{site}: removed {file}, which a killed git had left."));
+            said.push(format!(
+                "{site}: removed {file}, which a killed git had left."
+            ));
         }
         permit.forget();
         let_go_of_packs(&layout.repository())?;
@@ -164,7 +166,9 @@ fn let_go_of_packs(repository: &std::path::Path) -> Result<(), Fault> {
     let doing = || format!("clearing {}", packs.display());
     for entry in std::fs::read_dir(&packs).or_fault(doing)? {
         let path = entry.or_fault(doing)?.path();
-        if path.extension().is_some_and(|extension| extension == "keep")
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "keep")
             && std::fs::read(&path)
                 .or_fault(doing)?
                 .starts_with(b"receive-pack ")

@@ -64,11 +64,19 @@ impl fmt::Display for Undone {
                 "{name} was changed by somebody else in the meantime; fetch and try again."
             ),
             Undone::Conflicts(files) => {
-                write!(f, "There are conflicts, so nothing was changed, in: {}.", files.join(", "))
+                write!(
+                    f,
+                    "There are conflicts, so nothing was changed, in: {}.",
+                    files.join(", ")
+                )
             }
             Undone::Nothing(sentence) | Undone::Impossible(sentence) => f.write_str(sentence),
             Undone::Fault(fault) => {
-                write!(f, "{}. Nothing was changed.", capitalized(&fault.for_person()))
+                write!(
+                    f,
+                    "{}. Nothing was changed.",
+                    capitalized(&fault.for_person())
+                )
             }
         }
     }
