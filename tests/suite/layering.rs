@@ -27,7 +27,10 @@ const MAY_USE: [(&str, &[&str]); 8] = [
         ],
     ),
     ("gate", &["state", "audit"]),
-    ("site", &["gate", "state", "audit::Outcome"]),
+    (
+        "site",
+        &["gate", "state", "audit::IncidentId", "audit::Outcome"],
+    ),
     ("state", &[]),
     ("audit", &[]),
     ("config", &[]),

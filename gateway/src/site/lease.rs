@@ -140,7 +140,7 @@ mod tests {
         let mut told = String::new();
         let busy = leases
             .take(&site, &Environment::Dev, "a push by bob", |line| {
-                told = line.to_owned()
+                told = line.to_owned();
             })
             .await
             .unwrap_err();

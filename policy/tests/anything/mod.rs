@@ -204,11 +204,3 @@ fn deploy_facts() -> impl Strategy<Value = DeployFacts> {
         }
     })
 }
-
-pub fn path_bytes() -> impl Strategy<Value = Vec<u8>> {
-    let part = prop_oneof![
-        3 => select(vec!["..", ".", "", "/", "a", "...", ".. ", "..\\", ".git"]).prop_map(|part| part.as_bytes().to_vec()),
-        1 => prop::collection::vec(any::<u8>(), 0..6),
-    ];
-    prop::collection::vec(part, 0..12).prop_map(|parts| parts.join(&b'/'))
-}
