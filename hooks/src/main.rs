@@ -104,7 +104,8 @@ fn report(output: &mut impl Write, result: &RefResult) -> io::Result<()> {
 }
 
 fn ask(hook: Hook, updates: Vec<Update>, options: Vec<String>) -> io::Result<Message> {
-    let variable = |name| env::var(name).map_err(|_| io::Error::other(format!("{name} is not set")));
+    let variable =
+        |name| env::var(name).map_err(|_| io::Error::other(format!("{name} is not set")));
     let mut socket = UnixStream::connect(variable(SOCKET_VARIABLE)?).map_err(|_| no_answer())?;
     let question = Question {
         token: variable(TOKEN_VARIABLE)?,

@@ -149,8 +149,13 @@ pub enum Area {
 
 impl Area {
     /// All areas that are directories below `/`, in the order they are listed.
-    pub const BELOW_ROOT: [Area; 5] =
-        [Area::Backups, Area::Code, Area::Files, Area::Logs, Area::Tmp];
+    pub const BELOW_ROOT: [Area; 5] = [
+        Area::Backups,
+        Area::Code,
+        Area::Files,
+        Area::Logs,
+        Area::Tmp,
+    ];
 
     /// Returns the name of the directory; empty for the root.
     pub fn as_str(self) -> &'static str {

@@ -109,8 +109,22 @@ fn site(text: &str) -> Result<(), NameError> {
 
 /// Names that mean something else beside a Multidev, in Git, addresses or the command line.
 const RESERVED: &[&str] = &[
-    "dev", "test", "live", "main", "master", "head", "settings", "team", "support", "multidev",
-    "debug", "files", "tags", "billing", "codeserver", "hotfix",
+    "dev",
+    "test",
+    "live",
+    "main",
+    "master",
+    "head",
+    "settings",
+    "team",
+    "support",
+    "multidev",
+    "debug",
+    "files",
+    "tags",
+    "billing",
+    "codeserver",
+    "hotfix",
 ];
 
 fn multidev(text: &str) -> Result<(), NameError> {

@@ -199,7 +199,13 @@ mod tests {
 
     #[test]
     fn git_directories_are_known_in_every_disguise() {
-        for name in [&b".git"[..], b"x/.GIT/hooks", b".git.", b"git~1", b"a/.Git /x"] {
+        for name in [
+            &b".git"[..],
+            b"x/.GIT/hooks",
+            b".git.",
+            b"git~1",
+            b"a/.Git /x",
+        ] {
             assert!(path(name).names_git_directory(), "{name:?}");
         }
         for name in [&b".gitignore"[..], b"git", b"x.git", b".github"] {

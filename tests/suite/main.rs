@@ -1,5 +1,9 @@
 //! The tests from outside, in one program.
 
+mod crash;
+mod crash_disk;
+mod crash_kills;
+mod crash_site;
 mod file_size;
 mod git_client;
 mod git_hostile;

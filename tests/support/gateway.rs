@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -21,9 +21,10 @@ use crate::tree::Tree;
 
 /// A running gateway with people on it.
 pub struct Gateway {
+    // Before the folder, so that nothing writes into it while it is removed.
+    daemon: Mutex<Option<Process>>,
     pub(crate) folder: tempfile::TempDir,
-    daemon: Option<Process>,
-    address: SocketAddr,
+    address: Mutex<SocketAddr>,
     people: Vec<Person>,
 }
 
@@ -37,6 +38,11 @@ impl Gateway {
 
     /// Starts a gateway whose configuration has `settings` changed.
     pub fn start_with(settings: &[Setting]) -> Self {
+        Self::start_on(settings, |_data| {})
+    }
+
+    /// As `start_with`; `prepare` may make the data folder first, on another file system say.
+    pub fn start_on(settings: &[Setting], prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("funicular-")
             .tempdir_in(openssh::top())
@@ -46,10 +52,10 @@ impl Gateway {
             .map(|role| Person::new(&folder.path().join("people"), role.person()))
             .collect();
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let mut gateway = Self {
+        let gateway = Self {
+            daemon: Mutex::new(None),
             folder,
-            daemon: None,
-            address,
+            address: Mutex::new(address),
             people,
         };
         gateway.make_sample();
@@ -60,6 +66,7 @@ impl Gateway {
                 .for_each(|person| person.meet(address, ""));
             return gateway;
         }
+        prepare(&gateway.data());
         gateway.init();
         for (section, key, value) in settings {
             change_setting(&gateway.config(), section, key, value);
@@ -70,7 +77,12 @@ impl Gateway {
     }
 
     /// Starts the daemon, again if it has ended, and waits until it is ready.
-    pub fn serve(&mut self) {
+    pub fn serve(&self) {
+        self.serve_with(&[]);
+    }
+
+    /// As `serve`, with variables in the daemon's environment.
+    pub fn serve_with(&self, variables: &[(&str, &str)]) {
         let log = File::options()
             .create(true)
             .append(true)
@@ -79,6 +91,7 @@ impl Gateway {
         let mut command = process::command(programs::funicular());
         command.arg("serve").arg("--config").arg(self.config());
         command
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);
@@ -98,34 +111,47 @@ impl Gateway {
                 self.log_tail()
             )
         });
-        self.address = ready
+        let address = ready
             .strip_prefix("Funicular is ready: ssh ")
             .and_then(|address| address.split_whitespace().next())
             .and_then(|address| address.parse().ok())
             .unwrap_or_else(|| panic!("not the line that says it is ready: {ready:?}"));
-        self.daemon = Some(daemon);
+        *self.daemon.lock().unwrap() = Some(daemon);
+        *self.address.lock().unwrap() = address;
         let known_hosts = self.known_hosts();
         self.people
             .iter()
-            .for_each(|person| person.meet(self.address, &known_hosts));
+            .for_each(|person| person.meet(address, &known_hosts));
     }
 
     /// Ends the daemon with `signal` and returns its exit code (`None` when the signal ended it).
-    pub fn stop(&mut self, signal: Signal) -> Option<i32> {
-        let mut daemon = self.daemon.take().expect("the daemon runs");
-        daemon.signal(signal);
-        let status = daemon.wait(Duration::from_secs(30));
-        status
-            .expect("the daemon ends within 30 s of a signal")
-            .code()
+    pub fn stop(&self, signal: Signal) -> Option<i32> {
+        self.signal(signal);
+        self.ended().code()
+    }
+
+    /// Sends the daemon a signal.
+    pub fn signal(&self, signal: Signal) {
+        let daemon = self.daemon.lock().unwrap();
+        daemon.as_ref().expect("the daemon runs").signal(signal);
+    }
+
+    /// Waits until the daemon has ended.
+    pub fn ended(&self) -> ExitStatus {
+        let daemon = self.daemon.lock().unwrap().take();
+        let status = daemon
+            .expect("the daemon runs")
+            .wait(Duration::from_secs(30));
+        status.expect("the daemon ends within 30 s")
     }
 
     pub fn process_id(&self) -> u32 {
-        self.daemon.as_ref().expect("the daemon runs").id()
+        let daemon = self.daemon.lock().unwrap();
+        daemon.as_ref().expect("the daemon runs").id()
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.address
+        *self.address.lock().unwrap()
     }
 
     pub fn person(&self, role: Role) -> &Person {
@@ -201,10 +227,15 @@ impl Gateway {
         self.folder.path().join("daemon.log")
     }
 
+    /// Returns all that the daemon has logged, over all its starts.
+    pub fn logged(&self) -> String {
+        let log = fs::read(self.log()).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     /// Returns the end of the daemon's log.
     pub fn log_tail(&self) -> String {
-        let log = fs::read(self.log()).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
+        let log = self.logged();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(60)..].join("\n")
     }

@@ -61,7 +61,6 @@ pub struct Audit {
 impl Audit {
     /// Makes and opens an audit in a folder that stays until the tests are over.
     #[cfg(test)]
-    #[expect(clippy::expect_used, reason = "a test without its audit is no test")]
     pub fn for_tests() -> Self {
         let folder = tempfile::tempdir().expect("a folder").keep();
         let path = folder.join("audit.db");

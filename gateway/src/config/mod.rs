@@ -140,8 +140,7 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, Fault> {
         let text = std::fs::read_to_string(path)
             .or_fault(|| format!("reading the configuration {}", path.display()))?;
-        Self::parse(&text)
-            .map_err(|error| Fault::new(format!("{}: {error}", path.display())))
+        Self::parse(&text).map_err(|error| Fault::new(format!("{}: {error}", path.display())))
     }
 
     /// Reads and checks a text.
@@ -158,25 +157,45 @@ impl Config {
         let limits = &self.limits;
         let known = ["error", "warn", "info", "debug"];
         let rules = [
-            (self.data_directory.is_absolute(), "data_directory must be an absolute path"),
+            (
+                self.data_directory.is_absolute(),
+                "data_directory must be an absolute path",
+            ),
             (!self.listen.ssh.is_empty(), "listen.ssh names no address"),
             (
                 !self.listen.public_host.is_empty()
-                    && self.listen.public_host.bytes().all(|byte| {
-                        byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte)
-                    }),
+                    && self
+                        .listen
+                        .public_host
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte)),
                 "listen.public_host is no host name",
             ),
-            (limits.max_connections > 0, "limits.max_connections must not be 0"),
+            (
+                limits.max_connections > 0,
+                "limits.max_connections must not be 0",
+            ),
             (
                 limits.max_unauthenticated_connections > 0,
                 "limits.max_unauthenticated_connections must not be 0",
             ),
-            (limits.login_grace_seconds > 0, "limits.login_grace_seconds must not be 0"),
-            (limits.max_login_attempts > 0, "limits.max_login_attempts must not be 0"),
+            (
+                limits.login_grace_seconds > 0,
+                "limits.login_grace_seconds must not be 0",
+            ),
+            (
+                limits.max_login_attempts > 0,
+                "limits.max_login_attempts must not be 0",
+            ),
             (limits.max_channels > 0, "limits.max_channels must not be 0"),
-            (limits.keepalive_seconds > 0, "limits.keepalive_seconds must not be 0"),
-            (limits.keepalive_count > 0, "limits.keepalive_count must not be 0"),
+            (
+                limits.keepalive_seconds > 0,
+                "limits.keepalive_seconds must not be 0",
+            ),
+            (
+                limits.keepalive_count > 0,
+                "limits.keepalive_count must not be 0",
+            ),
             (self.git.max_seconds > 0, "git.max_seconds must not be 0"),
             (
                 known.contains(&self.log.level.as_str()),
@@ -203,8 +222,8 @@ mod tests {
 
     #[test]
     fn a_typo_is_shown_with_its_place() {
-        let error = Config::parse("data_directory = \"/x\"\n[limits]\nmax_conections = 5\n")
-            .unwrap_err();
+        let error =
+            Config::parse("data_directory = \"/x\"\n[limits]\nmax_conections = 5\n").unwrap_err();
         assert!(error.contains("line 3, column 1"), "{error}");
         assert!(error.contains("max_conections"), "{error}");
     }

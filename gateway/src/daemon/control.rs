@@ -83,7 +83,11 @@ async fn answer(stream: UnixStream, console: &Console) -> Result<(), Fault> {
         person: PersonName::local(),
         fingerprint: None,
         address: "local".to_owned(),
-        client: format!("funicular {} as uid {}", env!("CARGO_PKG_VERSION"), peer.uid()),
+        client: format!(
+            "funicular {} as uid {}",
+            env!("CARGO_PKG_VERSION"),
+            peer.uid()
+        ),
     };
     let (input_sender, input) = mpsc::channel::<Vec<u8>>(16);
     let (said_sender, mut said) = mpsc::channel::<Said>(64);

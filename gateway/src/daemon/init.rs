@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use policy::PersonName;
 
+use super::place;
 use crate::audit::{Audit, Decided, Durability, IncidentId, Outcome, Record, Who};
 use crate::config::{Config, EXAMPLE};
-use super::place;
 use crate::fault::{Fault, OrFault};
 use crate::protocol::ssh::{HostKeys, PublicKey};
 use crate::state::{Key, State};
@@ -67,7 +67,11 @@ pub fn init(wanted: &Wanted) -> Result<u32, Fault> {
     fs::write(&config_path, config_text)
         .or_fault(|| format!("writing {}", config_path.display()))?;
 
-    println!("Made {} with {} as administrator.", data.display(), wanted.admin);
+    println!(
+        "Made {} with {} as administrator.",
+        data.display(),
+        wanted.admin
+    );
     println!("\nFingerprints of the host keys, for people to compare:");
     for line in keys.fingerprints() {
         println!("  {line}");

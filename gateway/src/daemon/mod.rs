@@ -188,7 +188,10 @@ async fn stop_signal() -> Result<(), Fault> {
 fn private_folder(path: &Path) -> Result<PathBuf, Fault> {
     let doing = || format!("making {}", path.display());
     if !path.exists() {
-        fs::DirBuilder::new().mode(0o700).create(path).or_fault(doing)?;
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(path)
+            .or_fault(doing)?;
     }
     fs::set_permissions(path, fs::Permissions::from_mode(0o700)).or_fault(doing)?;
     Ok(path.to_path_buf())

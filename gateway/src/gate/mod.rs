@@ -6,7 +6,10 @@ mod permit;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use policy::{Action, Area, Context, Decision, DeployFacts, ModeFacts, Principal, PushFacts, Refusal, Standing, Target};
+use policy::{
+    Action, Area, Context, Decision, DeployFacts, ModeFacts, Principal, PushFacts, Refusal,
+    Standing, Target,
+};
 
 pub use permit::Permit;
 
@@ -189,7 +192,9 @@ impl Gate {
     ) -> Permit {
         let target = Target::Environment(site.clone(), environment.clone());
         let now = Timestamp::now();
-        let person = workflow.map_or_else(policy::PersonName::local, |workflow| workflow.person.clone());
+        let person = workflow.map_or_else(policy::PersonName::local, |workflow| {
+            workflow.person.clone()
+        });
         let identity = Identity {
             person: person.clone(),
             fingerprint: None,
@@ -255,7 +260,9 @@ impl Gate {
             (Some(_), None) => true,
             (None, _) => false,
         };
-        let word = mode.as_ref().map(|facts: &ModeFacts| facts.mode.as_str().to_owned());
+        let word = mode
+            .as_ref()
+            .map(|facts: &ModeFacts| facts.mode.as_str().to_owned());
         let principal = Principal {
             person: who.person.clone(),
             standing,
@@ -279,7 +286,12 @@ impl Gate {
         let Target::Tree(site, environment, Area::Code, _) = target else {
             return None;
         };
-        Some(self.state.model().environment(site, environment)?.generation)
+        Some(
+            self.state
+                .model()
+                .environment(site, environment)?
+                .generation,
+        )
     }
 
     fn record(

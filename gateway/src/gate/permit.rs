@@ -46,12 +46,7 @@ impl Permit {
     }
 
     /// Makes the permit of start-up repair, which nobody asked for.
-    pub(super) fn resumed(
-        gate: Arc<Gate>,
-        who: Identity,
-        target: Target,
-        record: Record,
-    ) -> Self {
+    pub(super) fn resumed(gate: Arc<Gate>, who: Identity, target: Target, record: Record) -> Self {
         Self {
             epoch: gate.state.epoch(),
             gate,

@@ -62,7 +62,9 @@ impl Blobs {
     }
 
     fn odb(&self) -> Result<Odb<'_>, Fault> {
-        self.repository.odb().or_fault(|| "opening the objects of a repository")
+        self.repository
+            .odb()
+            .or_fault(|| "opening the objects of a repository")
     }
 }
 

@@ -18,9 +18,7 @@ mod tests {
     use policy::Environment;
 
     use crate::site::layout::Layout;
-    use crate::site::release::{
-        Origin, ReleaseKind, collect, current, prepare, switch, verify,
-    };
+    use crate::site::release::{Origin, ReleaseKind, collect, current, prepare, switch, verify};
     use crate::site::repository::{commit_of_ref, move_refs, open, sweep};
     use crate::site::testing::{Bench, commit_all, git, write};
     use crate::state::RefMove;
@@ -35,8 +33,12 @@ mod tests {
         let permit = bench.permit();
         let repository = open(&bench.site().repository()).unwrap();
         let environment = bench.environment(Environment::Live);
-        let new = commit_of_ref(&repository, "refs/heads/new").unwrap().unwrap();
-        let old = commit_of_ref(&repository, "refs/heads/main").unwrap().unwrap();
+        let new = commit_of_ref(&repository, "refs/heads/new")
+            .unwrap()
+            .unwrap();
+        let old = commit_of_ref(&repository, "refs/heads/main")
+            .unwrap()
+            .unwrap();
         let origin = Origin {
             repository: &repository,
             quarantine: None,
@@ -49,7 +51,10 @@ mod tests {
             old: old.map(|old| old.to_string()),
             new: Some(new.to_string()),
         };
-        let moves = [step("refs/heads/main", Some(old)), step("refs/tags/live_1", None)];
+        let moves = [
+            step("refs/heads/main", Some(old)),
+            step("refs/tags/live_1", None),
+        ];
         move_refs(&permit, &repository, &moves).unwrap();
         switch(&permit, &environment, prepared.generation).unwrap();
     }

@@ -148,7 +148,10 @@ pub fn deploy(
         .commit
         .ok_or_else(|| Fault::new("a deploy of no commit"))?;
     let repository = repository::open(&sites.layout.site(&site).repository())?;
-    say(&format!("Preparing {} for {site}.{environment} …", short(commit)));
+    say(&format!(
+        "Preparing {} for {site}.{environment} …",
+        short(commit)
+    ));
     let prepared = build(
         sites,
         &permit,
@@ -211,22 +214,27 @@ pub(super) fn build(
         .get(name)
         .ok_or_else(|| Fault::new("the site is gone"))?;
     let layout = sites.layout.site(name);
-    let near = [environment, &Environment::Test, &Environment::Live, &Environment::Dev]
-        .into_iter()
-        .filter_map(|near| Some((near, site.environments.get(near)?)))
-        .find(|(_, state)| {
-            let writable = state
-                .mode
-                .as_ref()
-                .is_some_and(|facts| facts.mode == policy::ConnectionMode::Sftp);
-            !writable && state.generation > 0 && state.commit.is_some()
-        })
-        .and_then(|(near, state)| {
-            Some((
-                layout.environment(near).code(state.generation),
-                state.commit?,
-            ))
-        });
+    let near = [
+        environment,
+        &Environment::Test,
+        &Environment::Live,
+        &Environment::Dev,
+    ]
+    .into_iter()
+    .filter_map(|near| Some((near, site.environments.get(near)?)))
+    .find(|(_, state)| {
+        let writable = state
+            .mode
+            .as_ref()
+            .is_some_and(|facts| facts.mode == policy::ConnectionMode::Sftp);
+        !writable && state.generation > 0 && state.commit.is_some()
+    })
+    .and_then(|(near, state)| {
+        Some((
+            layout.environment(near).code(state.generation),
+            state.commit?,
+        ))
+    });
     let reuse = near
         .as_ref()
         .filter(|_| kind == ReleaseKind::ReadOnly)
@@ -313,9 +321,7 @@ fn trunk_tip(
     site: &SiteName,
 ) -> Result<Option<Oid>, Fault> {
     match model.sites.get(site) {
-        Some(site) => {
-            repository::commit_of_ref(repository, &format!("refs/heads/{}", site.trunk))
-        }
+        Some(site) => repository::commit_of_ref(repository, &format!("refs/heads/{}", site.trunk)),
         None => Ok(None),
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat, renameat};
-use nix::sys::stat::{FileStat, FchmodatFlags, Mode, SFlag, fchmod, fchmodat, fstatat, mkdirat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, linkat, symlinkat, syncfs, unlinkat};
 
 /// An open folder.
@@ -196,7 +196,12 @@ impl Folder {
     fn open_for_removal(&self, name: &[u8]) -> io::Result<Self> {
         let full = |stat: &FileStat| stat.st_mode & 0o700 == 0o700;
         if !full(&self.stat(name)?) {
-            fchmodat(self, os(name), Mode::S_IRWXU, FchmodatFlags::NoFollowSymlink)?;
+            fchmodat(
+                self,
+                os(name),
+                Mode::S_IRWXU,
+                FchmodatFlags::NoFollowSymlink,
+            )?;
         }
         self.below(name)
     }
@@ -311,7 +316,8 @@ mod tests {
         std::fs::write(outside.join("kept"), "kept").unwrap();
         let folder = Folder::open(temporary.path()).unwrap();
         let mut deep = folder.make_folder(b"deep").unwrap();
-        deep.make_link(b"link", outside.as_os_str().as_bytes()).unwrap();
+        deep.make_link(b"link", outside.as_os_str().as_bytes())
+            .unwrap();
         deep.create_file(b".lifted-1", 0).unwrap();
         for _ in 0..1500 {
             deep.create_file(b"\xe9", 0o400).unwrap();

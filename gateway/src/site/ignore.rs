@@ -125,7 +125,11 @@ fn wild(mut pattern: &[u8], mut text: &[u8], path: bool, mut start: bool) -> Mat
         start = first == b'/';
         (pattern, text) = (rest, text_rest);
     }
-    if text.is_empty() { Match::Yes } else { Match::No }
+    if text.is_empty() {
+        Match::Yes
+    } else {
+        Match::No
+    }
 }
 
 fn star(pattern: &[u8], mut text: &[u8], path: bool, start: bool) -> Match {
@@ -144,7 +148,11 @@ fn star(pattern: &[u8], mut text: &[u8], path: bool, start: bool) -> Match {
     }
     let Some(&next) = rest.first() else {
         let fits = slashes || !text.contains(&b'/');
-        return if fits { Match::Yes } else { Match::AbortToStars };
+        return if fits {
+            Match::Yes
+        } else {
+            Match::AbortToStars
+        };
     };
     if !slashes && next == b'/' {
         return match text.iter().position(|byte| *byte == b'/') {
@@ -258,14 +266,41 @@ mod tests {
         git(temporary.path(), &["init", "-q"]);
         let mut random = 42_u64;
         let mut pick = |from: &[&str]| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             from[(random >> 33) as usize % from.len()].to_owned()
         };
         let pieces = [
-            "a", "b", "ab", "c", "*", "**", "?", "/", "/", "[ab]", "[!a]", "[a-c]", "[^b-]", "\\a",
-            "\\*", " ", "\\ ", ".", "[[:alpha:]]", "[]a]", "[a", "**/", "/**", "*b", "a*",
+            "a",
+            "b",
+            "ab",
+            "c",
+            "*",
+            "**",
+            "?",
+            "/",
+            "/",
+            "[ab]",
+            "[!a]",
+            "[a-c]",
+            "[^b-]",
+            "\\a",
+            "\\*",
+            " ",
+            "\\ ",
+            ".",
+            "[[:alpha:]]",
+            "[]a]",
+            "[a",
+            "**/",
+            "/**",
+            "*b",
+            "a*",
         ];
-        let names = ["a", "b", "ab", "c", "abc", "a b", "x", "a.b", "b*", "-", "a "];
+        let names = [
+            "a", "b", "ab", "c", "abc", "a b", "x", "a.b", "b*", "-", "a ",
+        ];
         let mut paths: Vec<String> = Vec::new();
         for _ in 0..150 {
             let mut path = pick(&names);
@@ -289,9 +324,12 @@ mod tests {
             std::fs::write(temporary.path().join(".gitignore"), &text).unwrap();
             let patterns = Patterns::parse(text.as_bytes());
             let mut command = crate::site::git::bare_command();
-            command
-                .current_dir(temporary.path())
-                .args(["check-ignore", "--no-index", "--stdin", "-z"]);
+            command.current_dir(temporary.path()).args([
+                "check-ignore",
+                "--no-index",
+                "--stdin",
+                "-z",
+            ]);
             let input = paths.join("\0") + "\0";
             let said = crate::site::git::run(command, input.as_bytes(), "asking git").unwrap();
             let said: Vec<&[u8]> = said.stdout.split(|byte| *byte == 0).collect();

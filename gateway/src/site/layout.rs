@@ -72,10 +72,7 @@ impl SiteLayout {
         EnvironmentLayout {
             site: self.site.clone(),
             environment: environment.clone(),
-            folder: self
-                .folder
-                .join("environments")
-                .join(environment.as_str()),
+            folder: self.folder.join("environments").join(environment.as_str()),
         }
     }
 }

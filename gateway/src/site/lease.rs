@@ -120,23 +120,40 @@ mod tests {
         let leases = Leases::default();
         let site: SiteName = "acme".parse().unwrap();
         let first = leases
-            .take(&site, &Environment::Dev, "a push by alice", |_| unreachable!())
+            .take(
+                &site,
+                &Environment::Dev,
+                "a push by alice",
+                |_| unreachable!(),
+            )
             .await
             .unwrap();
         leases
-            .take(&site, &Environment::Test, "a deploy by bob", |_| unreachable!())
+            .take(
+                &site,
+                &Environment::Test,
+                "a deploy by bob",
+                |_| unreachable!(),
+            )
             .await
             .unwrap();
         let mut told = String::new();
         let busy = leases
-            .take(&site, &Environment::Dev, "a push by bob", |line| told = line.to_owned())
+            .take(&site, &Environment::Dev, "a push by bob", |line| {
+                told = line.to_owned()
+            })
             .await
             .unwrap_err();
         assert!(told.contains("a push by alice"), "{told}");
         assert!(busy.to_string().contains("a push by alice"), "{busy}");
         drop(first);
         leases
-            .take(&site, &Environment::Dev, "a push by bob", |_| unreachable!())
+            .take(
+                &site,
+                &Environment::Dev,
+                "a push by bob",
+                |_| unreachable!(),
+            )
             .await
             .unwrap();
     }

@@ -108,8 +108,11 @@ impl Author {
                 kept.to_owned()
             }
         };
-        git2::Signature::now(&clean(&self.name, "unknown"), &clean(&self.email, "unknown"))
-            .or_fault(|| "naming the author of a commit")
+        git2::Signature::now(
+            &clean(&self.name, "unknown"),
+            &clean(&self.email, "unknown"),
+        )
+        .or_fault(|| "naming the author of a commit")
     }
 }
 

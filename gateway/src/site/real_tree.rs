@@ -16,7 +16,10 @@ use super::work::WorkTree;
 fn timed<T>(what: &str, act: impl FnOnce() -> T) -> T {
     let begin = Instant::now();
     let value = act();
-    println!("{what:<40} {:>8.1} ms", begin.elapsed().as_secs_f64() * 1000.0);
+    println!(
+        "{what:<40} {:>8.1} ms",
+        begin.elapsed().as_secs_f64() * 1000.0
+    );
     value
 }
 
@@ -29,10 +32,20 @@ fn times_of_a_real_tree() {
     let uploads = SitePath::normalize(b"wp-content/uploads").unwrap();
     let source = Source::Directory(tree);
     let made = timed("import", || {
-        create_repository(&permit, &bench.site(), None, Some(&uploads), &source, &author()).unwrap()
+        create_repository(
+            &permit,
+            &bench.site(),
+            None,
+            Some(&uploads),
+            &source,
+            &author(),
+        )
+        .unwrap()
     });
     let repository = open(&bench.site().repository()).unwrap();
-    timed("forbidden_path, whole", || forbidden_path(&repository, made.commit, None).unwrap());
+    timed("forbidden_path, whole", || {
+        forbidden_path(&repository, made.commit, None).unwrap()
+    });
     let origin = Origin {
         repository: &repository,
         quarantine: None,
@@ -47,8 +60,20 @@ fn times_of_a_real_tree() {
         println!("    {built:?}");
         built.generation
     };
-    let writable = build("prepare, writable", &dev, &origin, ReleaseKind::Writable, None);
-    let first = build("prepare, read-only", &live, &origin, ReleaseKind::ReadOnly, None);
+    let writable = build(
+        "prepare, writable",
+        &dev,
+        &origin,
+        ReleaseKind::Writable,
+        None,
+    );
+    let first = build(
+        "prepare, read-only",
+        &live,
+        &origin,
+        ReleaseKind::ReadOnly,
+        None,
+    );
     timed("switch", || switch(&permit, &dev, writable).unwrap());
     switch(&permit, &live, first).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(2500));
@@ -77,13 +102,17 @@ fn times_of_a_real_tree() {
     let differ = timed("diffstat, some files changed", || work.diffstat().unwrap()).len();
     assert_eq!(differ, changed + 1);
     let committed = timed("commit", || {
-        work.commit(&permit, None, &[], "Work", &author()).unwrap().unwrap()
+        work.commit(&permit, None, &[], "Work", &author())
+            .unwrap()
+            .unwrap()
     });
     timed("forbidden_path, since the last", || {
         forbidden_path(&repository, committed.commit, Some(made.commit)).unwrap()
     });
     let saved = timed("discard", || {
-        work.discard(&permit, None, "x", &author()).unwrap().unwrap()
+        work.discard(&permit, None, "x", &author())
+            .unwrap()
+            .unwrap()
     });
     assert!(work.diffstat().unwrap().is_empty());
     timed("restore", || work.restore(&permit, &saved.id).unwrap());
@@ -98,7 +127,13 @@ fn times_of_a_real_tree() {
     });
     let mut last = first;
     for _ in 0..3 {
-        last = build("prepare, linked", &live, &next, ReleaseKind::ReadOnly, reuse);
+        last = build(
+            "prepare, linked",
+            &live,
+            &next,
+            ReleaseKind::ReadOnly,
+            reuse,
+        );
     }
     let code = live.code(last);
     let differences = timed("verify", || {
@@ -109,5 +144,7 @@ fn times_of_a_real_tree() {
     timed("collect", || collect(&permit, &live).unwrap());
     fs::remove_file(code.join("wp-content/uploads")).unwrap();
     assert_eq!(git_changes(&repository, committed.commit, &code), [""; 0]);
-    timed("git fsck", || git(repository.path(), &["fsck", "--strict", "--no-dangling"]));
+    timed("git fsck", || {
+        git(repository.path(), &["fsck", "--strict", "--no-dangling"])
+    });
 }

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use git2::Oid;
+use policy::SiteName;
 
 use super::release;
 use super::repository::{self, MoveError};
-use super::Sites;
+use super::{Sites, workflow};
 use crate::audit::Outcome;
 use crate::fault::{Fault, OrFault};
 use crate::gate::{Gate, Permit};
@@ -22,6 +23,14 @@ pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
     let mut said = Vec::new();
     for workflow in sites.state.workflows(None)? {
         said.push(repair_one(sites, gate, &workflow)?);
+    }
+    let names: Vec<SiteName> = sites.state.model().sites.keys().cloned().collect();
+    for site in &names {
+        for workflow in sites.state.workflows(Some(site))? {
+            if workflow.result.as_deref() == Some(workflow::UNRECORDED) {
+                said.push(record(sites, gate, &workflow)?);
+            }
+        }
     }
     for (site, environments) in sites
         .state
@@ -37,23 +46,42 @@ pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
             for generation in release::collect(&permit, &folder)? {
                 tracing::debug!(%site, %environment, generation, "collected");
             }
-            clear_spool(&folder.uploads())?;
+            sites.tree(&site, environment)?.remove_leftovers()?;
             permit.forget();
         }
         let permit = gate.resume(&site, &policy::Environment::Dev, None);
         for file in repository::sweep(&permit, &layout.repository())? {
-            said.push(format!("{site}: removed {file}, which a killed git had left."));
+            said.push(format!(
+                "{site}: removed {file}, which a killed git had left."
+            ));
         }
         permit.forget();
+        let_go_of_packs(&layout.repository())?;
     }
     Ok(said)
 }
 
-fn repair_one(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<String, Fault> {
-    let name = format!(
+/// Writes the row of a change whose end the gateway did not live to record.
+fn record(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<String, Fault> {
+    let result = "done, and recorded after the gateway had been cut off";
+    let mut permit = gate.resume(&workflow.site, &workflow.environment, Some(workflow));
+    permit.describe(result);
+    permit.finish(Outcome::Done)?;
+    sites
+        .state
+        .end_workflow(&workflow.id, WorkflowStatus::Succeeded, result)?;
+    Ok(format!("Recorded what had been done: {}.", named(workflow)))
+}
+
+fn named(workflow: &Workflow) -> String {
+    format!(
         "{} of {}.{} by {}, begun {}",
         workflow.kind, workflow.site, workflow.environment, workflow.person, workflow.started
-    );
+    )
+}
+
+fn repair_one(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<String, Fault> {
+    let name = named(workflow);
     let mut permit = gate.resume(&workflow.site, &workflow.environment, Some(workflow));
     let Some(intent) = &workflow.intent else {
         return drop_it(sites, permit, workflow, &name);
@@ -131,11 +159,22 @@ fn is_at(repository: &git2::Repository, one: &RefMove) -> Result<bool, Fault> {
     Ok(found == wanted)
 }
 
-/// Uploads that never came to their end.
-fn clear_spool(spool: &std::path::Path) -> Result<(), Fault> {
-    let doing = || format!("clearing {}", spool.display());
-    for entry in std::fs::read_dir(spool).or_fault(doing)? {
-        std::fs::remove_file(entry.or_fault(doing)?.path()).or_fault(doing)?;
+/// The marks by which a `git receive-pack` that was killed had kept its packs (git-index-pack(1),
+/// `--keep`). Git refuses a second push of the same pack as long as one is there.
+fn let_go_of_packs(repository: &std::path::Path) -> Result<(), Fault> {
+    let packs = repository.join("objects/pack");
+    let doing = || format!("clearing {}", packs.display());
+    for entry in std::fs::read_dir(&packs).or_fault(doing)? {
+        let path = entry.or_fault(doing)?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "keep")
+            && std::fs::read(&path)
+                .or_fault(doing)?
+                .starts_with(b"receive-pack ")
+        {
+            std::fs::remove_file(&path).or_fault(doing)?;
+        }
     }
     Ok(())
 }

@@ -11,8 +11,8 @@ use policy::{SitePath, escape};
 
 use super::blobs::IN_MEMORY;
 use super::contents::{Entry, Kind, MAX_DEPTH};
-use super::ignore::Patterns;
 use super::folder::{Folder, Standing, gone, is_other_kind, standing};
+use super::ignore::Patterns;
 use crate::fault::{Fault, OrFault};
 
 /// What a scan looks for.
@@ -63,7 +63,8 @@ pub(super) fn scan(
     };
     walk.folder(root, &mut Vec::new(), false, 0)?;
     let mut scan = walk.scan;
-    scan.found.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    scan.found
+        .sort_unstable_by(|one, other| one.path.cmp(&other.path));
     scan.ignored.sort_unstable();
     Ok(scan)
 }
@@ -171,7 +172,10 @@ impl Walk<'_> {
     ) -> Result<(), Fault> {
         let work = match self.looking {
             Looking::Everything => None,
-            Looking::Work { tracked, with_ignored } => Some((tracked, with_ignored)),
+            Looking::Work {
+                tracked,
+                with_ignored,
+            } => Some((tracked, with_ignored)),
         };
         if self.skip == Some(path) || work.is_some() && is_gits_own(name) {
             return Ok(());

@@ -31,7 +31,11 @@ pub struct Wanted {
 ///
 /// # Errors
 /// [`Undone`]; the site does then not exist.
-pub fn create_site(sites: &Sites, mut permit: Permit, wanted: Wanted) -> Result<Vec<String>, Undone> {
+pub fn create_site(
+    sites: &Sites,
+    mut permit: Permit,
+    wanted: Wanted,
+) -> Result<Vec<String>, Undone> {
     permit.describe(match &wanted.from {
         Source::Empty => "empty".to_owned(),
         Source::Directory(path) | Source::Bundle(path) => format!("from {}", path.display()),
@@ -59,7 +63,9 @@ fn without_secrets(url: &str) -> String {
 fn make_site(sites: &Sites, permit: &Permit, wanted: &Wanted) -> Result<Vec<String>, Undone> {
     let name = &wanted.name;
     if sites.state.model().sites.contains_key(name) {
-        return Err(Undone::Impossible(format!("There is a site '{name}' already.")));
+        return Err(Undone::Impossible(format!(
+            "There is a site '{name}' already."
+        )));
     }
     let layout = sites.layout.site(name);
     let mut notes = Vec::new();
@@ -200,7 +206,11 @@ pub fn put_person(
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn remove_person(state: &State, mut permit: Permit, person: &PersonName) -> Result<bool, Fault> {
+pub fn remove_person(
+    state: &State,
+    mut permit: Permit,
+    person: &PersonName,
+) -> Result<bool, Fault> {
     permit.describe(format!("{person}: removed"));
     let removed = state.remove_person(person)?;
     permit.finish(Outcome::Done)?;

@@ -37,12 +37,14 @@ pub(super) fn store(
     let stored = match kind {
         Kind::Link => root.parent_of(path).and_then(|(folder, name)| {
             let target = folder.link_target(name)?;
-            let oid = odb.write(ObjectType::Blob, &target).map_err(io::Error::other)?;
+            let oid = odb
+                .write(ObjectType::Blob, &target)
+                .map_err(io::Error::other)?;
             Ok(Stored::Kept(oid, Kind::Link))
         }),
-        Kind::File | Kind::Executable => root
-            .open_file(path)
-            .and_then(|file| store_file(&odb, file)),
+        Kind::File | Kind::Executable => {
+            root.open_file(path).and_then(|file| store_file(&odb, file))
+        }
     };
     match stored {
         Ok(stored) => Ok(stored),
@@ -82,9 +84,12 @@ fn store_file(odb: &Odb<'_>, mut file: File) -> io::Result<Stored> {
     let oid = if size <= IN_MEMORY {
         let mut bytes = Vec::with_capacity(size + 1);
         file.read_to_end(&mut bytes)?;
-        odb.write(ObjectType::Blob, &bytes).map_err(io::Error::other)?
+        odb.write(ObjectType::Blob, &bytes)
+            .map_err(io::Error::other)?
     } else {
-        let mut writer = odb.writer(size, ObjectType::Blob).map_err(io::Error::other)?;
+        let mut writer = odb
+            .writer(size, ObjectType::Blob)
+            .map_err(io::Error::other)?;
         let mut left = size;
         let mut buffer = vec![0; 1 << 20];
         while left > 0 {

@@ -75,15 +75,8 @@ impl Bench {
             write(&from.join(path), text);
         }
         let source = Source::Directory(from);
-        let made = create_repository(
-            &self.permit(),
-            &self.site(),
-            None,
-            None,
-            &source,
-            &author(),
-        )
-        .unwrap();
+        let made = create_repository(&self.permit(), &self.site(), None, None, &source, &author())
+            .unwrap();
         let repository = super::repository::open(&self.site().repository()).unwrap();
         (repository, made.commit)
     }
@@ -124,7 +117,12 @@ pub(super) fn try_git(folder: &Path, arguments: &[&str]) -> (bool, String) {
     let output = super::git::bare_command()
         .current_dir(folder)
         .args(["-c", "user.name=Bob", "-c", "user.email=bob@example.com"])
-        .args(["-c", "init.defaultBranch=main", "-c", "core.quotePath=false"])
+        .args([
+            "-c",
+            "init.defaultBranch=main",
+            "-c",
+            "core.quotePath=false",
+        ])
         .args(arguments)
         .output()
         .unwrap();

@@ -64,11 +64,19 @@ impl fmt::Display for Undone {
                 "{name} was changed by somebody else in the meantime; fetch and try again."
             ),
             Undone::Conflicts(files) => {
-                write!(f, "There are conflicts, so nothing was changed, in: {}.", files.join(", "))
+                write!(
+                    f,
+                    "There are conflicts, so nothing was changed, in: {}.",
+                    files.join(", ")
+                )
             }
             Undone::Nothing(sentence) | Undone::Impossible(sentence) => f.write_str(sentence),
             Undone::Fault(fault) => {
-                write!(f, "{}. Nothing was changed.", capitalized(&fault.for_person()))
+                write!(
+                    f,
+                    "{}. Nothing was changed.",
+                    capitalized(&fault.for_person())
+                )
             }
         }
     }
@@ -123,16 +131,31 @@ pub(super) fn carry_out(sites: &Sites, site: &SiteName, change: Change) -> Resul
     {
         discard(sites, permit, &workflow, release);
     }
+    let mut recorded = true;
     for mut permit in permits {
         if let Err(undone) = &done {
             permit.describe(undone.to_string());
         }
         if let Err(fault) = permit.finish(outcome) {
             tracing::error!("a finished change could not be recorded: {fault}");
+            recorded = false;
+        }
+    }
+    if done.is_ok() && recorded {
+        crash::point("recorded");
+        let ended = sites
+            .state
+            .end_workflow(&workflow.id, WorkflowStatus::Succeeded, "done");
+        if let Err(fault) = ended {
+            tracing::error!("a recorded change could not be marked as such: {fault}");
         }
     }
     done
 }
+
+/// What came of a change that is complete and that the audit has no row of yet. Repair writes one
+/// if it stays so.
+pub(super) const UNRECORDED: &str = "done, and not in the audit yet";
 
 fn perform(sites: &Sites, permit: &Permit, workflow: &Workflow) -> Result<(), Undone> {
     let Some(intent) = &workflow.intent else {
@@ -162,7 +185,7 @@ fn perform(sites: &Sites, permit: &Permit, workflow: &Workflow) -> Result<(), Un
     };
     let completed = switched.and_then(|()| {
         crash::point("switched");
-        sites.state.complete_workflow(workflow, "done")
+        sites.state.complete_workflow(workflow, UNRECORDED)
     });
     if let Err(fault) = completed {
         tracing::error!("a change is being undone: {fault}");

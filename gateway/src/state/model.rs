@@ -5,7 +5,10 @@ use std::str::FromStr;
 
 use git2::Oid;
 use jiff::Timestamp;
-use policy::{ConnectionMode, Environment, HotfixName, ModeFacts, PersonName, Role, SiteName, SitePath, Standing};
+use policy::{
+    ConnectionMode, Environment, HotfixName, ModeFacts, PersonName, Role, SiteName, SitePath,
+    Standing,
+};
 use rusqlite::{Connection, Row};
 
 use crate::fault::{Fault, OrFault};

@@ -94,7 +94,12 @@ impl State {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn put_member(&self, site: &SiteName, person: &PersonName, role: Role) -> Result<(), Fault> {
+    pub fn put_member(
+        &self,
+        site: &SiteName,
+        person: &PersonName,
+        role: Role,
+    ) -> Result<(), Fault> {
         let doing = "changing a team";
         self.change(doing, |transaction| {
             transaction
@@ -196,7 +201,11 @@ pub(super) fn set_generation(
     transaction
         .execute(
             "UPDATE environment SET generation = ?3 WHERE site = ?1 AND name = ?2",
-            params![site.as_str(), environment.as_str(), generation.cast_signed()],
+            params![
+                site.as_str(),
+                environment.as_str(),
+                generation.cast_signed()
+            ],
         )
         .or_fault(|| "setting the generation of an environment")?;
     Ok(())

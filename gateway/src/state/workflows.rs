@@ -246,7 +246,15 @@ impl State {
         let found = rows(&connection, &query, |row| {
             let text = |place| row.get::<_, String>(place);
             Ok((
-                [text(0)?, text(1)?, text(2)?, text(3)?, text(4)?, text(5)?, text(7)?],
+                [
+                    text(0)?,
+                    text(1)?,
+                    text(2)?,
+                    text(3)?,
+                    text(4)?,
+                    text(5)?,
+                    text(7)?,
+                ],
                 row.get::<_, Option<String>>(6)?,
                 row.get::<_, Option<String>>(8)?,
                 row.get::<_, Option<String>>(9)?,
@@ -254,23 +262,30 @@ impl State {
         })?;
         found
             .into_iter()
-            .map(|([id, site, environment, kind, person, started, status], finished, intent, result)| {
-                Ok(Workflow {
-                    id,
-                    site: parse(&site)?,
-                    environment: parse(&environment)?,
-                    kind,
-                    person: parse(&person)?,
-                    started: parse(&started)?,
-                    finished: finished.map(|time| parse(&time)).transpose()?,
-                    status: parse(&status)?,
-                    intent: intent
-                        .map(|text| serde_json::from_str(&text))
-                        .transpose()
-                        .or_fault(|| "reading the intent of a workflow")?,
+            .map(
+                |(
+                    [id, site, environment, kind, person, started, status],
+                    finished,
+                    intent,
                     result,
-                })
-            })
+                )| {
+                    Ok(Workflow {
+                        id,
+                        site: parse(&site)?,
+                        environment: parse(&environment)?,
+                        kind,
+                        person: parse(&person)?,
+                        started: parse(&started)?,
+                        finished: finished.map(|time| parse(&time)).transpose()?,
+                        status: parse(&status)?,
+                        intent: intent
+                            .map(|text| serde_json::from_str(&text))
+                            .transpose()
+                            .or_fault(|| "reading the intent of a workflow")?,
+                        result,
+                    })
+                },
+            )
             .collect()
     }
 }

@@ -51,20 +51,26 @@ pub fn decide(
         Action::Push => on_environment(principal, target, context, |role, site, environment| {
             push::begin(role, site, environment)
         }),
-        Action::UpdateRef => on_environment(principal, target, context, |role, site, environment| {
-            push::update(role, site, environment, target, context)
-        }),
+        Action::UpdateRef => {
+            on_environment(principal, target, context, |role, site, environment| {
+                push::update(role, site, environment, target, context)
+            })
+        }
         Action::Commit
         | Action::Discard
         | Action::RestoreWork
         | Action::SetConnectionMode
         | Action::Deploy
-        | Action::Rollback => on_environment(principal, target, context, |role, site, environment| {
-            workflow::on_environment(role, action, site, environment, context)
-        }),
-        Action::MergeHotfix => on_environment(principal, target, context, |role, site, environment| {
-            workflow::merge_hotfix(role, site, environment, context)
-        }),
+        | Action::Rollback => {
+            on_environment(principal, target, context, |role, site, environment| {
+                workflow::on_environment(role, action, site, environment, context)
+            })
+        }
+        Action::MergeHotfix => {
+            on_environment(principal, target, context, |role, site, environment| {
+                workflow::merge_hotfix(role, site, environment, context)
+            })
+        }
         Action::DropHotfix => on_environment(principal, target, context, |role, site, _| {
             workflow::drop_hotfix(role, site)
         }),

@@ -13,7 +13,9 @@ pub(super) fn begin(role: Role, site: &SiteName, environment: &Environment) -> D
     match (role, environment) {
         (Role::Viewer, _) => refuse(
             "viewer-reads-only",
-            format!("The role viewer reads code only; the push to {site}.{environment} was refused."),
+            format!(
+                "The role viewer reads code only; the push to {site}.{environment} was refused."
+            ),
             "Ask one of the site's administrators for the role developer.",
         ),
         (Role::Developer, Environment::Test | Environment::Live) => refuse(
@@ -78,7 +80,9 @@ impl Push<'_> {
             RefKind::DeployTag => {
                 return Some(refuse(
                     "deploy-tags-are-immutable",
-                    format!("{name} is a deploy tag of {site}; only a deploy makes one, and nothing moves or deletes it."),
+                    format!(
+                        "{name} is a deploy tag of {site}; only a deploy makes one, and nothing moves or deletes it."
+                    ),
                     format!("Deploy instead: env:deploy {site}.test, then env:deploy {site}.live."),
                 ));
             }
@@ -93,7 +97,9 @@ impl Push<'_> {
                 if facts.change == RefChange::Delete {
                     return Some(refuse(
                         "environment-branch-stays",
-                        format!("{name} is what an environment of {site} runs; it cannot be deleted."),
+                        format!(
+                            "{name} is what an environment of {site} runs; it cannot be deleted."
+                        ),
                         "Push another commit to it instead.",
                     ));
                 }
@@ -121,7 +127,9 @@ impl Push<'_> {
         if let Some(path) = &facts.uploads_path {
             return Some(refuse(
                 "uploads-are-not-code",
-                format!("The commit pushed to {name} holds '{path}', where {site} keeps its uploads; uploads are content, not code."),
+                format!(
+                    "The commit pushed to {name} holds '{path}', where {site} keeps its uploads; uploads are content, not code."
+                ),
                 "Take the path out of the commit (git rm -r --cached) and upload it over SFTP to /files.",
             ));
         }
@@ -149,10 +157,9 @@ impl Push<'_> {
                 Environment::Multidev(_)
                 | Environment::Dev
                 | Environment::Test
-                | Environment::Live => self.other_environment(
-                    &Environment::Multidev(owner.clone()),
-                    owner.as_str(),
-                ),
+                | Environment::Live => {
+                    self.other_environment(&Environment::Multidev(owner.clone()), owner.as_str())
+                }
             },
             RefKind::Hotfix(hotfix) => {
                 if facts.change == RefChange::Delete {
@@ -160,7 +167,9 @@ impl Push<'_> {
                 }
                 refuse(
                     "hotfix-goes-to-live",
-                    format!("{name} is a hotfix; over the remote of {site}.{remote} it would reach no visitor."),
+                    format!(
+                        "{name} is a hotfix; over the remote of {site}.{remote} it would reach no visitor."
+                    ),
                     format!(
                         "Push it to Live: git push -o reason=\"why\" {} HEAD:hotfix/{hotfix}",
                         self.url(&Environment::Live)
@@ -221,7 +230,10 @@ impl Push<'_> {
             if facts.kind == RefKind::Trunk && !facts.force_allowed {
                 return refuse(
                     "force-push-to-trunk",
-                    format!("{site} does not let its trunk '{}' be force-pushed.", facts.trunk),
+                    format!(
+                        "{site} does not let its trunk '{}' be force-pushed.",
+                        facts.trunk
+                    ),
                     format!(
                         "Fetch and rebase, or have an administrator allow it: site:set {site} force-push yes."
                     ),
@@ -262,7 +274,9 @@ impl Push<'_> {
         if !facts.live_deployed {
             return refuse(
                 "live-never-deployed",
-                format!("Live of {site} has never been deployed, so there is nothing to fix there."),
+                format!(
+                    "Live of {site} has never been deployed, so there is nothing to fix there."
+                ),
                 format!("Deploy first: env:deploy {site}.test, then env:deploy {site}.live."),
             );
         }
@@ -276,7 +290,9 @@ impl Push<'_> {
                         facts.trunk
                     )
                 } else {
-                    format!("{name} does not descend from what Live of {site} runs, so it is no hotfix of it.")
+                    format!(
+                        "{name} does not descend from what Live of {site} runs, so it is no hotfix of it."
+                    )
                 },
                 "Fetch, begin the branch at the newest live_N tag, and put your fix on top of it.",
             );
@@ -285,7 +301,9 @@ impl Push<'_> {
         if matches!(remote, Environment::Live) && reason.trim().is_empty() {
             return refuse(
                 "hotfix-needs-a-reason",
-                format!("A hotfix to Live of {site} needs a reason, for those who look at it afterwards."),
+                format!(
+                    "A hotfix to Live of {site} needs a reason, for those who look at it afterwards."
+                ),
                 format!(
                     "Say why: git push -o reason=\"why\" {} HEAD:hotfix/{hotfix}",
                     self.url(&Environment::Live)
@@ -334,7 +352,9 @@ impl Push<'_> {
 fn drop_instead(site: &SiteName, hotfix: &HotfixName) -> Decision {
     refuse(
         "hotfix-is-not-lost",
-        format!("A push does not delete hotfix/{hotfix} of {site}, so that no hotfix is lost silently."),
+        format!(
+            "A push does not delete hotfix/{hotfix} of {site}, so that no hotfix is lost silently."
+        ),
         format!("Give it up by name: hotfix:drop {site} {hotfix} --reason \"why\""),
     )
 }

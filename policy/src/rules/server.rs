@@ -65,7 +65,10 @@ fn site_administrator(principal: &Principal, action: Action, target: &Target) ->
         Some(Role::Administrator) => permit("site-administrator"),
         Some(role @ (Role::TeamMember | Role::Developer | Role::Viewer)) => refuse(
             "site-administrators-only",
-            format!("'{}' on {site} is not for the role {role}.", action.as_str()),
+            format!(
+                "'{}' on {site} is not for the role {role}.",
+                action.as_str()
+            ),
             "Ask one of the site's administrators.",
         ),
         None => no_such_site(site),

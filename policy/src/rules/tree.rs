@@ -63,9 +63,8 @@ pub(super) fn change(
     };
     if allowed.is_permit() && context.link_leaves_area {
         return match change {
-            TreeChange::Symlink | TreeChange::RenameTo | TreeChange::HardLink => {
-                makes_way_out(*area, path)
-            }
+            TreeChange::Symlink => makes_way_out(*area, path),
+            TreeChange::RenameTo | TreeChange::HardLink => brings_way_out(*area, path),
             TreeChange::Write
             | TreeChange::Remove
             | TreeChange::MakeDirectory
@@ -252,7 +251,9 @@ fn content_hint(rule: &str) -> &'static str {
 fn leads_out(area: Area, path: &SitePath) -> Decision {
     refuse(
         "link-leaves-its-area",
-        format!("/{area}/{path} leads through a link out of /{area}, and such links are not followed."),
+        format!(
+            "/{area}/{path} leads through a link out of /{area}, and such links are not followed."
+        ),
         "Use the path of the place that the link means.",
     )
 }
@@ -262,6 +263,17 @@ fn makes_way_out(area: Area, path: &SitePath) -> Decision {
         "link-leaves-its-area",
         format!("The link /{area}/{path} would lead out of /{area}; it was not made."),
         "Let it lead to a place inside the same area, by a relative path.",
+    )
+}
+
+fn brings_way_out(area: Area, path: &SitePath) -> Decision {
+    refuse(
+        "link-leaves-its-area",
+        format!(
+            "/{area}/{path} would be, hold or lie beyond a link that leads out of /{area}; nothing \
+             was put there."
+        ),
+        "Remove such links first, or copy what they lead to.",
     )
 }
 

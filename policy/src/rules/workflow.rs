@@ -63,7 +63,9 @@ pub(super) fn merge_hotfix(
                 "Dev of {site} has uncommitted work in {} file(s), which the merge would change under it.",
                 context.uncommitted
             ),
-            format!("Commit it first: env:commit {site}.dev -m \"what you did\", or env:discard {site}.dev."),
+            format!(
+                "Commit it first: env:commit {site}.dev -m \"what you did\", or env:discard {site}.dev."
+            ),
         );
     }
     permit("team-member-merges-hotfix")
@@ -103,7 +105,11 @@ fn below(
         let message = if action == Action::SetConnectionMode {
             format!("Connection mode cannot be set on the {environment} environment.")
         } else {
-            format!("Code of {site}'s {} environment changes by deploys only, so there is nothing to {}.", environment.title(), action.as_str())
+            format!(
+                "Code of {site}'s {} environment changes by deploys only, so there is nothing to {}.",
+                environment.title(),
+                action.as_str()
+            )
         };
         return refuse(
             "only-where-code-enters",
@@ -148,7 +154,9 @@ fn below(
             } else {
                 format!(
                     "{site}.{environment} is in Git mode (set by {} at {}), so there is no work on the server to {}.",
-                    mode.set_by, mode.set_at, action.as_str()
+                    mode.set_by,
+                    mode.set_at,
+                    action.as_str()
                 )
             },
             format!("Switch it: connection:set {site}.{environment} sftp."),
@@ -170,7 +178,9 @@ fn above(
         Environment::Dev | Environment::Multidev(_) => {
             let message = match action {
                 Action::Rollback => "Only Test and Live have deploys to roll back.",
-                _other => "This command should only be used to deploy to test or live environments.",
+                _other => {
+                    "This command should only be used to deploy to test or live environments."
+                }
             };
             return refuse(
                 "deploys-go-to-test-or-live",
@@ -184,7 +194,11 @@ fn above(
             "developer-stays-below-test",
             format!(
                 "{} {site}.{environment} is not for the role {role}.",
-                if action == Action::Deploy { "Deploying to" } else { "Rolling back" }
+                if action == Action::Deploy {
+                    "Deploying to"
+                } else {
+                    "Rolling back"
+                }
             ),
             "Ask a team member of the site to do it.",
         );
@@ -201,7 +215,10 @@ fn above(
             ),
             _other => refuse(
                 "source-never-deployed",
-                format!("{source} of {site} runs nothing yet that could be deployed to {}.", environment.title()),
+                format!(
+                    "{source} of {site} runs nothing yet that could be deployed to {}.",
+                    environment.title()
+                ),
                 format!("Bring code to {source} first."),
             ),
         };

@@ -18,10 +18,7 @@ const NAP: Duration = Duration::from_secs(1);
 
 impl Run<'_> {
     pub(super) async fn audit_list(&mut self, query: AuditQuery) -> Done {
-        let target = query
-            .site
-            .clone()
-            .map_or(Target::Server, Target::Site);
+        let target = query.site.clone().map_or(Target::Server, Target::Site);
         self.permit(Action::ViewAudit, &target)?.forget();
         let mut filter = filter(&query)?;
         let rows = self.rows(filter.clone()).await?;
@@ -68,9 +65,15 @@ impl Run<'_> {
     async fn show(&mut self, rows: &[Row]) -> Done {
         for row in rows {
             let text = match self.reply.format {
-                Format::Json => format!("{}\n", Value::Object(
-                    object(row).into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-                )),
+                Format::Json => format!(
+                    "{}\n",
+                    Value::Object(
+                        object(row)
+                            .into_iter()
+                            .map(|(name, value)| (name.to_owned(), value))
+                            .collect(),
+                    )
+                ),
                 Format::Table => {
                     let cells: Vec<String> = object(row)
                         .into_iter()
@@ -132,8 +135,25 @@ fn table(rows: &[Row]) -> Table {
 }
 
 const COLUMNS: [&str; 20] = [
-    "seq", "time", "person", "site", "environment", "mode", "area", "action", "object", "decision",
-    "rule", "outcome", "bytes", "count", "incident", "address", "client", "fingerprint", "detail",
+    "seq",
+    "time",
+    "person",
+    "site",
+    "environment",
+    "mode",
+    "area",
+    "action",
+    "object",
+    "decision",
+    "rule",
+    "outcome",
+    "bytes",
+    "count",
+    "incident",
+    "address",
+    "client",
+    "fingerprint",
+    "detail",
     "hash",
 ];
 

@@ -46,7 +46,11 @@ impl Run<'_> {
                 "{} ignored file(s) or folder(s) are there and are never committed: {}{}",
                 ignored.len(),
                 names.join(", "),
-                if ignored.len() > names.len() { " …" } else { "" }
+                if ignored.len() > names.len() {
+                    " …"
+                } else {
+                    ""
+                }
             );
             self.reply.tell(&line).await;
         }
@@ -65,13 +69,21 @@ impl Run<'_> {
         let permit = self.on(Action::Commit, &place)?;
         if message.trim().is_empty() {
             permit.forget();
-            return Err(Stop::Failed("A commit needs a message: -m \"what you did\".".to_owned()));
+            return Err(Stop::Failed(
+                "A commit needs a message: -m \"what you did\".".to_owned(),
+            ));
         }
         let sites = self.console.sites.clone();
         let made = self
             .reply
             .during(move |_| {
-                Ok(mode::commit(&sites, &lease, permit, &message, paths.as_deref()))
+                Ok(mode::commit(
+                    &sites,
+                    &lease,
+                    permit,
+                    &message,
+                    paths.as_deref(),
+                ))
             })
             .await??;
         for path in &made.left_out {
@@ -94,7 +106,11 @@ impl Run<'_> {
         let permit = self.on(Action::Discard, &place)?;
         let asked = format!(
             "Put {} of {place} back to the last commit? The work is kept aside.",
-            if paths.is_some() { "these files" } else { "all files" }
+            if paths.is_some() {
+                "these files"
+            } else {
+                "all files"
+            }
         );
         if !self.reply.confirm(&asked).await {
             permit.forget();
@@ -186,7 +202,10 @@ fn site_paths(paths: &[String]) -> Result<Option<Vec<SitePath>>, Stop> {
             .ok()
             .filter(|read| !read.is_empty())
             .ok_or_else(|| {
-                Stop::Failed(format!("'{}' is no path of code.", policy::escape(path.as_bytes())))
+                Stop::Failed(format!(
+                    "'{}' is no path of code.",
+                    policy::escape(path.as_bytes())
+                ))
             })
     });
     read.collect::<Result<Vec<_>, _>>().map(Some)

@@ -47,9 +47,9 @@ pub struct SiteEnvironment {
 impl std::str::FromStr for SiteEnvironment {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let (site, environment) = text.split_once('.').ok_or(
-            "The environment argument must be given as <site_name>.<environment>",
-        )?;
+        let (site, environment) = text
+            .split_once('.')
+            .ok_or("The environment argument must be given as <site_name>.<environment>")?;
         Ok(Self {
             site: site.parse().map_err(|error| format!("{error}"))?,
             environment: environment.parse().map_err(|error| format!("{error}"))?,

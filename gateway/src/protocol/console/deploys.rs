@@ -25,22 +25,32 @@ impl Run<'_> {
         let (sites, at) = (self.console.sites.clone(), place.clone());
         // A stranger must not learn from an error whether the site exists.
         self.view(&place.site)?;
-        let plan =
-            blocking(move || Ok(deploy::plan(&sites, &at.site, &at.environment, chosen.as_deref())))
-                .await??;
+        let plan = blocking(move || {
+            Ok(deploy::plan(
+                &sites,
+                &at.site,
+                &at.environment,
+                chosen.as_deref(),
+            ))
+        })
+        .await??;
         if reference.is_some() && !matches!(place.environment, Environment::Test) {
-            return Err(Stop::Failed("--ref picks a commit for Test only.".to_owned()));
+            return Err(Stop::Failed(
+                "--ref picks a commit for Test only.".to_owned(),
+            ));
         }
-        self.carry_out(place, lease, plan, Action::Deploy, note).await
+        self.carry_out(place, lease, plan, Action::Deploy, note)
+            .await
     }
 
     pub(super) async fn rollback(&mut self, place: SiteEnvironment, note: Option<String>) -> Done {
         let lease = self.lease(&place, "a rollback").await?;
         self.view(&place.site)?;
         let (sites, at) = (self.console.sites.clone(), place.clone());
-        let plan =
-            blocking(move || Ok(deploy::plan_rollback(&sites, &at.site, &at.environment))).await??;
-        self.carry_out(place, lease, plan, Action::Rollback, note).await
+        let plan = blocking(move || Ok(deploy::plan_rollback(&sites, &at.site, &at.environment)))
+            .await??;
+        self.carry_out(place, lease, plan, Action::Rollback, note)
+            .await
     }
 
     async fn carry_out(
@@ -231,7 +241,14 @@ impl Run<'_> {
     pub(super) async fn workflow_list(&mut self, site: SiteName) -> Done {
         self.view(&site)?;
         let mut table = Table::new(&[
-            "id", "env", "workflow", "user", "status", "started_at", "finished_at", "result",
+            "id",
+            "env",
+            "workflow",
+            "user",
+            "status",
+            "started_at",
+            "finished_at",
+            "result",
         ]);
         for one in self.console.state.workflows(Some(&site))? {
             table.push(vec![

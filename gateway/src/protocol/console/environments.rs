@@ -87,7 +87,10 @@ impl Run<'_> {
         let user = format!("{environment}.{site}");
         let git_url = format!("ssh://{user}@{address}/repository.git");
         let mut fields: Vec<(&'static str, Value)> = vec![
-            ("sftp_command", format!("sftp -P {port} {user}@{host}").into()),
+            (
+                "sftp_command",
+                format!("sftp -P {port} {user}@{host}").into(),
+            ),
             ("sftp_username", user.clone().into()),
             ("sftp_host", host.into()),
             ("sftp_port", port.into()),
@@ -117,12 +120,18 @@ impl Run<'_> {
         // Who may not set the mode at all learns that before anything is counted or asked.
         self.permit(Action::SetConnectionMode, &target)?.forget();
         let state = self.environment(&place)?;
-        if state.mode.as_ref().is_some_and(|facts| facts.mode == wanted) {
+        if state
+            .mode
+            .as_ref()
+            .is_some_and(|facts| facts.mode == wanted)
+        {
             return Err(Stop::Nothing(format!(
                 "The connection mode is already set to {wanted}."
             )));
         }
-        let lease = self.lease(&place, "a change of its connection mode").await?;
+        let lease = self
+            .lease(&place, "a change of its connection mode")
+            .await?;
         let uncommitted = {
             let (sites, place) = (self.console.sites.clone(), place.clone());
             blocking(move || mode::uncommitted(&sites, &place.site, &place.environment)).await?
@@ -166,7 +175,11 @@ impl Run<'_> {
             );
             self.reply.tell(&line).await;
         }
-        let text = format!("Enabled {} mode for \"{}\".\n", wanted.title(), place.environment);
+        let text = format!(
+            "Enabled {} mode for \"{}\".\n",
+            wanted.title(),
+            place.environment
+        );
         let _ = self.reply.out(&text).await;
         Ok(())
     }

@@ -55,7 +55,9 @@ impl Run<'_> {
             Evidence::default()
         };
         let decision = if person == self.who.person && self.who.fingerprint.is_none() {
-            self.console.gate.explain(self.who, wanted, &read, &evidence)
+            self.console
+                .gate
+                .explain(self.who, wanted, &read, &evidence)
         } else {
             self.console.gate.explain(&who, wanted, &read, &evidence)
         };
@@ -83,7 +85,8 @@ impl Run<'_> {
         target: &Target,
         reason: Option<String>,
     ) -> Result<Evidence, Stop> {
-        let (Some(site), Some(environment)) = (target.site().cloned(), target.environment().cloned())
+        let (Some(site), Some(environment)) =
+            (target.site().cloned(), target.environment().cloned())
         else {
             return Ok(Evidence::default());
         };

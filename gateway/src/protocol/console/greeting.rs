@@ -10,14 +10,19 @@ impl Run<'_> {
         let model = self.console.state.model();
         let address = self.console.gate.address();
         let (host, port) = address.rsplit_once(':').unwrap_or((address, "2222"));
-        let mut text = format!("Hello, {}! This is Funicular: code goes up, content comes down.\n", self.who.person);
+        let mut text = format!(
+            "Hello, {}! This is Funicular: code goes up, content comes down.\n",
+            self.who.person
+        );
         let mine: Vec<_> = model
             .sites
             .values()
             .filter(|site| model.standing(&self.who.person, &site.name) != Standing::Stranger)
             .collect();
         if mine.is_empty() {
-            text.push_str("You have a part in no site yet; ask an administrator to add you to a team.\n");
+            text.push_str(
+                "You have a part in no site yet; ask an administrator to add you to a team.\n",
+            );
         } else {
             text.push_str("Your sites:\n");
         }

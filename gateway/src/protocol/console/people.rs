@@ -16,7 +16,11 @@ impl Run<'_> {
         let model = self.console.state.model();
         let mut table = Table::new(&["name", "email", "administrator", "keys", "sites"]);
         for (name, person) in &model.people {
-            let keys = model.keys.values().filter(|key| key.person == *name).count();
+            let keys = model
+                .keys
+                .values()
+                .filter(|key| key.person == *name)
+                .count();
             let sites: Vec<&str> = model
                 .sites
                 .values()
@@ -68,7 +72,12 @@ impl Run<'_> {
             .people
             .values()
             .any(|person| person.administrator && person.name != name);
-        if !others && model.people.get(&name).is_some_and(|person| person.administrator) {
+        if !others
+            && model
+                .people
+                .get(&name)
+                .is_some_and(|person| person.administrator)
+        {
             permit.forget();
             return Err(Stop::Failed(format!(
                 "{name} is the only administrator of this server; make another one first: user:add NAME --administrator."
@@ -85,7 +94,10 @@ impl Run<'_> {
     pub(super) async fn key_add(&mut self, file: String, user: Option<PersonName>) -> Done {
         let person = user.unwrap_or_else(|| self.who.person.clone());
         let permit = self.permit(Action::ManageOwnKeys, &Target::Person(person.clone()))?;
-        let read = self.key_text(&file).await.and_then(|text| PublicKey::parse(&text));
+        let read = self
+            .key_text(&file)
+            .await
+            .and_then(|text| PublicKey::parse(&text));
         let key = match read {
             Ok(key) => key,
             Err(sentence) => {

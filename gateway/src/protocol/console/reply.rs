@@ -81,7 +81,10 @@ impl Reply {
     pub async fn out(&self, text: &str) -> Result<(), Gone> {
         match &self.door {
             Door::Ssh(output) => output.out(text.as_bytes()).await.map_err(|_| Gone),
-            Door::Local(said) => said.send(Said::Out(text.to_owned())).await.map_err(|_| Gone),
+            Door::Local(said) => said
+                .send(Said::Out(text.to_owned()))
+                .await
+                .map_err(|_| Gone),
         }
     }
 

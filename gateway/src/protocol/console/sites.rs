@@ -189,7 +189,9 @@ impl Run<'_> {
             return Ok(permit);
         }
         permit.forget();
-        Err(Stop::Failed(format!("{person} is not in the team of {site}.")))
+        Err(Stop::Failed(format!(
+            "{person} is not in the team of {site}."
+        )))
     }
 
     /// Asks for a permit that needs no evidence.

@@ -96,14 +96,22 @@ impl Table {
             .iter()
             .zip(row)
             .map(|(column, value)| {
-                format!("{column:<width$}  {}\n", plain(value), width = width.unwrap_or(0))
+                format!(
+                    "{column:<width$}  {}\n",
+                    plain(value),
+                    width = width.unwrap_or(0)
+                )
             })
             .collect()
     }
 
     fn grid(&self) -> String {
-        let mut lines: Vec<Vec<String>> =
-            vec![self.columns.iter().map(|column| column.to_uppercase()).collect()];
+        let mut lines: Vec<Vec<String>> = vec![
+            self.columns
+                .iter()
+                .map(|column| column.to_uppercase())
+                .collect(),
+        ];
         lines.extend(
             self.rows
                 .iter()
@@ -156,10 +164,12 @@ mod tests {
             table.print(Format::Table, None).unwrap(),
             "NAME  MODE\ndev   sftp\nlive  -\n"
         );
-        let json: Value =
-            serde_json::from_str(&table.print(Format::Json, None).unwrap()).unwrap();
+        let json: Value = serde_json::from_str(&table.print(Format::Json, None).unwrap()).unwrap();
         assert_eq!(json[0]["mode"], "sftp");
-        assert_eq!(table.print(Format::Table, Some("name")).unwrap(), "dev\nlive\n");
+        assert_eq!(
+            table.print(Format::Table, Some("name")).unwrap(),
+            "dev\nlive\n"
+        );
         assert!(table.print(Format::Table, Some("nope")).is_err());
     }
 }

@@ -187,8 +187,10 @@ impl Pushes {
                 push.site.clone(),
                 push.environment.clone(),
             );
-            blocking(move || push::examine(&sites, &site, &remote, &question, quarantine.as_deref()))
-                .await?
+            blocking(move || {
+                push::examine(&sites, &site, &remote, &question, quarantine.as_deref())
+            })
+            .await?
         };
         let Some(permits) = self.ask(push, &examined, say) else {
             return Ok(None);

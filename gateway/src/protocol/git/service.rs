@@ -88,12 +88,7 @@ impl Service {
     }
 
     /// Serves one channel to its end.
-    pub async fn serve(
-        &self,
-        request: Request,
-        input: mpsc::Receiver<Vec<u8>>,
-        output: Output,
-    ) {
+    pub async fn serve(&self, request: Request, input: mpsc::Receiver<Vec<u8>>, output: Output) {
         let status = match self.begin(&request) {
             Ok((child, push)) => self.join(child, push, input, &output).await,
             Err(denied) => {
@@ -185,7 +180,8 @@ impl Service {
         input: mpsc::Receiver<Vec<u8>>,
         output: &Output,
     ) -> u32 {
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let feeding = tokio::spawn(feed(input, stdin));
         // A client that goes away ends a fetch, but never a push that has been sent whole: its
         // deploy runs to its end, and git must be able to speak until then.
@@ -261,7 +257,10 @@ async fn carry(
     let mut piece = vec![0; PIECE];
     let mut gone = false;
     loop {
-        let length = from.read(&mut piece).await.or_fault(|| "reading from git")?;
+        let length = from
+            .read(&mut piece)
+            .await
+            .or_fault(|| "reading from git")?;
         let Some(bytes) = piece.get(..length).filter(|bytes| !bytes.is_empty()) else {
             return Ok(());
         };

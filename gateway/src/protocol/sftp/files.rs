@@ -100,23 +100,17 @@ impl Session {
     /// Makes sure that a file may be written; once for each WRITE, before its first byte.
     pub(super) fn begin_write(&mut self, handle: &[u8]) -> Result<(), No> {
         let writing = &mut self.handles.find_written(handle)?.writing;
-        let again = writing.was_denied();
-        writing.still_holds().map_err(|denied| {
-            if again {
-                No::DeniedAgain(denied)
-            } else {
-                No::Denied(denied)
-            }
-        })
+        let earlier = writing.had_trouble();
+        let holds = writing.still_holds();
+        holds.map_err(|denied| No::from(denied).after(earlier))
     }
 
     /// Writes bytes of a WRITE that was begun.
     pub(super) fn write(&mut self, handle: &[u8], offset: u64, bytes: &[u8]) -> Result<(), No> {
-        Ok(self
-            .handles
-            .find_written(handle)?
-            .writing
-            .write(offset, bytes)?)
+        let writing = &mut self.handles.find_written(handle)?.writing;
+        let earlier = writing.had_trouble();
+        let written = writing.write(offset, bytes);
+        written.map_err(|obstacle| No::from(obstacle).after(earlier))
     }
 
     pub(super) fn close_handle(&mut self, handle: &[u8]) -> Result<(), No> {
@@ -257,11 +251,12 @@ impl Session {
 /// Ends a file that was being written. One that waits to replace another does so only now, and
 /// only if it may still and is whole.
 fn finish(mut writing: Writing) -> Result<(), No> {
+    let earlier = writing.had_trouble();
     if writing.is_waiting()
         && let Err(denied) = writing.still_holds()
     {
         writing.end(Outcome::Refused)?;
-        return Err(denied.into());
+        return Err(No::from(denied).after(earlier));
     }
     match writing.publish() {
         Ok(()) => {
@@ -274,7 +269,7 @@ fn finish(mut writing: Writing) -> Result<(), No> {
         }
         Err(obstacle) => {
             writing.end(Outcome::Failed)?;
-            Err(obstacle.into())
+            Err(No::from(obstacle).after(earlier))
         }
     }
 }

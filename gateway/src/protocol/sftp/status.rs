@@ -26,9 +26,9 @@ pub(super) enum Code {
 pub(super) enum No {
     /// The gate says so.
     Denied(Denied),
-    /// The gate says so of a file about which it has said so before: requests that were on their
-    /// way meanwhile.
-    DeniedAgain(Denied),
+    /// A no about a file that had one before: requests that were on their way meanwhile. It is
+    /// answered, but not said again.
+    Again(Box<No>),
     /// It was allowed, but cannot be done.
     Obstacle(Obstacle),
     /// The request itself is wrong, or has nothing to give.
@@ -53,9 +53,9 @@ impl No {
                 message: format!("{refusal} [incident {incident}]"),
                 said: true,
             },
-            No::DeniedAgain(denied) => Status {
+            No::Again(no) => Status {
                 said: false,
-                ..No::Denied(denied).dress()
+                ..no.dress()
             },
             No::Denied(Denied::Fault(fault)) | No::Obstacle(Obstacle::Fault(fault)) => {
                 failure_of_ours(&fault)
@@ -71,6 +71,17 @@ impl No {
             ),
             No::Obstacle(Obstacle::System(errno)) => of_system(errno),
             No::Status(code, message) => quiet(code, message),
+        }
+    }
+}
+
+impl No {
+    /// Says whether it is the first about its file.
+    pub(super) fn after(self, earlier: bool) -> Self {
+        if earlier {
+            No::Again(Box::new(self))
+        } else {
+            self
         }
     }
 }

@@ -66,9 +66,9 @@ impl sftp::Output for SftpOutput<'_> {
     }
 
     fn say(&mut self, line: &str) {
-        let result = self
-            .session
-            .extended_data(self.channel, 1, format!("{line}\r\n").into_bytes());
+        let result =
+            self.session
+                .extended_data(self.channel, 1, format!("{line}\r\n").into_bytes());
         self.keep(result);
     }
 

@@ -65,8 +65,10 @@ impl Command {
     }
 
     fn console(words: &[&str], site: Option<&str>) -> Result<Self, UnknownCommand> {
-        let (Some(first), served) = (words.first(), "SFTP, git and the commands that 'help' lists")
-        else {
+        let (Some(first), served) = (
+            words.first(),
+            "SFTP, git and the commands that 'help' lists",
+        ) else {
             return Err(UnknownCommand("No command was given.".to_owned()));
         };
         let known_elsewhere = ["scp", "rsync", "sh", "bash", "cd", "ls", "internal-sftp"];
@@ -94,9 +96,16 @@ mod tests {
             ("git upload-pack '/acme.git'", Command::UploadPack),
             ("git-receive-pack '~/repository.git'", Command::ReceivePack),
             ("git-receive-pack 'repository.git'", Command::ReceivePack),
-            ("git-upload-archive '/repository.git'", Command::UploadArchive),
+            (
+                "git-upload-archive '/repository.git'",
+                Command::UploadArchive,
+            ),
         ] {
-            assert_eq!(Command::parse(line.as_bytes(), Some("acme")), Ok(command), "{line}");
+            assert_eq!(
+                Command::parse(line.as_bytes(), Some("acme")),
+                Ok(command),
+                "{line}"
+            );
         }
     }
 
@@ -112,7 +121,10 @@ mod tests {
             "/bin/sh -c id",
             "bash",
         ] {
-            assert!(Command::parse(line.as_bytes(), Some("acme")).is_err(), "{line}");
+            assert!(
+                Command::parse(line.as_bytes(), Some("acme")).is_err(),
+                "{line}"
+            );
         }
     }
 
@@ -121,7 +133,9 @@ mod tests {
         assert_eq!(
             Command::parse(b"env:deploy acme.test --note 'a b'", None),
             Ok(Command::Console(
-                ["env:deploy", "acme.test", "--note", "a b"].map(str::to_owned).to_vec()
+                ["env:deploy", "acme.test", "--note", "a b"]
+                    .map(str::to_owned)
+                    .to_vec()
             ))
         );
     }

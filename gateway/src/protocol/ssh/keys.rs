@@ -65,7 +65,11 @@ impl HostKeys {
             .iter()
             .map(|key| {
                 let public = key.public_key();
-                format!("{} {}", public.fingerprint(HashAlg::Sha256), public.algorithm())
+                format!(
+                    "{} {}",
+                    public.fingerprint(HashAlg::Sha256),
+                    public.algorithm()
+                )
             })
             .collect()
     }
@@ -137,10 +141,7 @@ impl PublicKey {
             | Algorithm::SkEd25519
             | Algorithm::SkEcdsaSha2NistP256 => {}
             Algorithm::Rsa { .. } => {
-                let bits = key
-                    .key_data()
-                    .rsa()
-                    .map_or(0, |rsa| rsa.key_size());
+                let bits = key.key_data().rsa().map_or(0, |rsa| rsa.key_size());
                 if bits < LEAST_RSA_BITS {
                     return Err(format!(
                         "This RSA key has {bits} bits; at least {LEAST_RSA_BITS} are needed."
@@ -171,7 +172,8 @@ impl PublicKey {
 mod tests {
     use super::*;
 
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE0WLMkIPyWRsDMhGzZ0lqiJJqeoDYpnJGVIMXH1Uq8d";
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE0WLMkIPyWRsDMhGzZ0lqiJJqeoDYpnJGVIMXH1Uq8d";
 
     #[test]
     fn public_keys_are_taken_without_their_comment() {

@@ -52,7 +52,11 @@ impl Login {
     }
 
     /// Returns whom a key has let in; call with a key whose signature has been verified.
-    pub(super) fn proven(&mut self, key: &ssh_key::PublicKey, algorithm: &Algorithm) -> Option<(PersonName, String)> {
+    pub(super) fn proven(
+        &mut self,
+        key: &ssh_key::PublicKey,
+        algorithm: &Algorithm,
+    ) -> Option<(PersonName, String)> {
         let found = self.owner(key, algorithm)?;
         self.over = true;
         Some(found)
@@ -77,7 +81,11 @@ impl Login {
         Some(text)
     }
 
-    fn owner(&mut self, key: &ssh_key::PublicKey, algorithm: &Algorithm) -> Option<(PersonName, String)> {
+    fn owner(
+        &mut self,
+        key: &ssh_key::PublicKey,
+        algorithm: &Algorithm,
+    ) -> Option<(PersonName, String)> {
         let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
         if *algorithm == (Algorithm::Rsa { hash: None }) {
             self.with_sha1 = true;
@@ -128,7 +136,10 @@ impl Drop for Login {
             address: Some(self.address.clone()),
             ..Who::default()
         };
-        if let Err(fault) = self.gate.refuse_outright(who, "login", Some(user), &refusal) {
+        if let Err(fault) = self
+            .gate
+            .refuse_outright(who, "login", Some(user), &refusal)
+        {
             tracing::error!("a failed login could not be recorded: {fault}");
         }
     }

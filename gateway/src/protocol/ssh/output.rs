@@ -30,7 +30,11 @@ impl Output {
     pub async fn out(&self, bytes: &[u8]) -> Result<(), Gone> {
         if bytes.is_empty() {
             // Nothing to say, but worth knowing whether anybody would hear it.
-            return self.handle.data(self.channel, Vec::new()).await.map_err(|_| Gone);
+            return self
+                .handle
+                .data(self.channel, Vec::new())
+                .await
+                .map_err(|_| Gone);
         }
         for piece in bytes.chunks(PIECE) {
             self.handle

@@ -17,7 +17,8 @@ use crate::protocol::{git, refusal_text, sftp};
 /// Messages that wait for a task's standard input; each is at most a packet.
 const INPUT_QUEUE: usize = 64;
 
-pub(super) const NO_SHELL: &str = "Funicular gives no shell: it serves SFTP, git and the commands that 'help' lists.";
+pub(super) const NO_SHELL: &str =
+    "Funicular gives no shell: it serves SFTP, git and the commands that 'help' lists.";
 
 impl<D: Door> Connection<D> {
     pub(super) fn start_sftp(
@@ -37,7 +38,8 @@ impl<D: Door> Connection<D> {
                 );
             }
             Destination::Nowhere(login) => {
-                let sentence = format!("'{login}' is no address: log in as ENV.SITE, for instance dev.acme.");
+                let sentence =
+                    format!("'{login}' is no address: log in as ENV.SITE, for instance dev.acme.");
                 return self.turn_away(channel, &sentence, 1, session);
             }
         };
@@ -47,10 +49,10 @@ impl<D: Door> Connection<D> {
             Area::Root,
             SitePath::default(),
         );
-        let asked = self
-            .server
-            .gate
-            .authorize(&identity, Action::ReadTree, &target, Evidence::default());
+        let asked =
+            self.server
+                .gate
+                .authorize(&identity, Action::ReadTree, &target, Evidence::default());
         if let Err(denied) = asked {
             return self.turn_away(channel, &refusal_text(denied), 1, session);
         }

@@ -10,10 +10,10 @@ use super::{ImportError, Imported, TRUNK, unsuitable};
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
 use crate::site::contents::Kind;
-use crate::site::repository::{create, move_refs, unfit_name, MoveError};
+use crate::site::folder::Folder;
+use crate::site::repository::{MoveError, create, move_refs, unfit_name};
 use crate::site::scan::{Looking, scan};
 use crate::site::store::{Stored, store, write_tree};
-use crate::site::folder::Folder;
 use crate::site::{Author, git};
 use crate::state::RefMove;
 
@@ -28,7 +28,12 @@ pub(super) fn first_page(
     let repository = create(permit, path, trunk)?;
     let page = repository
         .odb()
-        .and_then(|odb| odb.write(ObjectType::Blob, PAGE.replace("SITE", site.as_str()).as_bytes()))
+        .and_then(|odb| {
+            odb.write(
+                ObjectType::Blob,
+                PAGE.replace("SITE", site.as_str()).as_bytes(),
+            )
+        })
         .or_fault(|| "writing the first page of a site")?;
     let files = BTreeMap::from([(b"index.html".to_vec(), (page, Kind::File))]);
     let commit = commit(permit, &repository, trunk, &files, author)?;
@@ -88,8 +93,15 @@ pub(super) fn first_commit(
     if !scan.ignored.is_empty() {
         notes.push(format!(
             "{} that .gitignore names were left out, {} among them.",
-            if scan.ignored.len() == 1 { "1 path".to_owned() } else { format!("{} paths", scan.ignored.len()) },
-            scan.ignored.first().map(|path| escape(path)).unwrap_or_default()
+            if scan.ignored.len() == 1 {
+                "1 path".to_owned()
+            } else {
+                format!("{} paths", scan.ignored.len())
+            },
+            scan.ignored
+                .first()
+                .map(|path| escape(path))
+                .unwrap_or_default()
         ));
     }
     if let Some(uploads) = files_path

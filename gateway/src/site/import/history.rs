@@ -30,7 +30,12 @@ pub(super) fn fetch(
     let mut command = client(git::command(path), remote, path)?;
     command
         .args(LENIENCIES)
-        .args(["fetch", "--quiet", "--no-recurse-submodules", "--no-write-fetch-head"])
+        .args([
+            "fetch",
+            "--quiet",
+            "--no-recurse-submodules",
+            "--no-write-fetch-head",
+        ])
         .args(["--no-auto-gc", "--no-tags", "--"])
         .arg(&remote.address)
         .args(["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
@@ -50,7 +55,12 @@ pub(super) fn fetch(
     }
     let mut command = git::command(path);
     // Fetching has looked into each object; this sees that none is missing.
-    command.args(["fsck", "--connectivity-only", "--no-dangling", "--no-progress"]);
+    command.args([
+        "fsck",
+        "--connectivity-only",
+        "--no-dangling",
+        "--no-progress",
+    ]);
     let checked = git::run(command, b"", "checking a new repository")?;
     if !checked.status.success() {
         return Err(unsuitable(format!(
@@ -135,7 +145,12 @@ impl Heads {
             )));
         }
         let missing = |what: String| {
-            let some = branches.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
+            let some = branches
+                .iter()
+                .take(20)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
             unsuitable(format!(
                 "The repository '{shown}' has no branch {what}. It has: {some}. Choose one with \
                  --trunk."
@@ -168,10 +183,18 @@ impl Heads {
 fn client(mut command: Command, remote: &Remote, path: &Path) -> Result<Command, Fault> {
     command
         .env("GIT_ALLOW_PROTOCOL", "https:ssh:git:file")
-        .env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o ConnectTimeout=30")
+        .env(
+            "GIT_SSH_COMMAND",
+            "ssh -o BatchMode=yes -o ConnectTimeout=30",
+        )
         .env("GIT_ASKPASS", "true")
         .args(["-c", "credential.helper="])
-        .args(["-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60"]);
+        .args([
+            "-c",
+            "http.lowSpeedLimit=1000",
+            "-c",
+            "http.lowSpeedTime=60",
+        ]);
     if remote.local {
         let config = path.with_file_name(TRUSTING);
         // Git hands only this file on to the program that reads the other repository. Whoever

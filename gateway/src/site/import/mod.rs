@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use git2::{Oid, Repository};
 use policy::SitePath;
 
+use super::folder::Folder;
 use super::layout::SiteLayout;
 use super::repository::{forbidden_path, open, tree_has_path};
-use super::folder::Folder;
 use super::{Author, covers};
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
@@ -164,7 +164,14 @@ mod tests {
     fn make(bench: &Bench, trunk: Option<&str>, from: Source) -> Result<Imported, String> {
         let uploads = SitePath::normalize(b"wp-content/uploads").unwrap();
         let site = bench.site();
-        let made = create_repository(&bench.permit(), &site, trunk, Some(&uploads), &from, &author());
+        let made = create_repository(
+            &bench.permit(),
+            &site,
+            trunk,
+            Some(&uploads),
+            &from,
+            &author(),
+        );
         let left: Vec<_> = fs::read_dir(site.folder())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -196,8 +203,15 @@ mod tests {
         let made = make(&bench, None, Source::Empty).unwrap();
         assert_eq!(made.trunk, "main");
         let clone = bench.clone();
-        assert!(fs::read_to_string(clone.join("index.html")).unwrap().contains("<h1>acme</h1>"));
-        assert_eq!(git(&clone, &["log", "--format=%an %ae"]), "Alice alice@example.com\n");
+        assert!(
+            fs::read_to_string(clone.join("index.html"))
+                .unwrap()
+                .contains("<h1>acme</h1>")
+        );
+        assert_eq!(
+            git(&clone, &["log", "--format=%an %ae"]),
+            "Alice alice@example.com\n"
+        );
         assert_eq!(git(&clone, &["branch", "--show-current"]), "main\n");
     }
 
@@ -218,7 +232,10 @@ mod tests {
         let made = make(&bench, Some("trunk"), Source::Directory(from.clone())).unwrap();
         assert_eq!(made.trunk, "trunk");
         assert_eq!(made.notes.len(), 2, "{:?}", made.notes);
-        let listed = git(&bench.site().repository(), &["ls-tree", "-r", "--format=%(objectmode) %(path)", "trunk"]);
+        let listed = git(
+            &bench.site().repository(),
+            &["ls-tree", "-r", "--format=%(objectmode) %(path)", "trunk"],
+        );
         assert_eq!(
             listed,
             "100644 .gitignore\n100644 a/b.txt\n100644 lib/lib.php\n120000 link\n100755 run\n"
@@ -226,7 +243,11 @@ mod tests {
         let empty = bench.temporary.path().join("empty");
         fs::create_dir(&empty).unwrap();
         let bench = Bench::new();
-        assert!(make(&bench, None, Source::Directory(empty)).unwrap_err().contains("no files"));
+        assert!(
+            make(&bench, None, Source::Directory(empty))
+                .unwrap_err()
+                .contains("no files")
+        );
     }
 
     #[test]
@@ -242,7 +263,10 @@ mod tests {
             write(&folder.join("uncommitted"), "x");
             let root = bench.temporary.path();
             git(root, &["clone", "-q", "--bare", "work", "bare"]);
-            git(&folder, &["bundle", "create", "-q", "../bundle", "HEAD", "--all"]);
+            git(
+                &folder,
+                &["bundle", "create", "-q", "../bundle", "HEAD", "--all"],
+            );
             let path = root.join(from);
             let source = match from {
                 "bundle" => Source::Bundle(path),
@@ -256,7 +280,10 @@ mod tests {
                 git(&repository, &["for-each-ref", "--format=%(refname)"]),
                 "refs/heads/feature/x\nrefs/heads/main\nrefs/tags/v1\n"
             );
-            assert_eq!(git(&repository, &["symbolic-ref", "HEAD"]), "refs/heads/feature/x\n");
+            assert_eq!(
+                git(&repository, &["symbolic-ref", "HEAD"]),
+                "refs/heads/feature/x\n"
+            );
             assert!(made.notes.iter().any(|note| note.contains("live_N")));
             let uncommitted = made.notes.iter().any(|note| note.contains("uncommitted"));
             assert_eq!(uncommitted, from == "work");
@@ -269,7 +296,10 @@ mod tests {
         let folder = work_tree(&bench);
         git(&folder, &["branch", "-m", "master"]);
         let sentence = make(&bench, Some("main"), Source::Directory(folder.clone())).unwrap_err();
-        assert!(sentence.contains("no branch 'main'") && sentence.contains("master"), "{sentence}");
+        assert!(
+            sentence.contains("no branch 'main'") && sentence.contains("master"),
+            "{sentence}"
+        );
         let made = make(&bench, None, Source::Directory(folder)).unwrap();
         assert_eq!(made.trunk, "master");
         assert_eq!(made.notes.len(), 1);
@@ -313,9 +343,15 @@ mod tests {
             let sentence = make(&bench, None, from).unwrap_err();
             assert!(sentence.contains(words), "{sentence}");
         };
-        refused(Source::Directory(root.join("nowhere")), "There is no folder");
+        refused(
+            Source::Directory(root.join("nowhere")),
+            "There is no folder",
+        );
         refused(Source::Directory("relative".into()), "begin with a slash");
-        refused(Source::Directory(bench.site().folder().into()), "gateway's own data");
+        refused(
+            Source::Directory(bench.site().folder().into()),
+            "gateway's own data",
+        );
         refused(Source::Directory(root.into()), "gateway's own data");
         refused(
             Source::Url(format!("file://{}/data/sites", root.display())),
@@ -331,7 +367,10 @@ mod tests {
         refused(Source::Directory(root.join("new")), "SHA-256");
         let folder = work_tree(&bench);
         commit_all(&folder, "Two");
-        git(&folder, &["bundle", "create", "-q", "../part", "HEAD~1..main"]);
+        git(
+            &folder,
+            &["bundle", "create", "-q", "../part", "HEAD~1..main"],
+        );
         refused(Source::Bundle(root.join("part")), "only a part");
         git(&folder, &["bundle", "create", "-q", "../cut", "--all"]);
         let whole = fs::read(root.join("cut")).unwrap();
@@ -359,7 +398,14 @@ mod tests {
     fn a_permit_for_another_site_makes_nothing() {
         let bench = Bench::new();
         let permit = bench.permit_for("other");
-        let made = create_repository(&permit, &bench.site(), None, None, &Source::Empty, &author());
+        let made = create_repository(
+            &permit,
+            &bench.site(),
+            None,
+            None,
+            &Source::Empty,
+            &author(),
+        );
         assert!(matches!(made, Err(ImportError::Fault(_))));
         assert!(!bench.site().repository().exists());
     }

@@ -47,7 +47,9 @@ pub(super) fn directory(site: &SiteLayout, path: &Path) -> Result<Place, ImportE
         return Err(unsuitable(format!("'{}' is not a folder.", show(&path))));
     }
     let git = path.join(".git");
-    let bare = ["HEAD", "objects", "refs"].iter().all(|name| path.join(name).exists());
+    let bare = ["HEAD", "objects", "refs"]
+        .iter()
+        .all(|name| path.join(name).exists());
     if !git.exists() && !bare {
         return Ok(Place::Files(path));
     }
@@ -69,7 +71,11 @@ pub(super) fn bundle(site: &SiteLayout, path: &Path) -> Result<Remote, ImportErr
         return Err(not_a_bundle());
     }
     let mut lines = BufReader::new(fs::File::open(&path).or_fault(doing)?).split(b'\n');
-    let first = lines.next().transpose().or_fault(doing)?.unwrap_or_default();
+    let first = lines
+        .next()
+        .transpose()
+        .or_fault(doing)?
+        .unwrap_or_default();
     if first != b"# v2 git bundle" && first != b"# v3 git bundle" {
         return Err(not_a_bundle());
     }
@@ -120,7 +126,9 @@ pub(super) fn url(url: &str) -> Result<Remote, ImportError> {
         }
     };
     let shown = escape(shown.trim_end_matches('/').as_bytes());
-    let clean = !url.chars().any(|letter| letter.is_control() || letter.is_whitespace());
+    let clean = !url
+        .chars()
+        .any(|letter| letter.is_control() || letter.is_whitespace());
     if usable && clean {
         return Ok(Remote {
             address: url.to_owned(),
@@ -162,7 +170,11 @@ fn on_this_machine(site: &SiteLayout, path: &Path, what: &str) -> Result<PathBuf
 fn inspect_repository(path: &Path) -> Result<Vec<String>, ImportError> {
     let shown = show(path);
     let dot_git = path.join(".git");
-    let folder = if dot_git.is_dir() { dot_git } else { path.to_path_buf() };
+    let folder = if dot_git.is_dir() {
+        dot_git
+    } else {
+        path.to_path_buf()
+    };
     if let Ok(config) = git2::Config::open(&folder.join("config")) {
         let set = |name: &str| config.get_string(name).ok();
         if set("extensions.objectformat").is_some_and(|format| format != "sha1") {

@@ -11,7 +11,11 @@ use crate::site::{Sites, repository};
 use crate::state::Site;
 
 /// Opens the repository, with what a push has brought.
-pub(super) fn open(sites: &Sites, site: &SiteName, quarantine: Option<&Path>) -> Result<Repository, Fault> {
+pub(super) fn open(
+    sites: &Sites,
+    site: &SiteName,
+    quarantine: Option<&Path>,
+) -> Result<Repository, Fault> {
     let path = sites.layout.site(site).repository();
     match quarantine {
         Some(objects) => repository::open_in_quarantine(&path, objects),
@@ -63,7 +67,9 @@ pub(super) fn facts(
     }
     let live = runs(&Environment::Live);
     let descends_from_live = match (live, commit) {
-        (Some(live), Some(commit)) => commit != live && repository::contains(repository, commit, live)?,
+        (Some(live), Some(commit)) => {
+            commit != live && repository::contains(repository, commit, live)?
+        }
         _absent => false,
     };
     let brings_trunk = match (live, commit) {

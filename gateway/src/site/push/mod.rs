@@ -6,20 +6,18 @@ use std::path::Path;
 
 use git2::{Oid, Repository};
 use hooks::{Question, RefResult, Update};
-use policy::{
-    Environment, PushFacts, RefChange, RefKind, SiteName, escape,
-};
+use policy::{Environment, PushFacts, RefChange, RefKind, SiteName, escape};
 
-use facts::{facts, object, open};
 pub use facts::imagined;
+use facts::{facts, object, open};
 
+use crate::fault::Fault;
+use crate::gate::Permit;
 use crate::site::deploy::{self, next_number};
 use crate::site::release::{Origin, Prepared, ReleaseKind};
 use crate::site::repository;
 use crate::site::workflow::{self, Change};
 use crate::site::{Author, Lease, Sites};
-use crate::fault::Fault;
-use crate::gate::Permit;
 use crate::state::{DeploymentKind, Intent, RefMove};
 
 /// The refs of a push, with the facts that the policy asks for.
@@ -106,7 +104,13 @@ pub fn examine(
         .options
         .iter()
         .filter_map(|option| option.strip_prefix("reason="))
-        .map(|reason| reason.trim().chars().take(LONGEST_REASON).collect::<String>())
+        .map(|reason| {
+            reason
+                .trim()
+                .chars()
+                .take(LONGEST_REASON)
+                .collect::<String>()
+        })
         .map(|reason| escape(reason.as_bytes()))
         .find(|reason| !reason.is_empty());
     let updates = question
@@ -231,8 +235,8 @@ pub fn carry_out(
             new: object(&one.update.new)?.map(|id| id.to_string()),
         };
         if deployed_place == Some(place) {
-            let commit = object(&one.update.new)?
-                .ok_or_else(|| Fault::new("a deploy of no commit"))?;
+            let commit =
+                object(&one.update.new)?.ok_or_else(|| Fault::new("a deploy of no commit"))?;
             intent.commit = Some(commit.to_string());
             if let RefKind::Hotfix(hotfix) = &one.facts.kind {
                 kind = "hotfix";
@@ -272,7 +276,9 @@ pub fn carry_out(
         release = Some(prepared);
     }
     for hotfix in &intent.merged {
-        done.push(format!("hotfix/{hotfix} is now on trunk, and so no longer open."));
+        done.push(format!(
+            "hotfix/{hotfix} is now on trunk, and so no longer open."
+        ));
     }
     if intent.hotfix.is_some() {
         done.push(format!(

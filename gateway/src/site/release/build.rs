@@ -15,8 +15,8 @@ use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
 use crate::site::blobs::Blobs;
 use crate::site::contents::{Entry, Kind, contents};
-use crate::site::layout::{EnvironmentLayout, uploads_link};
 use crate::site::folder::{Folder, Standing, gone, split, standing};
+use crate::site::layout::{EnvironmentLayout, uploads_link};
 use crate::site::{covers, crash};
 
 /// Builds the next generation of an environment from a commit.
@@ -33,7 +33,12 @@ pub fn prepare(
 ) -> Result<Prepared, Fault> {
     covers(permit, environment.site())?;
     let generation = next(environment)?;
-    let doing = || format!("preparing generation {generation} of {}", environment.name());
+    let doing = || {
+        format!(
+            "preparing generation {generation} of {}",
+            environment.name()
+        )
+    };
     let generations = Folder::open(&environment.generations()).or_fault(doing)?;
     let name = generation.to_string().into_bytes();
     let half = [&name, HALF_BUILT].concat();
@@ -136,7 +141,9 @@ fn build(
         && built_from(reuse.code)? == Some((reuse.commit, ReleaseKind::ReadOnly))
     {
         let known = contents(origin.repository, reuse.commit)?;
-        let known = known.into_iter().map(|entry| (entry.path, (entry.oid, entry.kind)));
+        let known = known
+            .into_iter()
+            .map(|entry| (entry.path, (entry.oid, entry.kind)));
         let from = Folder::open(reuse.code).or_fault(|| "opening the release to share with")?;
         plan.shareable = Some((from, known.collect()));
     }
@@ -243,9 +250,9 @@ impl Plan<'_> {
             return false;
         };
         // A file that its owner may write is no part of a read-only release, whoever says so.
-        let right = from.stat(name).is_ok_and(|stat| {
-            standing(&stat) == Standing::File && stat.st_mode & 0o7777 == mode
-        });
+        let right = from
+            .stat(name)
+            .is_ok_and(|stat| standing(&stat) == Standing::File && stat.st_mode & 0o7777 == mode);
         // A file can have only so many names; then it gets a copy of its own.
         right && to.share_file(from, name).is_ok()
     }

@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
-use crate::site::layout::EnvironmentLayout;
 use crate::site::folder::{Folder, gone};
+use crate::site::layout::EnvironmentLayout;
 use crate::site::{covers, crash};
 
 /// Returns the generation that the environment points to; none before its first deploy.
@@ -40,7 +40,12 @@ pub fn switch(
     generation: u64,
 ) -> Result<(), Fault> {
     covers(permit, environment.site())?;
-    let doing = || format!("switching {} to generation {generation}", environment.name());
+    let doing = || {
+        format!(
+            "switching {} to generation {generation}",
+            environment.name()
+        )
+    };
     Folder::open(&environment.code(generation)).or_fault(doing)?;
     let folder = Folder::open(environment.folder()).or_fault(doing)?;
     crash::point("switch-before");
@@ -90,7 +95,10 @@ pub fn collect(permit: &Permit, environment: &EnvironmentLayout) -> Result<Vec<u
 
 /// Returns a number that no generation of the environment has or had.
 pub(super) fn next(environment: &EnvironmentLayout) -> Result<u64, Fault> {
-    let last = numbers(environment)?.last().copied().max(current(environment)?);
+    let last = numbers(environment)?
+        .last()
+        .copied()
+        .max(current(environment)?);
     Ok(last.unwrap_or(0) + 1)
 }
 
@@ -113,7 +121,11 @@ fn numbers(environment: &EnvironmentLayout) -> Result<BTreeSet<u64>, Fault> {
     let mut numbers = BTreeSet::new();
     for entry in fs::read_dir(&folder).or_fault(doing)? {
         let name = entry.or_fault(doing)?.file_name();
-        let name = name.as_bytes().utf8_chunks().next().map(|chunk| chunk.valid());
+        let name = name
+            .as_bytes()
+            .utf8_chunks()
+            .next()
+            .map(|chunk| chunk.valid());
         numbers.extend(name.and_then(|name| name.parse::<u64>().ok()));
     }
     Ok(numbers)
@@ -167,7 +179,12 @@ mod tests {
     fn a_pointer_that_leads_astray_is_no_generation() {
         let bench = Bench::new();
         let environment = bench.environment(Environment::Live);
-        for astray in ["/etc", "generations/x", "generations/../1", "generations/-1"] {
+        for astray in [
+            "/etc",
+            "generations/x",
+            "generations/../1",
+            "generations/-1",
+        ] {
             let _ = fs::remove_file(environment.current());
             std::os::unix::fs::symlink(astray, environment.current()).unwrap();
             assert!(current(&environment).is_err(), "{astray}");

@@ -29,7 +29,10 @@ fn site(bench: &Bench) -> (Repository, Oid, Oid) {
     symlink("a", clone.join("folder-link")).unwrap();
     write(&clone.join("empty"), "");
     for number in 0..200 {
-        write(&clone.join(format!("many/{number}/file")), &"x".repeat(number));
+        write(
+            &clone.join(format!("many/{number}/file")),
+            &"x".repeat(number),
+        );
     }
     use std::os::unix::ffi::OsStrExt;
     let name = std::ffi::OsStr::from_bytes(b"caf\xe9");
@@ -60,13 +63,15 @@ fn a_release_is_what_its_commit_says() {
     let permit = bench.permit();
     for (commit, kind) in [(one, ReleaseKind::ReadOnly), (two, ReleaseKind::Writable)] {
         let origin = origin(&repository, commit);
-        let prepared =
-            prepare(&permit, &environment, &origin, kind, Some(&uploads), None).unwrap();
+        let prepared = prepare(&permit, &environment, &origin, kind, Some(&uploads), None).unwrap();
         assert_eq!(prepared.shared, 0);
         let code = environment.code(prepared.generation);
         let listed = git(repository.path(), &["ls-tree", "-r", &commit.to_string()]);
         assert_eq!(prepared.entries, listed.lines().count());
-        assert_eq!(verify(&repository, commit, &code, Some(&uploads)).unwrap(), []);
+        assert_eq!(
+            verify(&repository, commit, &code, Some(&uploads)).unwrap(),
+            []
+        );
         let link = code.join("wp-content/uploads");
         assert_eq!(fs::read_link(&link).unwrap(), Path::new("../../files"));
         fs::remove_file(link).unwrap();
@@ -75,7 +80,10 @@ fn a_release_is_what_its_commit_says() {
             ReleaseKind::ReadOnly => (0o444, 0o555),
             ReleaseKind::Writable => (0o644, 0o644),
         };
-        assert_eq!((mode(&code.join("index.php")), mode(&code.join("run"))), expected);
+        assert_eq!(
+            (mode(&code.join("index.php")), mode(&code.join("run"))),
+            expected
+        );
         assert_eq!(mode(&code.join("many/1")), 0o755);
         let files = environment.generation(prepared.generation).join("files");
         assert_eq!(
@@ -128,8 +136,14 @@ fn unchanged_files_are_shared_between_read_only_releases_alone() {
         commit: two,
     });
     assert_eq!(build(&live, two, ReleaseKind::ReadOnly, wrong).shared, 0);
-    assert_eq!(built_from(&code).unwrap(), Some((one, ReleaseKind::ReadOnly)));
-    assert_eq!(built_from(&written).unwrap(), Some((one, ReleaseKind::Writable)));
+    assert_eq!(
+        built_from(&code).unwrap(),
+        Some((one, ReleaseKind::ReadOnly))
+    );
+    assert_eq!(
+        built_from(&written).unwrap(),
+        Some((one, ReleaseKind::Writable))
+    );
     assert_eq!(built_from(&live.code(99)).unwrap(), None);
     assert_eq!(fs::metadata(written.join("a/b")).unwrap().nlink(), 1);
     discard(&permit, &live, second).unwrap();
@@ -155,8 +169,7 @@ fn a_push_can_be_built_before_its_objects_are_kept() {
         commit: second,
     };
     let kind = ReleaseKind::ReadOnly;
-    let prepared =
-        prepare(&bench.permit(), &environment, &origin, kind, None, None).unwrap();
+    let prepared = prepare(&bench.permit(), &environment, &origin, kind, None, None).unwrap();
     let code = environment.code(prepared.generation);
     assert_eq!(verify(&repository, second, &code, None).unwrap(), []);
     assert!(kept.find_commit(second).is_err());
@@ -197,8 +210,7 @@ fn a_release_that_cannot_be_built_leaves_nothing() {
             tree.extend_from_slice(oid.as_bytes());
         }
         let tree = write(git2::ObjectType::Tree, &tree);
-        let text =
-            format!("tree {tree}\nauthor a <a> 0 +0000\ncommitter a <a> 0 +0000\n\nx\n");
+        let text = format!("tree {tree}\nauthor a <a> 0 +0000\ncommitter a <a> 0 +0000\n\nx\n");
         write(git2::ObjectType::Commit, text.as_bytes())
     };
     fails(None, commit_of(&[("160000", "sub", commit)]));
@@ -208,12 +220,18 @@ fn a_release_that_cannot_be_built_leaves_nothing() {
     );
     let outside = write(git2::ObjectType::Blob, b"../..");
     // A name that is both a link and a folder would lead out of the release.
-    fails(None, commit_of(&[("120000", "a", outside), ("40000", "a", folder)]));
+    fails(
+        None,
+        commit_of(&[("120000", "a", outside), ("40000", "a", folder)]),
+    );
     assert!(!environment.generations().join("evil").exists());
     fails(None, commit_of(&[("100644", "..", blob)]));
     fails(None, commit_of(&[("100644", "x/y", blob)]));
     fails(None, commit_of(&[("40000", "..", folder)]));
-    fails(None, "1234567890123456789012345678901234567890".parse().unwrap());
+    fails(
+        None,
+        "1234567890123456789012345678901234567890".parse().unwrap(),
+    );
     // A file that the repository has lost.
     let object = blob.to_string();
     let (first, rest) = object.split_at(2);

@@ -7,9 +7,9 @@ use policy::SitePath;
 
 use crate::fault::{Fault, OrFault};
 use crate::site::contents::contents;
+use crate::site::folder::{Folder, gone};
 use crate::site::layout::uploads_link;
 use crate::site::scan::{Looking, hash, pair, scan};
-use crate::site::folder::{Folder, gone};
 
 /// A place where a code folder is not what its commit says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,8 @@ pub fn verify(
     let scan = scan(&code, files_path, Looking::Everything)?;
     let mut differences = Vec::new();
     let mut differ = |path: &[u8], kind| -> Result<(), Fault> {
-        let path = SitePath::normalize(path).map_err(|_| Fault::new("a release has no such path"))?;
+        let path =
+            SitePath::normalize(path).map_err(|_| Fault::new("a release has no such path"))?;
         differences.push(Difference { path, kind });
         Ok(())
     };

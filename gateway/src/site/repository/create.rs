@@ -21,7 +21,13 @@ pub fn create(permit: &Permit, path: &Path, trunk: &str) -> Result<Repository, F
     }
     let mut command = git::bare_command();
     command
-        .args(["init", "--quiet", "--bare", "--template=", "--object-format=sha1"])
+        .args([
+            "init",
+            "--quiet",
+            "--bare",
+            "--template=",
+            "--object-format=sha1",
+        ])
         .arg("--ref-format=files")
         .arg(format!("--initial-branch={trunk}"))
         .arg(path);

@@ -116,8 +116,8 @@ impl Search<'_> {
                 entries: 1,
                 longest_path: entry.name_bytes().len(),
             };
-            let mut unfit = unfit_name(entry.name_bytes())
-                .or_else(|| self.unfit_entry(&entry, depth));
+            let mut unfit =
+                unfit_name(entry.name_bytes()).or_else(|| self.unfit_entry(&entry, depth));
             if unfit.is_none() && entry.kind() == Some(ObjectType::Tree) {
                 match self.folder(&entry, base, path, depth)? {
                     ControlFlow::Break(found) => return Ok(ControlFlow::Break(found)),
@@ -250,7 +250,12 @@ mod tests {
         let nul = odb.write(ObjectType::Blob, b"a\0b").unwrap();
         let long = [b'x'; 256];
         for (mode, name, oid, said) in [
-            ("100644", &b".git"[..], blob, "inner/.git (git's own folder)"),
+            (
+                "100644",
+                &b".git"[..],
+                blob,
+                "inner/.git (git's own folder)",
+            ),
             ("100644", b".GIT ", blob, "inner/.GIT  (git's own folder)"),
             ("100644", b"git~1", blob, "inner/git~1 (git's own folder)"),
             ("100644", b"a\\b", blob, "a name with a backslash"),
@@ -262,8 +267,13 @@ mod tests {
             ("120000", b"link", nul, "inner/link (a link to nowhere)"),
         ] {
             let inner = tree(&repository, &[(mode, name, oid)]);
-            let top = commit(&repository, tree(&repository, &[("40000", b"inner", inner)]));
-            let found = forbidden_path(&repository, top, Some(first)).unwrap().unwrap();
+            let top = commit(
+                &repository,
+                tree(&repository, &[("40000", b"inner", inner)]),
+            );
+            let found = forbidden_path(&repository, top, Some(first))
+                .unwrap()
+                .unwrap();
             assert!(found.contains(said), "{found}");
             // What the base has already is not looked at again.
             assert_eq!(forbidden_path(&repository, top, Some(top)).unwrap(), None);
@@ -274,10 +284,17 @@ mod tests {
     fn a_few_objects_cannot_make_a_million_files() {
         let bench = Bench::new();
         let (repository, _) = bench.repository(&[("a", "x")]);
-        let blob = repository.odb().unwrap().write(ObjectType::Blob, b"x").unwrap();
+        let blob = repository
+            .odb()
+            .unwrap()
+            .write(ObjectType::Blob, b"x")
+            .unwrap();
         let mut inner = tree(&repository, &[("100644", b"f", blob)]);
         for _ in 0..40 {
-            inner = tree(&repository, &[("40000", b"a", inner), ("40000", b"b", inner)]);
+            inner = tree(
+                &repository,
+                &[("40000", b"a", inner), ("40000", b"b", inner)],
+            );
         }
         let bomb = commit(&repository, inner);
         let found = forbidden_path(&repository, bomb, None).unwrap().unwrap();

@@ -107,16 +107,35 @@ mod tests {
         git(&clone, &["push", "-q", "origin", "main", "theirs"]);
         let permit = bench.permit();
         let merged = merge(&permit, &repository, ours, theirs, "Merge it\n", &author()).unwrap();
-        let shown = git(repository.path(), &["show", "-s", "--format=%P|%an|%s", &merged.to_string()]);
+        let shown = git(
+            repository.path(),
+            &["show", "-s", "--format=%P|%an|%s", &merged.to_string()],
+        );
         assert_eq!(shown, format!("{ours} {theirs}|Alice|Merge it\n"));
         git(&clone, &["merge", "-q", "theirs", "-m", "x"]);
         let by_git = git(&clone, &["rev-parse", "HEAD^{tree}"]);
         let tree = repository.find_commit(merged).unwrap().tree_id();
         assert_eq!(by_git.trim(), tree.to_string());
-        assert_eq!(git(repository.path(), &["rev-parse", "main"]).trim(), ours.to_string());
+        assert_eq!(
+            git(repository.path(), &["rev-parse", "main"]).trim(),
+            ours.to_string()
+        );
         git(repository.path(), &["fsck", "--strict"]);
-        assert_eq!(merge(&permit, &repository, merged, theirs, "x", &author()).unwrap(), merged);
-        assert!(merge(&bench.permit_for("other"), &repository, ours, theirs, "x", &author()).is_err());
+        assert_eq!(
+            merge(&permit, &repository, merged, theirs, "x", &author()).unwrap(),
+            merged
+        );
+        assert!(
+            merge(
+                &bench.permit_for("other"),
+                &repository,
+                ours,
+                theirs,
+                "x",
+                &author()
+            )
+            .is_err()
+        );
     }
 
     #[test]
@@ -137,6 +156,9 @@ mod tests {
             Err(MergeError::Conflicts(names)) => assert_eq!(names, ["a", "d/b"]),
             other => panic!("{other:?}"),
         }
-        assert_eq!(git(repository.path(), &["rev-parse", "main"]).trim(), ours.to_string());
+        assert_eq!(
+            git(repository.path(), &["rev-parse", "main"]).trim(),
+            ours.to_string()
+        );
     }
 }

@@ -148,7 +148,8 @@ pub fn is_commit(repository: &Repository, object: Oid) -> Result<bool, Fault> {
 /// When the repository cannot be read.
 pub fn resolve(repository: &Repository, text: &str) -> Result<Option<Oid>, Fault> {
     let doing = || format!("looking up '{}'", policy::escape(text.as_bytes()));
-    let hexadecimal = (4..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let hexadecimal =
+        (4..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     for name in [format!("refs/tags/{text}"), format!("refs/heads/{text}")] {
         if text.len() == 40 && hexadecimal || !git2::Reference::is_valid_name(&name) {
             continue;
@@ -188,7 +189,10 @@ mod tests {
         assert!(repository.is_bare());
         assert_eq!(git(&path, &["symbolic-ref", "HEAD"]), "refs/heads/trunk\n");
         assert_eq!(git(&path, &["config", "receive.fsckObjects"]), "true\n");
-        assert_eq!(git(&path, &["config", "transfer.hideRefs"]), "refs/funicular\n");
+        assert_eq!(
+            git(&path, &["config", "transfer.hideRefs"]),
+            "refs/funicular\n"
+        );
         assert!(!path.join("hooks").exists());
         assert!(create(&bench.permit(), &path, "trunk").is_err());
         assert!(create(&bench.permit_for("other"), &path, "trunk").is_err());
@@ -199,11 +203,23 @@ mod tests {
         let bench = Bench::new();
         let (repository, _) = bench.repository(&[("a", "a")]);
         for (name, value) in [("partialClone", "origin"), ("refStorage", "reftable")] {
-            git(repository.path(), &["config", "core.repositoryFormatVersion", "1"]);
-            git(repository.path(), &["config", &format!("extensions.{name}"), value]);
+            git(
+                repository.path(),
+                &["config", "core.repositoryFormatVersion", "1"],
+            );
+            git(
+                repository.path(),
+                &["config", &format!("extensions.{name}"), value],
+            );
             let fault = open(&bench.site().repository()).err().unwrap().to_string();
-            assert!(fault.to_lowercase().contains(&name.to_lowercase()), "{fault}");
-            git(repository.path(), &["config", "--unset", &format!("extensions.{name}")]);
+            assert!(
+                fault.to_lowercase().contains(&name.to_lowercase()),
+                "{fault}"
+            );
+            git(
+                repository.path(),
+                &["config", "--unset", &format!("extensions.{name}")],
+            );
         }
         assert!(open(&bench.site().repository()).is_ok());
     }
@@ -226,8 +242,14 @@ mod tests {
         assert!(!contains(&repository, first, second).unwrap());
         let rows = commits_between(&repository, Some(first), second, 10).unwrap();
         assert_eq!(rows.len(), 1);
-        assert_eq!((rows[0].summary.as_str(), rows[0].author.as_str()), ("Second", "Bob"));
-        assert_eq!(commits_between(&repository, None, second, 1).unwrap().len(), 1);
+        assert_eq!(
+            (rows[0].summary.as_str(), rows[0].author.as_str()),
+            ("Second", "Bob")
+        );
+        assert_eq!(
+            commits_between(&repository, None, second, 1).unwrap().len(),
+            1
+        );
     }
 
     #[test]

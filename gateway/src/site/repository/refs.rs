@@ -201,11 +201,7 @@ fn remove_own_locks(repository: &Path, moves: &[RefMove]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn sweep_folder(
-    folder: &Path,
-    objects: bool,
-    removed: &mut Vec<PathBuf>,
-) -> Result<(), Fault> {
+fn sweep_folder(folder: &Path, objects: bool, removed: &mut Vec<PathBuf>) -> Result<(), Fault> {
     let doing = || format!("sweeping {}", folder.display());
     let handle = Folder::open(folder).or_fault(doing)?;
     for entry in fs::read_dir(folder).or_fault(doing)? {
@@ -243,7 +239,10 @@ mod tests {
     }
 
     fn refs(repository: &Repository) -> String {
-        git(repository.path(), &["for-each-ref", "--format=%(refname) %(objecttype)"])
+        git(
+            repository.path(),
+            &["for-each-ref", "--format=%(refname) %(objecttype)"],
+        )
     }
 
     #[test]
@@ -264,7 +263,10 @@ mod tests {
         move_refs(&permit, &repository, &moves).unwrap();
         let after = "refs/heads/main commit\nrefs/heads/x commit\nrefs/tags/live_1 tag\n";
         assert_eq!(refs(&repository), after);
-        assert_eq!(git(repository.path(), &["tag", "-l", "-n1"]), "live_1          Note\n");
+        assert_eq!(
+            git(repository.path(), &["tag", "-l", "-n1"]),
+            "live_1          Note\n"
+        );
         move_refs(&permit, &repository, &moves).unwrap();
         let moves = [
             step("refs/heads/y", None, Some(&first)),
@@ -290,11 +292,19 @@ mod tests {
             step("refs/heads/a b", None, Some(&first)),
         ] {
             let moves = [step("refs/heads/z", None, Some(&first)), bad];
-            assert!(matches!(move_refs(&permit, &repository, &moves), Err(MoveError::Fault(_))));
+            assert!(matches!(
+                move_refs(&permit, &repository, &moves),
+                Err(MoveError::Fault(_))
+            ));
         }
         assert!(move_refs(&bench.permit_for("other"), &repository, &moves).is_err());
         assert_eq!(refs(&repository), after);
-        move_refs(&permit, &repository, &[step("refs/heads/x", Some(&first), None)]).unwrap();
+        move_refs(
+            &permit,
+            &repository,
+            &[step("refs/heads/x", Some(&first), None)],
+        )
+        .unwrap();
         assert!(!refs(&repository).contains("heads/x"));
         git(repository.path(), &["fsck", "--strict"]);
     }
@@ -317,7 +327,10 @@ mod tests {
     fn what_a_killed_git_leaves_is_swept_and_nothing_else() {
         let bench = Bench::new();
         let (repository, first) = bench.repository(&[("a", "a")]);
-        git(repository.path(), &["update-ref", "refs/heads/tmp_x/tmp_y", "main"]);
+        git(
+            repository.path(),
+            &["update-ref", "refs/heads/tmp_x/tmp_y", "main"],
+        );
         let before = refs(&repository);
         let path = repository.path();
         for left in [

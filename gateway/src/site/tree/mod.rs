@@ -57,6 +57,7 @@ pub struct Tree {
     tmp: OwnedFd,
     backups: OwnedFd,
     uploads: OwnedFd,
+    uploads_device: u64,
 }
 
 /// The code of one generation; none before the first deploy.
@@ -79,12 +80,16 @@ impl Tree {
             folder(&environment, name)
                 .or_fault(|| format!("opening '{name}' of {}", directory.display()))
         };
+        let uploads = area(writing::SPOOL)?;
         Ok(Self {
             files: area(Area::Files.as_str())?,
             logs: area(Area::Logs.as_str())?,
             tmp: area(Area::Tmp.as_str())?,
             backups: area(Area::Backups.as_str())?,
-            uploads: area(writing::SPOOL)?,
+            uploads_device: fstat(&uploads)
+                .or_fault(|| format!("looking at uploads of {}", directory.display()))?
+                .st_dev,
+            uploads,
             code: Release {
                 generation: 0,
                 code: None,

@@ -7,7 +7,7 @@
 //!
 //! - a new file, and one that is opened without truncation (to resume, to append, to edit in
 //!   place), is written where it stands; so is one that is reached through a link, since a rename
-//!   would replace the link;
+//!   would replace the link, and one on another file system than `uploads`, where none can reach;
 //! - the new file keeps the old one's rights, and needs its right to be written;
 //! - it takes its place when it is closed, or sooner when the same session does something with the
 //!   name besides looking at it: what follows then is as if it had been written in place;
@@ -118,14 +118,11 @@ impl Tree {
         let (folder, name) = walk::parent(area, path)?.ok_or(Errno::EISDIR)?;
         let stat = fstatat(&folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
         match Kind::of(&stat) {
-            Kind::File => self.replacement(
-                permit,
-                how,
-                &stat,
-                folder.as_fd().try_clone_to_owned()?,
-                name,
-            ),
-            Kind::Link => in_place(how.creation() | OFlag::O_TRUNC),
+            Kind::File if stat.st_dev == self.uploads_device => {
+                let folder = folder.as_fd().try_clone_to_owned()?;
+                self.replacement(permit, how, &stat, folder, name)
+            }
+            Kind::File | Kind::Link => in_place(how.creation() | OFlag::O_TRUNC),
             Kind::Directory => Err(Errno::EISDIR.into()),
             Kind::Special => Err(Obstacle::Special),
         }
@@ -260,6 +257,11 @@ impl Writing {
     /// Returns true if the permit was once found to hold no more.
     pub fn was_denied(&self) -> bool {
         self.denied
+    }
+
+    /// Returns true if a write failed, or the permit was once found to hold no more.
+    pub fn had_trouble(&self) -> bool {
+        self.denied || self.failed.is_some()
     }
 
     /// Writes all of `bytes` at `offset`, or at the end of a file that is appended to.

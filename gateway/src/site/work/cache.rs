@@ -81,7 +81,8 @@ impl Cache {
         let mut name = self.path.clone().into_os_string();
         name.push(format!(".{}", IncidentId::new(self.started)));
         let temporary = PathBuf::from(name);
-        self.fresh.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+        self.fresh
+            .sort_unstable_by(|one, other| one.path.cmp(&other.path));
         let mut index = Index::open(&temporary).or_fault(doing)?;
         for entry in &self.fresh {
             // A name that git does not take is compared by its content each time.
@@ -126,7 +127,14 @@ fn key(entry: &IndexEntry) -> ([i64; 4], [u32; 6]) {
             i64::from(entry.mtime.seconds()),
             i64::from(entry.mtime.nanoseconds()),
         ],
-        [entry.dev, entry.ino, entry.mode, entry.uid, entry.gid, entry.file_size],
+        [
+            entry.dev,
+            entry.ino,
+            entry.mode,
+            entry.uid,
+            entry.gid,
+            entry.file_size,
+        ],
     )
 }
 

@@ -9,9 +9,9 @@ use super::cache::Cache;
 use super::{Change, Status, WorkError, WorkTree};
 use crate::fault::{Fault, OrFault};
 use crate::site::contents::{Entry, Kind, contents};
+use crate::site::folder::Folder;
 use crate::site::release::current;
 use crate::site::scan::{Looking, hash, pair, scan};
-use crate::site::folder::Folder;
 
 /// A code tree beside its commit.
 pub(super) struct Compared {
@@ -81,7 +81,9 @@ pub(super) fn compare(work: &WorkTree<'_>, with_ignored: bool) -> Result<Compare
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
-        let path = entry.map(|entry| &entry.path).or(found.map(|found| &found.path));
+        let path = entry
+            .map(|entry| &entry.path)
+            .or(found.map(|found| &found.path));
         if let (false, Some(path)) = (same, path) {
             changes.push(Difference {
                 path: path.clone(),
@@ -104,7 +106,8 @@ pub(super) fn root(work: &WorkTree<'_>) -> Result<Folder, Fault> {
     let name = work.environment.name();
     let generation = current(work.environment)?
         .ok_or_else(|| Fault::new(format!("{name} has no code that work could be in")))?;
-    Folder::open(&work.environment.code(generation)).or_fault(|| format!("opening the code of {name}"))
+    Folder::open(&work.environment.code(generation))
+        .or_fault(|| format!("opening the code of {name}"))
 }
 
 impl Compared {
@@ -118,7 +121,10 @@ impl Compared {
         };
         for above in paths {
             let there = above.is_empty()
-                || self.changes.iter().any(|change| within(&change.path, above))
+                || self
+                    .changes
+                    .iter()
+                    .any(|change| within(&change.path, above))
                 || self.entries.iter().any(|entry| within(&entry.path, above))
                 || self
                     .root
@@ -175,8 +181,8 @@ impl Compared {
         };
         let mut options = DiffOptions::new();
         options.context_lines(0);
-        let patch = Patch::from_buffers(&before, None, &after, None, Some(&mut options))
-            .or_fault(doing)?;
+        let patch =
+            Patch::from_buffers(&before, None, &after, None, Some(&mut options)).or_fault(doing)?;
         let (_, additions, deletions) = patch.line_stats().or_fault(doing)?;
         Ok((additions, deletions))
     }

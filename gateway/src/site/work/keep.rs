@@ -30,7 +30,10 @@ pub(super) fn commit(
         .iter()
         .filter(|change| change.after.is_some())
         .filter_map(|change| {
-            let why = change.path.split(|byte| *byte == b'/').find_map(unfit_name)?;
+            let why = change
+                .path
+                .split(|byte| *byte == b'/')
+                .find_map(unfit_name)?;
             Some(format!("{} ({why})", escape(&change.path)))
         })
         .collect();
@@ -127,7 +130,9 @@ pub(super) fn find_saved(
 ) -> Result<Option<Saved>, Fault> {
     let doing = || "reading saved work";
     let name = ref_name(environment, id);
-    let right = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let right = id
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if !right || !git2::Reference::is_valid_name(&name) {
         return Ok(None);
     }

@@ -139,7 +139,11 @@ impl WorkTree<'_> {
     /// When the tree or the commit cannot be read.
     pub fn ignored(&self) -> Result<Vec<SitePath>, Fault> {
         let compared = compare(self, false)?;
-        compared.ignored.iter().map(|path| site_path(path)).collect()
+        compared
+            .ignored
+            .iter()
+            .map(|path| site_path(path))
+            .collect()
     }
 
     /// Makes one commit of what differs, or of the part of it at or below `paths`; none if nothing

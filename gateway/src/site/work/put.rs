@@ -13,8 +13,8 @@ use crate::audit::IncidentId;
 use crate::fault::{Fault, OrFault};
 use crate::site::blobs::Blobs;
 use crate::site::contents::Kind;
-use crate::site::scan::hash;
 use crate::site::folder::{Folder, Standing, gone, split, standing};
+use crate::site::scan::hash;
 
 /// What a file is: an object and its kind, or nothing.
 pub(super) type State = Option<(Oid, Kind)>;
@@ -106,7 +106,10 @@ pub(super) fn steps_between(
 /// Returns what a path is now. A folder or a special file is nothing that git could keep.
 fn state_of(root: &Folder, path: &[u8]) -> Result<State, Fault> {
     let doing = || format!("reading {}", policy::escape(path));
-    let kind = match root.parent_of(path).and_then(|(folder, name)| folder.stat(name)) {
+    let kind = match root
+        .parent_of(path)
+        .and_then(|(folder, name)| folder.stat(name))
+    {
         Ok(stat) => match standing(&stat) {
             Standing::Link => Kind::Link,
             Standing::File if stat.st_mode & 0o100 != 0 => Kind::Executable,
@@ -131,7 +134,10 @@ fn obstacles(
     let doing = || format!("reading {}", policy::escape(path));
     let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
     for above in slashes.filter_map(|(at, _)| path.get(..at)) {
-        match root.parent_of(above).and_then(|(folder, name)| folder.stat(name)) {
+        match root
+            .parent_of(above)
+            .and_then(|(folder, name)| folder.stat(name))
+        {
             Ok(stat) if standing(&stat) == Standing::Folder => {}
             Ok(_) => {
                 if !removed.contains(above) {
@@ -143,7 +149,10 @@ fn obstacles(
             Err(error) => return Err(error).or_fault(doing),
         }
     }
-    match root.parent_of(path).and_then(|(folder, name)| folder.stat(name)) {
+    match root
+        .parent_of(path)
+        .and_then(|(folder, name)| folder.stat(name))
+    {
         Ok(stat) if standing(&stat) == Standing::Folder => {
             let folder = root.below(path).or_fault(doing)?;
             all_below(&folder, path, removed, found).or_fault(doing)
@@ -223,10 +232,16 @@ impl Staged<'_> {
     fn place(&mut self, root: &Folder, path: &[u8]) -> io::Result<()> {
         let (above, name) = split(path);
         let mut folder = root.below(b"")?;
-        for part in above.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+        for part in above
+            .split(|byte| *byte == b'/')
+            .filter(|part| !part.is_empty())
+        {
             folder = folder.make_folder(part)?;
         }
-        if folder.stat(name).is_ok_and(|stat| standing(&stat) == Standing::Folder) {
+        if folder
+            .stat(name)
+            .is_ok_and(|stat| standing(&stat) == Standing::Folder)
+        {
             remove_empty(&folder, name)?;
         }
         let Some(staged) = self.names.remove(path) else {

@@ -92,7 +92,8 @@ impl Site {
 
     fn discard(&self, paths: Option<&[SitePath]>) -> Result<Option<Saved>, WorkError> {
         let permit = self.bench.permit();
-        self.work().discard(&permit, paths, "before a discard", &author())
+        self.work()
+            .discard(&permit, paths, "before a discard", &author())
     }
 
     fn restore(&self, id: &str) -> Result<Vec<SitePath>, WorkError> {
@@ -183,16 +184,30 @@ fn every_kind_of_change_is_seen_counted_and_committed() {
          100644 no-end\n100755 run\n100644 same\n"
     );
     let name = committed.commit.to_string();
-    let shown = git(site.repository.path(), &["show", "-s", "--format=%an|%ae|%B|%P", &name]);
-    assert_eq!(shown, format!("Alice|alice@example.com|Work\n|{}\n", site.commit));
-    git(site.repository.path(), &["fsck", "--strict", "--no-dangling"]);
+    let shown = git(
+        site.repository.path(),
+        &["show", "-s", "--format=%an|%ae|%B|%P", &name],
+    );
+    assert_eq!(
+        shown,
+        format!("Alice|alice@example.com|Work\n|{}\n", site.commit)
+    );
+    git(
+        site.repository.path(),
+        &["fsck", "--strict", "--no-dangling"],
+    );
     let main = git(site.repository.path(), &["rev-parse", "main"]);
     assert_eq!(main.trim(), site.commit.to_string());
     fs::remove_dir_all(site.code.join(".git")).unwrap();
     fs::remove_dir_all(site.code.join("lib")).unwrap();
     fs::remove_file(site.code.join("pipe")).unwrap();
-    let differences =
-        verify(&site.repository, committed.commit, &site.code, Some(&site.uploads)).unwrap();
+    let differences = verify(
+        &site.repository,
+        committed.commit,
+        &site.code,
+        Some(&site.uploads),
+    )
+    .unwrap();
     assert_eq!(differences, []);
 }
 
@@ -200,19 +215,31 @@ fn every_kind_of_change_is_seen_counted_and_committed() {
 #[test]
 fn git_sees_the_same_changes() {
     let files: Vec<(String, String)> = (0..60)
-        .map(|number| (format!("{}/{}/f{number}", number % 3, number % 5), "1\n2\n3\n4\n".repeat(number % 4)))
+        .map(|number| {
+            (
+                format!("{}/{}/f{number}", number % 3, number % 5),
+                "1\n2\n3\n4\n".repeat(number % 4),
+            )
+        })
         .collect();
-    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()))
+        .collect();
     let mut site = Site::new(&files);
     let mut random = 7_u64;
     let mut pick = |below: usize| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         (random >> 33) as usize % below
     };
     for round in 0..40 {
         for _ in 0..8 {
             let number = pick(70);
-            let place = site.code.join(format!("{}/{}/f{number}", number % 3, number % 5));
+            let place = site
+                .code
+                .join(format!("{}/{}/f{number}", number % 3, number % 5));
             let folder = place.parent().unwrap().to_path_buf();
             let _ = match pick(9) {
                 0 => fs::remove_file(&place),
@@ -232,35 +259,55 @@ fn git_sees_the_same_changes() {
         let by_git = git_changes(&site.repository, site.commit, &site.code);
         let ours = site.work().diffstat().unwrap();
         let (names, numbers) = by_git.split_at(by_git.len() / 2);
-        let names_of_ours: Vec<String> =
-            site.changes().iter().map(|line| line.replace(' ', "\t")).collect();
+        let names_of_ours: Vec<String> = site
+            .changes()
+            .iter()
+            .map(|line| line.replace(' ', "\t"))
+            .collect();
         for ((name, number), our) in names.iter().zip(numbers).zip(&names_of_ours) {
             let (status, path) = name.split_once('\t').unwrap();
             let (counts, _) = number.split_at(number.len() - path.len());
             assert_eq!(format!("{status}\t{counts}{path}"), *our, "round {round}");
         }
-        assert_eq!(names.len(), ours.len(), "round {round}: {by_git:?} {ours:?}");
+        assert_eq!(
+            names.len(),
+            ours.len(),
+            "round {round}: {by_git:?} {ours:?}"
+        );
         if round % 4 == 3
             && let Some(committed) = site.commit(None).unwrap()
         {
             site.commit = committed.commit;
             assert_eq!(site.changes(), [""; 0]);
-            assert_eq!(git_changes(&site.repository, site.commit, &site.code), [""; 0]);
-        } else if round % 4 == 1 {
-            if let Some(saved) = site.discard(None).unwrap() {
-                assert_eq!(site.changes(), [""; 0]);
-                assert_eq!(git_changes(&site.repository, site.commit, &site.code), [""; 0]);
-                site.restore(&saved.id).unwrap();
-                assert_eq!(site.work().diffstat().unwrap(), ours);
-            }
+            assert_eq!(
+                git_changes(&site.repository, site.commit, &site.code),
+                [""; 0]
+            );
+        } else if round % 4 == 1
+            && let Some(saved) = site.discard(None).unwrap()
+        {
+            assert_eq!(site.changes(), [""; 0]);
+            assert_eq!(
+                git_changes(&site.repository, site.commit, &site.code),
+                [""; 0]
+            );
+            site.restore(&saved.id).unwrap();
+            assert_eq!(site.work().diffstat().unwrap(), ours);
         }
     }
-    git(site.repository.path(), &["fsck", "--strict", "--no-dangling"]);
+    git(
+        site.repository.path(),
+        &["fsck", "--strict", "--no-dangling"],
+    );
 }
 
 #[test]
 fn ignored_files_are_no_work_but_are_kept_when_the_tree_goes() {
-    let mut site = Site::new(&[("a", "a\n"), ("cache/kept", "tracked\n"), (".gitignore", "*.log\n")]);
+    let mut site = Site::new(&[
+        ("a", "a\n"),
+        ("cache/kept", "tracked\n"),
+        (".gitignore", "*.log\n"),
+    ]);
     site.write(".gitignore", "*.log\ncache/\n.env\n");
     site.write("x.log", "log\n");
     site.write("cache/big", "big\n");
@@ -271,10 +318,19 @@ fn ignored_files_are_no_work_but_are_kept_when_the_tree_goes() {
     let ignored: Vec<_> = site.work().ignored().unwrap();
     assert_eq!(
         ignored,
-        [path(".env"), path("cache/big"), path("vendor/cache"), path("x.log")]
+        [
+            path(".env"),
+            path("cache/big"),
+            path("vendor/cache"),
+            path("x.log")
+        ]
     );
     let permit = site.bench.permit();
-    let saved = site.work().save(&permit, None, true, "before a switch", &author()).unwrap().unwrap();
+    let saved = site
+        .work()
+        .save(&permit, None, true, "before a switch", &author())
+        .unwrap()
+        .unwrap();
     assert_eq!(saved.files, 6);
     assert_eq!(site.read(".env"), "secret\n");
     site.deploy(site.commit);
@@ -302,17 +358,33 @@ fn a_part_can_be_committed_and_open_files_wait() {
     ));
     let writing = [path("a"), path("new")];
     let permit = site.bench.permit();
-    let all = site.work().commit(&permit, None, &writing, "x", &author()).unwrap().unwrap();
+    let all = site
+        .work()
+        .commit(&permit, None, &writing, "x", &author())
+        .unwrap()
+        .unwrap();
     assert_eq!(all.left_out, writing);
-    assert_eq!(site.listed(all.commit), "100644 a\n100644 d/b\n100644 d/c\n");
+    assert_eq!(
+        site.listed(all.commit),
+        "100644 a\n100644 d/b\n100644 d/c\n"
+    );
     let work = WorkTree {
         commit: all.commit,
         ..site.work()
     };
     let left = work.diffstat().unwrap();
-    assert_eq!(left.iter().map(|change| change.path.clone()).collect::<Vec<_>>(), writing);
+    assert_eq!(
+        left.iter()
+            .map(|change| change.path.clone())
+            .collect::<Vec<_>>(),
+        writing
+    );
     let other = site.bench.permit_for("other");
-    assert!(site.work().commit(&other, None, &[], "x", &author()).is_err());
+    assert!(
+        site.work()
+            .commit(&other, None, &[], "x", &author())
+            .is_err()
+    );
     site.write("back\\slash", "x");
     match site.commit(None) {
         Err(WorkError::Unfit(names)) => assert!(names[0].contains("backslash"), "{names:?}"),
@@ -364,18 +436,30 @@ fn discarded_work_comes_back() {
         && saved.why == "before a discard"
         && saved.person == "Alice"
         && saved.base == site.commit));
-    assert_eq!(saved(&site.repository, &Environment::Test).unwrap().len(), 0);
+    assert_eq!(
+        saved(&site.repository, &Environment::Test).unwrap().len(),
+        0
+    );
     let restored = site.restore(&all.id).unwrap();
     assert_eq!(restored.len(), 5);
     assert_eq!(site.changes(), changes);
-    assert_eq!(fs::read_link(site.code.join("d")).unwrap(), Path::new("/etc"));
+    assert_eq!(
+        fs::read_link(site.code.join("d")).unwrap(),
+        Path::new("/etc")
+    );
     // Once more changes nothing.
     assert_eq!(site.restore(&all.id).unwrap(), []);
     for wrong in ["nonsense", "", "../../heads/main", "--all"] {
-        assert!(matches!(site.restore(wrong), Err(WorkError::NoSuchWork(_))), "{wrong}");
+        assert!(
+            matches!(site.restore(wrong), Err(WorkError::NoSuchWork(_))),
+            "{wrong}"
+        );
     }
     assert_eq!(fs::read_dir(site.environment.uploads()).unwrap().count(), 0);
-    git(site.repository.path(), &["fsck", "--strict", "--no-dangling"]);
+    git(
+        site.repository.path(),
+        &["fsck", "--strict", "--no-dangling"],
+    );
 }
 
 #[test]
@@ -399,7 +483,10 @@ fn restoring_loses_no_other_work() {
     site.write("a", "1\n2\n3\n4\n5\n6\n7!\n");
     let newer = site.commit(None).unwrap().unwrap().commit;
     site.commit = newer;
-    assert_eq!(site.restore(&work.id).unwrap(), [path("a"), path("c"), path("n/new")]);
+    assert_eq!(
+        site.restore(&work.id).unwrap(),
+        [path("a"), path("c"), path("n/new")]
+    );
     assert_eq!(site.read("a"), "1!\n2\n3\n4\n5\n6\n7!\n");
     assert!(!site.code.join("c").exists());
     // A commit of the same line since.
@@ -446,15 +533,28 @@ fn a_warm_comparison_reads_no_file_and_misses_no_change() {
         .args(["ls-files", "--stage"])
         .output()
         .unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 3, "git can read it");
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap().lines().count(),
+        3,
+        "git can read it"
+    );
     let written = fs::metadata(&index).unwrap().ino();
     assert_eq!(site.changes(), ["A 1 0 c"]);
-    assert_eq!(fs::metadata(&index).unwrap().ino(), written, "nothing new to remember");
+    assert_eq!(
+        fs::metadata(&index).unwrap().ino(),
+        written,
+        "nothing new to remember"
+    );
     // The same size, and the old time put back.
     let file = site.code.join("a");
     let time = fs::metadata(&file).unwrap().modified().unwrap();
     fs::write(&file, "x\n").unwrap();
-    fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&file)
+        .unwrap()
+        .set_modified(time)
+        .unwrap();
     assert_eq!(site.changes(), ["M 1 1 a", "A 1 0 c"]);
     fs::write(&index, "damaged").unwrap();
     assert_eq!(site.changes(), ["M 1 1 a", "A 1 0 c"]);
