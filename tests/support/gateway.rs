@@ -295,7 +295,7 @@ impl Drop for Gateway {
             eprintln!("-- the daemon's log ends so --\n{}", self.log_tail());
         }
         // Before the folder goes: what still runs would write into it while it is removed.
-        self.daemon = None;
+        drop(self.daemon.get_mut().map(Option::take));
     }
 }
 
