@@ -130,26 +130,42 @@ async fn sha_1_signatures_are_refused_and_sha_2_taken() {
 async fn a_security_key_logs_in_and_a_forged_one_does_not() {
     let (site, _) = site("t-fido");
     let tom = site.person(Role::TeamMember);
-    let mut key = SecurityKey::new(&tom.key());
-    let public = key.public();
-    let file = tom.desk("fido").join("id_ed25519_sk.pub");
-    fs::write(&file, format!("{}\n", public.to_openssh().unwrap())).unwrap();
-    site.must(&["ssh-key:add", &file.display().to_string(), "--user", "tom"]);
-
-    for _ in 0..2 {
+    let mallory = site.person(Role::Attacker);
+    let login = "dev.t-fido";
+    for kind in ["ed25519", "ecdsa"] {
+        let inner = tom.desk("fido").join(kind);
+        personas::make_key(&inner, &["-t", kind], "the inner key");
+        let mut key = SecurityKey::new(&inner);
+        let public = key.public();
+        let file = tom.desk("fido").join(format!("{kind}_sk.pub"));
+        fs::write(&file, format!("{}\n", public.to_openssh().unwrap())).unwrap();
+        site.must(&["ssh-key:add", &file.display().to_string(), "--user", "tom"]);
+        for _ in 0..2 {
+            let mut handle = guest::connect(site.address()).await;
+            let touched = |to_sign| Some(key.signed(TOUCHED, to_sign));
+            assert!(
+                guest::offer(&mut handle, login, public.clone(), touched).await,
+                "{kind}"
+            );
+        }
+        // Another key's signature, and a plain one by the inner key.
+        let stolen = mallory.desk("fido").join(kind);
+        personas::make_key(&stolen, &["-t", kind], "another key");
+        let mut other = SecurityKey::new(&stolen);
         let mut handle = guest::connect(site.address()).await;
-        let touched = |to_sign| Some(key.signed(TOUCHED, to_sign));
-        assert!(guest::offer(&mut handle, "dev.t-fido", public.clone(), touched).await);
+        let forged = |to_sign| Some(other.signed(TOUCHED, to_sign));
+        assert!(
+            !guest::offer(&mut handle, login, public.clone(), forged).await,
+            "{kind}"
+        );
+        let inner = guest::private_key(&inner);
+        let mut handle = guest::connect(site.address()).await;
+        let plain = |to_sign| Some(guest::signed(&inner, to_sign));
+        assert!(
+            !guest::offer(&mut handle, login, public.clone(), plain).await,
+            "{kind}"
+        );
     }
-    // Another key's signature, and a plain one by the inner key.
-    let mut other = SecurityKey::new(&site.person(Role::Attacker).key());
-    let mut handle = guest::connect(site.address()).await;
-    let forged = |to_sign| Some(other.signed(TOUCHED, to_sign));
-    assert!(!guest::offer(&mut handle, "dev.t-fido", public.clone(), forged).await);
-    let inner = guest::private_key(&tom.key());
-    let mut handle = guest::connect(site.address()).await;
-    let plain = |to_sign| Some(guest::signed(&inner, to_sign));
-    assert!(!guest::offer(&mut handle, "dev.t-fido", public.clone(), plain).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -294,6 +294,8 @@ impl Drop for Gateway {
         if std::thread::panicking() {
             eprintln!("-- the daemon's log ends so --\n{}", self.log_tail());
         }
+        // Before the folder goes: what still runs would write into it while it is removed.
+        drop(self.daemon.get_mut().map(Option::take));
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use russh::client::{self, AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::signature::Signer as _;
-use russh::keys::ssh_key::public::{KeyData, SkEd25519};
+use russh::keys::ssh_key::public::{EcdsaPublicKey, KeyData, SkEcdsaSha2NistP256, SkEd25519};
 use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{ChannelMsg, SendError, Signer};
 
@@ -124,8 +124,8 @@ pub fn swapped(key: &PrivateKey, login: &str, to_sign: &[u8]) -> Vec<u8> {
     signed(key, packet)
 }
 
-/// A FIDO security key made of software (PROTOCOL.u2f): an ed25519 key behind an application name,
-/// flags and a counter.
+/// A FIDO security key made of software (PROTOCOL.u2f): an ed25519 or ECDSA P-256 key behind an
+/// application name, flags and a counter.
 pub struct SecurityKey {
     key: PrivateKey,
     counter: u32,
@@ -136,7 +136,7 @@ pub const TOUCHED: u8 = 0x01;
 const APPLICATION: &str = "ssh:";
 
 impl SecurityKey {
-    /// Takes the ed25519 key at `path` for the security key's inner one.
+    /// Takes the key at `path` for the security key's inner one.
     pub fn new(path: &Path) -> Self {
         Self {
             key: private_key(path),
@@ -145,17 +145,14 @@ impl SecurityKey {
     }
 
     pub fn public(&self) -> PublicKey {
-        let inner = self
-            .key
-            .public_key()
-            .key_data()
-            .ed25519()
-            .copied()
-            .expect("an ed25519 key");
-        PublicKey::new(
-            KeyData::SkEd25519(SkEd25519::new(inner, APPLICATION)),
-            "a security key",
-        )
+        let data = match self.key.public_key().key_data() {
+            KeyData::Ed25519(inner) => KeyData::SkEd25519(SkEd25519::new(*inner, APPLICATION)),
+            KeyData::Ecdsa(EcdsaPublicKey::NistP256(inner)) => {
+                KeyData::SkEcdsaSha2NistP256(SkEcdsaSha2NistP256::new(*inner, APPLICATION))
+            }
+            other => panic!("security keys are not made of {:?}", other.algorithm()),
+        };
+        PublicKey::new(data, "a security key")
     }
 
     /// Adds to `to_sign` the signature that a security key makes over it.
@@ -165,8 +162,8 @@ impl SecurityKey {
         message.push(flags);
         message.extend(self.counter.to_be_bytes());
         message.extend(HashAlg::Sha256.digest(&to_sign));
-        let signature = self.key.try_sign(&message).expect("an ed25519 key signs");
-        let mut blob = string(b"sk-ssh-ed25519@openssh.com");
+        let signature = self.key.try_sign(&message).expect("the inner key signs");
+        let mut blob = string(self.public().algorithm().as_str().as_bytes());
         blob.extend(string(signature.as_bytes()));
         blob.push(flags);
         blob.extend(self.counter.to_be_bytes());
