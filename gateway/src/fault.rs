@@ -45,7 +45,9 @@ impl Fault {
 
     /// Returns the operating system's error behind this fault, if there is one.
     pub fn io(&self) -> Option<&std::io::Error> {
-        self.cause.as_ref()?.downcast_ref()
+        let cause = self.cause.as_ref()?;
+        let deeper = || cause.downcast_ref::<Self>().and_then(Self::io);
+        cause.downcast_ref().or_else(deeper)
     }
 }
 

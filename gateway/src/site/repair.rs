@@ -56,7 +56,7 @@ pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
             ));
         }
         permit.forget();
-        let_go_of_packs(&layout.repository())?;
+        let_go_of_packs(&layout.repository(), "")?;
     }
     Ok(said)
 }
@@ -160,8 +160,13 @@ fn is_at(repository: &git2::Repository, one: &RefMove) -> Result<bool, Fault> {
 }
 
 /// The marks by which a `git receive-pack` that was killed had kept its packs (git-index-pack(1),
-/// `--keep`). Git refuses a second push of the same pack as long as one is there.
-fn let_go_of_packs(repository: &std::path::Path) -> Result<(), Fault> {
+/// `--keep`). Git refuses a second push of the same pack as long as one is there. `whose` is the
+/// process, or empty for all.
+///
+/// # Errors
+/// When they cannot be removed.
+pub fn let_go_of_packs(repository: &std::path::Path, whose: &str) -> Result<(), Fault> {
+    let mark = format!("receive-pack {whose}");
     let packs = repository.join("objects/pack");
     let doing = || format!("clearing {}", packs.display());
     for entry in std::fs::read_dir(&packs).or_fault(doing)? {
@@ -171,7 +176,7 @@ fn let_go_of_packs(repository: &std::path::Path) -> Result<(), Fault> {
             .is_some_and(|extension| extension == "keep")
             && std::fs::read(&path)
                 .or_fault(doing)?
-                .starts_with(b"receive-pack ")
+                .starts_with(mark.as_bytes())
         {
             std::fs::remove_file(&path).or_fault(doing)?;
         }

@@ -27,6 +27,11 @@ pub struct Push {
 }
 
 impl Push {
+    /// Returns the site.
+    pub fn site(&self) -> &SiteName {
+        &self.site
+    }
+
     /// Returns the secret by which the hooks of this push are known.
     pub fn token(&self) -> &str {
         &self.token
@@ -98,14 +103,18 @@ impl Pushes {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&push.token);
         if let Some(ready) = push.ready.lock().await.take() {
-            let sites = Arc::clone(&self.sites);
-            let dropped = blocking(move || {
-                push::abandon(&sites, ready);
-                Ok(())
-            });
-            if let Err(fault) = dropped.await {
-                tracing::error!("dropping what a push had prepared: {fault}");
-            }
+            self.drop_prepared(ready).await;
+        }
+    }
+
+    async fn drop_prepared(&self, ready: Ready) {
+        let sites = Arc::clone(&self.sites);
+        let dropped = blocking(move || {
+            push::abandon(&sites, ready);
+            Ok(())
+        });
+        if let Err(fault) = dropped.await {
+            tracing::error!("dropping what a push had prepared: {fault}");
         }
     }
 
@@ -119,7 +128,14 @@ impl Pushes {
     ) -> bool {
         match self.prepare(push, question, &say).await {
             Ok(Some(ready)) => {
-                *push.ready.lock().await = Some(ready);
+                let mut place = push.ready.lock().await;
+                // Git or the hook was killed meanwhile, and `end` found nothing to drop.
+                if self.find(&push.token).is_none() {
+                    drop(place);
+                    self.drop_prepared(ready).await;
+                    return false;
+                }
+                *place = Some(ready);
                 true
             }
             Ok(None) => false,

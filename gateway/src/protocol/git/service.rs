@@ -15,7 +15,7 @@ use crate::fault::{Fault, OrFault};
 use crate::gate::{Denied, Evidence, Gate, Identity};
 use crate::protocol::refusal_lines;
 use crate::protocol::ssh::Output;
-use crate::site::{Sites, git};
+use crate::site::{Sites, blocking, git, repair};
 
 /// A program of git that serves one side of the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,6 +186,7 @@ impl Service {
         // A client that goes away ends a fetch, but never a push that has been sent whole: its
         // deploy runs to its end, and git must be able to speak until then.
         let is_push = push.is_some();
+        let id = child.id();
         let said = async {
             tokio::join!(
                 carry(stdout, output, Stream::Out, is_push),
@@ -204,6 +205,17 @@ impl Service {
         feeding.abort();
         if let Some(push) = push {
             self.pushes.end(&push).await;
+            let well = matches!(&ended, Ok(Ok(status)) if status.success());
+            if let Some(id) = id.filter(|_| !well) {
+                let repository = self.sites.layout.site(push.site()).repository();
+                let cleared = blocking(move || {
+                    // The blank ends the number.
+                    repair::let_go_of_packs(&repository, &format!("{id} "))
+                });
+                if let Err(fault) = cleared.await {
+                    tracing::warn!("what a killed git had left: {fault}");
+                }
+            }
         }
         match ended {
             Ok(Ok(status)) => status.code().map_or(FATAL, i32::unsigned_abs),
