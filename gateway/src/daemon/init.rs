@@ -78,9 +78,13 @@ pub fn init(wanted: &Wanted) -> Result<u32, Fault> {
     }
     let host = &config.listen.public_host;
     let port = config.listen.ssh.first().map_or(2222, SocketAddr::port);
-    println!("\nLines for known_hosts:");
-    for line in keys.known_hosts(host, port) {
-        println!("  {line}");
+    if port == 0 {
+        println!("\nThe port is chosen at each start, so there are no lines for known_hosts.");
+    } else {
+        println!("\nLines for known_hosts:");
+        for line in keys.known_hosts(host, port) {
+            println!("  {line}");
+        }
     }
     println!("\nNext: funicular serve --config {}", config_path.display());
     Ok(0)

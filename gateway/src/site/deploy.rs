@@ -152,7 +152,7 @@ pub fn deploy(
         "Preparing {} for {site}.{environment} …",
         short(commit)
     ));
-    let prepared = build(
+    let prepared = match build(
         sites,
         &permit,
         &environment,
@@ -162,7 +162,10 @@ pub fn deploy(
             commit,
         },
         ReleaseKind::ReadOnly,
-    )?;
+    ) {
+        Ok(prepared) => prepared,
+        Err(fault) => return Err(workflow::unprepared(permit, fault)),
+    };
     let number = next_number(sites, &repository, &site, &environment)?;
     let tag = format!("{environment}_{number}");
     let object = repository::write_tag(

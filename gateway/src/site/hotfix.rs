@@ -81,7 +81,7 @@ pub fn merge(
         Some(ConnectionMode::Sftp) => ReleaseKind::Writable,
         Some(ConnectionMode::Git) | None => ReleaseKind::ReadOnly,
     };
-    let prepared = deploy::build(
+    let prepared = match deploy::build(
         sites,
         &permit,
         &Environment::Dev,
@@ -91,7 +91,10 @@ pub fn merge(
             commit: merged,
         },
         kind,
-    )?;
+    ) {
+        Ok(prepared) => prepared,
+        Err(fault) => return Err(workflow::unprepared(permit, fault)),
+    };
     let intent = Intent {
         refs: vec![RefMove {
             name: trunk,

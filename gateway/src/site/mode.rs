@@ -88,7 +88,7 @@ pub fn set(
         ConnectionMode::Sftp => ReleaseKind::Writable,
         ConnectionMode::Git => ReleaseKind::ReadOnly,
     };
-    let prepared = deploy::build(
+    let prepared = match deploy::build(
         sites,
         &permit,
         &environment,
@@ -98,7 +98,10 @@ pub fn set(
             commit,
         },
         kind,
-    )?;
+    ) {
+        Ok(prepared) => prepared,
+        Err(fault) => return Err(workflow::unprepared(permit, fault)),
+    };
     let intent = Intent {
         generation: Some(prepared.generation),
         mode: Some(mode),

@@ -90,6 +90,16 @@ fn capitalized(text: &str) -> String {
         .unwrap_or_default()
 }
 
+/// Ends a permit whose change could not even be prepared.
+pub(super) fn unprepared(mut permit: Permit, fault: Fault) -> Undone {
+    tracing::error!("preparing a change: {fault}");
+    permit.describe(fault.for_person());
+    if let Err(fault) = permit.finish(Outcome::Failed) {
+        tracing::error!("a change that failed could not be recorded: {fault}");
+    }
+    Undone::Fault(fault)
+}
+
 /// Carries out a change.
 ///
 /// # Errors

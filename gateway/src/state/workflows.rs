@@ -123,6 +123,15 @@ impl State {
             .transpose()
             .or_fault(|| doing)?;
         self.change(doing, |transaction| {
+            // Whoever begins holds the lease, so what still counts as running has ended without
+            // being able to say so; its intent must not be taken up again.
+            transaction
+                .execute(
+                    "UPDATE workflow SET status = 'failed', result = 'its end could not be written down'
+                     WHERE site = ?1 AND environment = ?2 AND status = 'running'",
+                    [workflow.site.as_str(), workflow.environment.as_str()],
+                )
+                .or_fault(|| doing)?;
             transaction
                 .execute(
                     "INSERT INTO workflow (id, site, environment, kind, person, started, status, intent)
