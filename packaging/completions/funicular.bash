@@ -5,7 +5,7 @@ _funicular() {
     _get_comp_words_by_ref -n : cur prev words cword || return
 
     case $prev in
-        --config | --data | --admin-key | --from)
+        --config | --data | --admin-key | --from | --write-config)
             compopt -o filenames
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return
@@ -21,7 +21,7 @@ _funicular() {
     esac
 
     local commands='init serve check-config explain
-        site:create site:list site:info
+        site:create site:list site:info site:set
         site:team:add site:team:list site:team:role site:team:remove
         user:list user:add user:remove
         ssh-key:add ssh-key:list ssh-key:remove
@@ -38,7 +38,7 @@ _funicular() {
     local choices
     case $command in
         '') choices="$commands --config --format --yes --help --version" ;;
-        init) choices='--data --admin --admin-key --listen' ;;
+        init) choices='--data --admin --admin-key --listen --public-host --write-config' ;;
         serve) choices='--config' ;;
         check-config)
             compopt -o filenames
@@ -46,6 +46,7 @@ _funicular() {
             return
             ;;
         site:create) choices='--from --trunk --files-path' ;;
+        site:set) choices='force-push yes no' ;;
         site:team:add | site:team:role) choices='administrator team_member developer viewer' ;;
         user:add) choices='--email --administrator' ;;
         ssh-key:add | ssh-key:list) choices='--user' ;;
@@ -54,9 +55,11 @@ _funicular() {
         env:restore-work) choices='--list' ;;
         env:deploy) choices='--note --ref' ;;
         env:rollback) choices='--note' ;;
-        hotfix:drop) choices='--reason' ;;
+        env:code-log) choices='--limit' ;;
+        hotfix:drop | explain) choices='--reason' ;;
         audit:list)
-            choices='--site --env --user --rule --decision --path --since --until --limit --follow'
+            choices='--site --env --user --rule --decision --path --incident --since --until --limit
+                --follow'
             ;;
         *) choices='' ;;
     esac

@@ -26,7 +26,7 @@ main() {
     check "all data is the gateway's" test -z "$(find /var/lib/funicular ! -user funicular)"
     refuse "setup a second time" funicular-setup alice /root/key/alice.pub
 
-    setpriv --reuid=funicular --regid=funicular --clear-groups --no-new-privs \
+    setpriv --reuid=funicular --regid=funicular --clear-groups --no-new-privs --reset-env \
         funicular serve --config /etc/funicular/funicular.toml >/test/serve.out 2>/test/serve.log &
     gateway=$!
     check "the gateway gets ready" wait_until 30 grep -q '^Funicular is ready: ssh ' /test/serve.out
