@@ -1,17 +1,22 @@
 //! The tests from outside, in one program.
 
+mod audit_strain;
+mod audits;
 mod crash;
 mod crash_disk;
 mod crash_kills;
 mod crash_site;
+mod deploys;
 mod file_size;
 mod git_client;
 mod git_hostile;
 mod git_routing;
+mod hotfixes;
 mod layering;
 mod login;
 mod login_identity;
 mod login_limits;
+mod modes;
 mod sftp_clients;
 mod sftp_escape;
 mod sftp_openssh;
@@ -23,3 +28,4 @@ mod sftp_refusals;
 mod sftp_sshfs;
 mod sftp_strain;
 mod wordpress;
+mod work;
