@@ -52,6 +52,7 @@ judge_words() {
         grep -qF -- "$word" <<<"$said" || fault "funicular --help lacks $word, which is completed"
     done
     # Other names for the same command need no words of their own.
+    # shellcheck disable=SC2001 # each line loses its own end
     for word in $(commands_in <(echo "$said" | sed 's/\[alias.*//')); do
         grep -qF -- "$word" "$root/packaging/completions/funicular.bash" ||
             fault "$word is in funicular --help, but not completed"
