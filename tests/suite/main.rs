@@ -2,13 +2,16 @@
 
 mod audit_strain;
 mod audits;
+mod console;
 mod deploys;
+mod explain;
 mod file_size;
 mod git_client;
 mod git_hostile;
 mod git_routing;
 mod hotfixes;
 mod layering;
+mod lifecycle;
 mod login;
 mod login_identity;
 mod login_limits;
@@ -23,5 +26,7 @@ mod sftp_raw;
 mod sftp_refusals;
 mod sftp_sshfs;
 mod sftp_strain;
+mod sites;
+mod team;
 mod wordpress;
 mod work;
