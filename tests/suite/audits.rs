@@ -290,7 +290,6 @@ fn rows_are_found_by_each_of_their_sides() {
 }
 
 #[test]
-#[ignore = "fault: the time as rows show it, with UTC behind it, is not understood"]
 fn the_time_that_a_row_shows_can_be_given_back() {
     let site = SHARED.gateway().site("a-time");
     let all = rows(&site, &["--site", "SITE"]);

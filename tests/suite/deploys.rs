@@ -261,6 +261,22 @@ fn a_deploy_that_cannot_be_prepared_moves_nothing() {
 }
 
 #[test]
+fn a_deploy_that_cannot_be_prepared_is_kept_as_failed() {
+    let (site, tom, _) = site("d-failed");
+    let generations = site
+        .gateway
+        .data()
+        .join("sites/d-failed/environments/test/generations");
+    std::fs::remove_dir(&generations).unwrap();
+    std::fs::write(&generations, "").unwrap();
+    site.console(&tom, &["env:deploy", "SITE.test"])
+        .run()
+        .code(1);
+    let audited = rows(&site, &["audit:list", "--site", "SITE", "--env", "test"]);
+    assert_eq!(audited.last().expect("a row")["outcome"], "failed");
+}
+
+#[test]
 fn two_deploys_at_once_make_one() {
     let (site, tom, _) = site("d-twice");
     let started: Vec<_> = (0..3)

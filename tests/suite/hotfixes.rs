@@ -41,7 +41,6 @@ fn a_hotfix_is_dropped_with_a_reason_only() {
 }
 
 #[test]
-#[ignore = "fault: an empty reason is taken for one"]
 fn an_empty_reason_is_none() {
     let (site, tom, clone) = site("d-reason");
     hotfix(&site, &clone, "index.php", "fixed");

@@ -2,17 +2,20 @@
 
 mod audit_strain;
 mod audits;
+mod console;
 mod crash;
 mod crash_disk;
 mod crash_kills;
 mod crash_site;
 mod deploys;
+mod explain;
 mod file_size;
 mod git_client;
 mod git_hostile;
 mod git_routing;
 mod hotfixes;
 mod layering;
+mod lifecycle;
 mod login;
 mod login_identity;
 mod login_limits;
@@ -27,5 +30,7 @@ mod sftp_raw;
 mod sftp_refusals;
 mod sftp_sshfs;
 mod sftp_strain;
+mod sites;
+mod team;
 mod wordpress;
 mod work;

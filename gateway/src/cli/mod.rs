@@ -87,7 +87,14 @@ pub fn main() -> ExitCode {
             public_host,
             write_config,
         }),
-        Task::Serve => Config::read(&config).and_then(daemon::serve).map(|()| 0),
+        Task::Serve => match Config::read(&config) {
+            Ok(config) => daemon::serve(config).map(|()| status::DONE),
+            // Starting again would not help, and systemd is told so by this status.
+            Err(fault) => {
+                eprintln!("funicular: {fault}");
+                Ok(status::USAGE)
+            }
+        },
         Task::CheckConfig { file } => check(&file.unwrap_or(config)),
         Task::Console(command) => client::call(&config, command, common),
     };

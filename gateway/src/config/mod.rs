@@ -98,17 +98,36 @@ impl Default for Limits {
 }
 
 /// What is logged.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// `error`, `warn`, `info` or `debug`.
-    pub level: String,
+    /// The least important of what is logged.
+    pub level: Level,
 }
 
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
+/// How important a line of the log is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// A person must look.
+    Error,
+    /// Something was refused or degraded.
+    Warn,
+    /// Events in the life of the gateway and of connections.
+    #[default]
+    Info,
+    /// What helps to find a fault.
+    Debug,
+}
+
+impl Level {
+    /// Returns the word that the configuration takes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
         }
     }
 }
@@ -155,7 +174,6 @@ impl Config {
 
     fn check(&self) -> Result<(), String> {
         let limits = &self.limits;
-        let known = ["error", "warn", "info", "debug"];
         let rules = [
             (
                 self.data_directory.is_absolute(),
@@ -197,10 +215,6 @@ impl Config {
                 "limits.keepalive_count must not be 0",
             ),
             (self.git.max_seconds > 0, "git.max_seconds must not be 0"),
-            (
-                known.contains(&self.log.level.as_str()),
-                "log.level must be error, warn, info or debug",
-            ),
         ];
         match rules.into_iter().find(|(holds, _)| !holds) {
             Some((_, sentence)) => Err(sentence.to_owned()),

@@ -7,7 +7,7 @@ use crate::config::Log;
 /// Starts logging. `RUST_LOG` wins over the configuration.
 pub(super) fn start(log: &Log) {
     let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(format!("{},russh=warn", log.level)));
+        .unwrap_or_else(|_| EnvFilter::new(format!("{},russh=warn", log.level.as_str())));
     // Under systemd the journal has the time already, and colours are for terminals.
     let in_journal = std::env::var_os("JOURNAL_STREAM").is_some();
     let builder = tracing_subscriber::fmt()

@@ -1,5 +1,7 @@
 //! The tables, and their version.
 
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
@@ -92,6 +94,13 @@ pub(super) fn create(path: &Path) -> Result<(), Fault> {
     if path.exists() {
         return Err(Fault::new(format!("{} exists already", path.display())));
     }
+    // Made before SQLite opens it, so that no other user ever reads it, whatever the umask.
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .or_fault(doing)?;
     let connection = Connection::open(path).or_fault(doing)?;
     prepare(&connection).or_fault(doing)?;
     connection.execute_batch(TABLES).or_fault(doing)?;

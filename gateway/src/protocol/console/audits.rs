@@ -94,6 +94,11 @@ impl Run<'_> {
     }
 }
 
+/// Returns a time without the zone that rows print after it; all times are UTC.
+fn bare(text: &str) -> &str {
+    text.strip_suffix(" UTC").unwrap_or(text)
+}
+
 fn filter(query: &AuditQuery) -> Result<Filter, Stop> {
     let now = Timestamp::now();
     Ok(Filter {
@@ -111,13 +116,13 @@ fn filter(query: &AuditQuery) -> Result<Filter, Stop> {
         since: query
             .since
             .as_deref()
-            .map(|text| audit::parse_since(text, now))
+            .map(|text| audit::parse_since(bare(text), now))
             .transpose()
             .map_err(|error| Stop::Failed(error.to_string()))?,
         until: query
             .until
             .as_deref()
-            .map(|text| audit::parse_until(text, now))
+            .map(|text| audit::parse_until(bare(text), now))
             .transpose()
             .map_err(|error| Stop::Failed(error.to_string()))?,
         limit: Some(query.limit),

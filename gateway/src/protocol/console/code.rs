@@ -200,7 +200,7 @@ fn site_paths(paths: &[String]) -> Result<Option<Vec<SitePath>>, Stop> {
         let inside = path.strip_prefix("/code/").unwrap_or(path);
         SitePath::normalize(inside.as_bytes())
             .ok()
-            .filter(|read| !read.is_empty())
+            .filter(|read| !read.is_empty() && !inside.split('/').any(|part| part == ".."))
             .ok_or_else(|| {
                 Stop::Failed(format!(
                     "'{}' is no path of code.",

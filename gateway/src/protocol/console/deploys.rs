@@ -220,6 +220,12 @@ impl Run<'_> {
         name: HotfixName,
         reason: String,
     ) -> Done {
+        if reason.trim().is_empty() {
+            return Err(Stop::Failed(
+                "Giving up a hotfix needs a reason, for those who look at it afterwards: --reason \"why\"."
+                    .to_owned(),
+            ));
+        }
         let permit = self.permit(
             Action::DropHotfix,
             &Target::Environment(site.clone(), Environment::Live),

@@ -13,9 +13,30 @@ pub(super) enum Command {
     Console(Vec<String>),
 }
 
-/// Says why an exec line is not one of the list; a sentence.
+/// Says why an exec line is not one of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct UnknownCommand(pub String);
+pub(super) struct UnknownCommand {
+    /// The sentence for the person.
+    pub sentence: String,
+    /// The exit status: bad usage, or a shell's word for a command that is not there.
+    pub status: u32,
+}
+
+impl UnknownCommand {
+    fn unreadable(sentence: &str) -> Self {
+        Self {
+            sentence: sentence.to_owned(),
+            status: crate::protocol::console::status::USAGE,
+        }
+    }
+
+    fn not_there(sentence: String) -> Self {
+        Self {
+            sentence,
+            status: 127,
+        }
+    }
+}
 
 impl Command {
     /// Reads an exec line. `site` is the site that the login name leads to: git's path may name
@@ -25,31 +46,30 @@ impl Command {
     /// With a sentence for the person.
     pub(super) fn parse(line: &[u8], site: Option<&str>) -> Result<Self, UnknownCommand> {
         let text = std::str::from_utf8(line)
-            .map_err(|_| UnknownCommand("This command is not UTF-8.".to_owned()))?;
+            .map_err(|_| UnknownCommand::unreadable("This command is not UTF-8."))?;
         let words = shell_words::split(text)
-            .map_err(|_| UnknownCommand("This command has an unclosed quote.".to_owned()))?;
+            .map_err(|_| UnknownCommand::unreadable("This command has an unclosed quote."))?;
         // Git for Windows says `git upload-pack`.
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let (program, path) = match words.as_slice() {
             ["git", program, path] => (format!("git-{program}"), *path),
             [program, path] if program.starts_with("git-") => ((*program).to_owned(), *path),
-            _other => return Self::console(&words, site),
+            _other => return Self::console(&words),
         };
         let service = match program.as_str() {
             "git-upload-pack" => Command::UploadPack,
             "git-receive-pack" => Command::ReceivePack,
             "git-upload-archive" => Command::UploadArchive,
             _other => {
-                return Err(UnknownCommand(format!(
+                return Err(UnknownCommand::not_there(format!(
                     "'{}' is not served here.",
                     policy::escape(program.as_bytes())
                 )));
             }
         };
         let Some(site) = site else {
-            return Err(UnknownCommand(
-                "Git needs to know the environment: use ssh://dev.SITE@HOST:PORT/repository.git."
-                    .to_owned(),
+            return Err(UnknownCommand::unreadable(
+                "Git needs to know the environment: use ssh://dev.SITE@HOST:PORT/repository.git.",
             ));
         };
         let path = path.trim_start_matches(['/', '~']);
@@ -57,28 +77,27 @@ impl Command {
         if named == "repository" || named == site {
             Ok(service)
         } else {
-            Err(UnknownCommand(format!(
+            Err(UnknownCommand::not_there(format!(
                 "There is no repository '{}' at this address; its name is /repository.git.",
                 policy::escape(path.as_bytes())
             )))
         }
     }
 
-    fn console(words: &[&str], site: Option<&str>) -> Result<Self, UnknownCommand> {
+    fn console(words: &[&str]) -> Result<Self, UnknownCommand> {
         let (Some(first), served) = (
             words.first(),
             "SFTP, git and the commands that 'help' lists",
         ) else {
-            return Err(UnknownCommand("No command was given.".to_owned()));
+            return Err(UnknownCommand::unreadable("No command was given."));
         };
         let known_elsewhere = ["scp", "rsync", "sh", "bash", "cd", "ls", "internal-sftp"];
         if known_elsewhere.contains(first) || first.contains('/') {
-            return Err(UnknownCommand(format!(
+            return Err(UnknownCommand::not_there(format!(
                 "'{}' is not run here; this gateway serves {served}.",
                 policy::escape(first.as_bytes())
             )));
         }
-        let _ = site;
         Ok(Command::Console(
             words.iter().map(|word| (*word).to_owned()).collect(),
         ))

@@ -285,7 +285,9 @@ impl<D: Door> Handler for Connection<D> {
             Ok(Command::Console(words)) => {
                 return self.start_console(channel, words, &wishes, identity, session);
             }
-            Err(unknown) => return self.turn_away(channel, &unknown.0, 127, session),
+            Err(unknown) => {
+                return self.turn_away(channel, &unknown.sentence, unknown.status, session);
+            }
         };
         self.start_git(channel, program, wishes, identity, session)
     }

@@ -28,7 +28,9 @@ pub fn create(permit: &Permit, path: &Path, trunk: &str) -> Result<Repository, F
             "--template=",
             "--object-format=sha1",
         ])
-        .arg("--ref-format=files")
+        // As a variable, since the option is newer than the git of some systems; libgit2 reads no
+        // other format.
+        .env("GIT_DEFAULT_REF_FORMAT", "files")
         .arg(format!("--initial-branch={trunk}"))
         .arg(path);
     git::succeed(git::run(command, b"", &doing)?, &doing)?;
