@@ -56,7 +56,7 @@ judge_words() {
         grep -qF -- "$word" <<<"$said" || fault "funicular --help lacks $word, which is completed"
     done
     # Other names for the same command need no words of their own.
-    for word in $(commands_in <(echo "$said" | sed 's/\[alias.*//')); do
+    for word in $(commands_in <(awk '{ sub(/\[alias.*/, "") } 1' <<<"$said")); do
         grep -qF -- "$word" "$root/packaging/completions/funicular.bash" ||
             fault "$word is in funicular --help, but not completed"
     done
