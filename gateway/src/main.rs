@@ -1,1 +1,7 @@
-fn main(){}
+//! The `funicular` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    funicular::cli::main()
+}

@@ -1,0 +1,37 @@
+//! What the tests share: a running gateway, the people who use it, the clients they use and the
+//! trees they move. It knows Funicular only as its users do: by its programs, ports and messages.
+
+pub mod clients;
+pub mod clone;
+pub mod gateway;
+pub mod guest;
+pub mod openssh;
+pub mod packets;
+pub mod personas;
+pub mod process;
+pub mod programs;
+pub mod raw;
+pub mod site;
+pub mod tree;
+pub mod wordpress;
+
+pub use clients::{Client, Finished};
+pub use clone::Clone;
+pub use gateway::{Gateway, Shared};
+pub use personas::{Person, Role};
+pub use site::Site;
+pub use tree::Tree;
+
+use std::time::{Duration, Instant};
+
+/// Waits until `state` yields a value, and returns it; panics with `what` when it takes too long.
+pub fn wait_for<T>(what: &str, limit: Duration, mut state: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(value) = state() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited {limit:?} for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

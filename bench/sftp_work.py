@@ -1,0 +1,197 @@
+"""Workloads of OpenSSH's sftp in batch mode: a large file, a tree, listings, logins."""
+
+import shutil
+
+from inputs import file_sum, tree_size, tree_sum
+from workloads import Workload
+from workspace import Problem
+
+GCM = "aes128-gcm@openssh.com"
+CURVE = "curve25519-sha256"
+
+
+def all_of(options):
+    size = f"{options.large_mib} MiB"
+    tree = f"{options.files:,} files"
+    logins = f"{options.logins} connections in turn, `pwd` in each"
+    return [
+        LargeUp("put-large", f"put {size}, cipher as negotiated", None),
+        LargeDown("get-large", f"get {size}, cipher as negotiated", None),
+        LargeUp("put-large-gcm", f"put {size}, aes128-gcm on both", GCM),
+        LargeDown("get-large-gcm", f"get {size}, aes128-gcm on both", GCM),
+        TreeUp("put-tree", f"put -r {tree}"),
+        TreeDown("get-tree", f"get -r {tree}"),
+        TreeList("list-tree", f"ls -la of every folder of {tree}, {options.listings} times", options.listings),
+        Logins("logins", f"{logins}, key exchange as negotiated", options.logins, None),
+        Logins("logins-curve25519", f"{logins}, curve25519 on both", options.logins, CURVE),
+        LoginsAtOnce("logins-at-once", f"{options.at_once} connections at once, `pwd` in each", options.at_once),
+    ]
+
+
+class Large(Workload):
+    needs = "large"
+    remote = "files/large.bin"
+
+    def __init__(self, name, title, cipher):
+        super().__init__(name, title)
+        self.cipher = cipher
+
+    def put(self, side, material):
+        side.client.sftp(side.login, [f"put {material.large} {self.remote}"], self.cipher)
+
+    def get(self, side, material):
+        side.client.sftp(side.login, [f"get {self.remote} {self.local(material)}"], self.cipher)
+
+    def local(self, material):
+        return material.folder / "received.bin"
+
+    def compare(self, material):
+        if file_sum(self.local(material)) != material.large_sum:
+            raise Problem(f"{self.remote} came back with other bytes")
+
+    def remove(self, side):
+        side.client.sftp(side.login, [f"-rm {self.remote}"])
+
+
+class LargeUp(Large):
+    def prepare(self, side, material, number):
+        self.remove(side)
+
+    def run(self, side, material, number):
+        self.put(side, material)
+
+    def check(self, side, material, number, first):
+        if first:
+            self.get(side, material)
+            self.compare(material)
+            self.local(material).unlink()
+
+    def teardown(self, side, material):
+        self.remove(side)
+
+
+class LargeDown(Large):
+    def setup(self, side, material):
+        self.put(side, material)
+
+    def run(self, side, material, number):
+        self.get(side, material)
+
+    def check(self, side, material, number, first):
+        if first:
+            self.compare(material)
+        elif self.local(material).stat().st_size != material.large.stat().st_size:
+            raise Problem(f"{self.remote} came back with another size")
+
+    def clean(self, side, material, number):
+        self.local(material).unlink()
+
+    def teardown(self, side, material):
+        self.remove(side)
+
+
+class Tree(Workload):
+    needs = "tree"
+
+    def put(self, side, material):
+        side.client.sftp(side.login, [f"put -r {material.tree} code"])
+
+    def get(self, side, material):
+        material.space.folder("input", "received")
+        side.client.sftp(side.login, [f"get -r code/tree {self.local(material).parent}"])
+
+    def local(self, material):
+        return material.folder / "received" / "tree"
+
+    def compare(self, material):
+        if tree_sum(self.local(material)) != material.tree_sum:
+            raise Problem("code/tree came back with other names or bytes")
+
+    def remove(self, side, material):
+        lines = []
+        for folder in sorted(material.tree_folders, reverse=True):
+            path = f"code/tree/{folder}".rstrip("/")
+            lines += [f"-rm {path}/*", f"-rmdir {path}"]
+        side.client.sftp(side.login, lines)
+
+
+class TreeUp(Tree):
+    def run(self, side, material, number):
+        self.put(side, material)
+
+    def check(self, side, material, number, first):
+        if first:
+            self.get(side, material)
+            self.compare(material)
+            shutil.rmtree(self.local(material))
+
+    def clean(self, side, material, number):
+        self.remove(side, material)
+
+    def teardown(self, side, material):
+        self.remove(side, material)
+
+
+class TreeDown(Tree):
+    def setup(self, side, material):
+        self.put(side, material)
+
+    def run(self, side, material, number):
+        self.get(side, material)
+
+    def check(self, side, material, number, first):
+        if first:
+            self.compare(material)
+        elif tree_size(self.local(material)) != tree_size(material.tree):
+            raise Problem("code/tree came back with another number or size of files")
+
+    def clean(self, side, material, number):
+        shutil.rmtree(self.local(material))
+
+    def teardown(self, side, material):
+        self.remove(side, material)
+
+
+class TreeList(Tree):
+    def __init__(self, name, title, times):
+        super().__init__(name, title)
+        self.times, self.said = times, ""
+
+    def setup(self, side, material):
+        self.put(side, material)
+
+    def run(self, side, material, number):
+        lines = [f"ls -la code/tree/{folder}".rstrip("/") for folder in material.tree_folders]
+        self.said = side.client.sftp(side.login, lines * self.times)
+
+    def check(self, side, material, number, first):
+        shown = [line.rsplit("/", 1)[-1].split()[-1] for line in self.said.splitlines() if line[:1] in ("-", "d")]
+        names = sorted(name for name in shown if name not in (".", ".."))
+        wanted = [path.name for path in material.tree.rglob("*")]
+        if names != sorted(wanted * self.times):
+            raise Problem(f"the listings show {len(names)} names instead of {len(wanted) * self.times}, or others")
+
+    def teardown(self, side, material):
+        self.remove(side, material)
+
+
+class Logins(Workload):
+    def __init__(self, name, title, count, kex):
+        super().__init__(name, title)
+        self.count, self.kex, self.said = count, kex, []
+
+    def run(self, side, material, number):
+        self.said = [side.client.sftp(side.login, ["pwd"], kex=self.kex) for _ in range(self.count)]
+
+    def check(self, side, material, number, first):
+        answered = sum("working directory: /" in said for said in self.said)
+        if answered != self.count:
+            raise Problem(f"{answered} of {self.count} connections answered `pwd`")
+
+
+class LoginsAtOnce(Logins):
+    def __init__(self, name, title, count):
+        super().__init__(name, title, count, None)
+
+    def run(self, side, material, number):
+        self.said = side.client.sftp_at_once(side.login, ["pwd"], self.count)

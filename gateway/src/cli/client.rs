@@ -1,0 +1,90 @@
+//! Sends a command to the running gateway, and shows what it says.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use crate::config::Config;
+use crate::daemon::{CONTROL_SOCKET, Call, place};
+use crate::fault::{Fault, OrFault};
+use crate::protocol::console::{Command, Common, Invocation, Said};
+
+/// Runs one command. Returns its exit status.
+pub(super) fn call(config: &Path, command: Command, common: Common) -> Result<u32, Fault> {
+    let config = Config::read(config)?;
+    let command = with_local_files(command)?;
+    let socket = config.data_directory.join(place::RUN).join(CONTROL_SOCKET);
+    let mut stream = UnixStream::connect(&socket).or_fault(|| {
+        "the gateway does not answer; is it running (funicular serve), and are you its user or root"
+    })?;
+    let call = Call {
+        invocation: Invocation { command, common },
+    };
+    let mut line = serde_json::to_vec(&call).or_fault(|| "writing the command")?;
+    line.push(b'\n');
+    let doing = || "talking to the gateway";
+    stream.write_all(&line).or_fault(doing)?;
+    forward_input(stream.try_clone().or_fault(doing)?);
+    let mut answers = BufReader::new(stream);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if answers.read_line(&mut line).or_fault(doing)? == 0 {
+            return Err(Fault::new("the gateway ended before the command did"));
+        }
+        match serde_json::from_str(&line).or_fault(doing)? {
+            Said::Out(text) => {
+                // A reader that has gone, as with `| head`, is no failure.
+                if io::stdout().write_all(text.as_bytes()).is_err() {
+                    return Ok(0);
+                }
+            }
+            Said::Err(text) => eprint!("{text}"),
+            Said::Exit(status) => return Ok(status),
+        }
+    }
+}
+
+/// Answers to questions. The thread ends with the program.
+fn forward_input(mut stream: UnixStream) {
+    std::thread::spawn(move || {
+        // An input that breaks off is one that has ended.
+        let _ = io::copy(&mut io::stdin(), &mut stream);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+    });
+}
+
+/// Reads the files that a command names here, where the person is, not where the gateway is.
+fn with_local_files(command: Command) -> Result<Command, Fault> {
+    match command {
+        Command::KeyAdd { file, user } if file != "-" && !file.contains(' ') => {
+            let text =
+                std::fs::read_to_string(&file).or_fault(|| format!("reading the key {file}"))?;
+            if !text.trim().contains(' ') {
+                return Err(Fault::new(format!("{file} holds no public key")));
+            }
+            Ok(Command::KeyAdd {
+                file: text.trim().to_owned(),
+                user,
+            })
+        }
+        Command::SiteCreate {
+            name,
+            from: Some(from),
+            trunk,
+            files_path,
+        } if Path::new(&from).exists() => {
+            let from = std::fs::canonicalize(&from)
+                .or_fault(|| format!("finding {from}"))?
+                .to_string_lossy()
+                .into_owned();
+            Ok(Command::SiteCreate {
+                name,
+                from: Some(from),
+                trunk,
+                files_path,
+            })
+        }
+        other => Ok(other),
+    }
+}

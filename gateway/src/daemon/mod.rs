@@ -1,0 +1,228 @@
+//! Wiring: opens everything, repairs, listens, drains.
+
+mod control;
+mod doors;
+mod init;
+mod listen;
+mod logging;
+mod notify;
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+pub use control::{CONTROL_SOCKET, Call};
+pub use init::{Wanted, init};
+
+use crate::audit::Audit;
+use crate::config::Config;
+use crate::fault::{Fault, OrFault};
+use crate::gate::Gate;
+use crate::protocol::console::Console;
+use crate::protocol::git::{HookServer, Pushes, Service};
+use crate::protocol::ssh::{self, HostKeys};
+use crate::site::layout::Layout;
+use crate::site::{Leases, Sites, blocking, repair};
+use crate::state::State;
+use doors::Doors;
+
+/// Names inside the data folder.
+pub mod place {
+    /// Host keys.
+    pub const HOST_KEYS: &str = "host_keys";
+    /// The state.
+    pub const STATE: &str = "state.db";
+    /// The audit.
+    pub const AUDIT: &str = "audit.db";
+    /// Sockets and what else lasts as long as the process.
+    pub const RUN: &str = "run";
+    /// The folder of git's hooks.
+    pub const HOOKS: &str = "hooks";
+    /// The folder of sites.
+    pub const SITES: &str = "sites";
+}
+
+/// The name of the program that git runs as a hook.
+const HOOK_PROGRAM: &str = "funicular-hook";
+
+/// Where packages put it.
+const HOOK_FOLDER: &str = "/usr/lib/funicular";
+
+/// Runs the gateway until it is told to stop.
+///
+/// # Errors
+/// When it cannot start.
+pub fn serve(config: Config) -> Result<(), Fault> {
+    logging::start(&config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .or_fault(|| "starting the runtime")?;
+    let served = runtime.block_on(run(config));
+    // Git and hooks that outlived the drain end with their pipes.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served
+}
+
+async fn run(config: Config) -> Result<(), Fault> {
+    let data = config.data_directory.clone();
+    let keys = HostKeys::read(&data.join(place::HOST_KEYS))?;
+    let state = Arc::new(State::open(&data.join(place::STATE))?);
+    let audit_path = data.join(place::AUDIT);
+    let audit = Arc::new(Audit::open(&audit_path)?);
+
+    let mut listeners = Vec::new();
+    for address in &config.listen.ssh {
+        let listener = TcpListener::bind(address)
+            .await
+            .or_fault(|| format!("listening on {address}"))?;
+        listeners.push(listener);
+    }
+    let first = listeners
+        .first()
+        .ok_or_else(|| Fault::new("listen.ssh names no address"))?
+        .local_addr()
+        .or_fault(|| "reading the address listened on")?;
+    let port = config.listen.public_port.unwrap_or(first.port());
+    let address = format!("{}:{port}", config.listen.public_host);
+
+    let gate = Arc::new(Gate::new(Arc::clone(&state), Arc::clone(&audit), address));
+    let sites = Arc::new(Sites {
+        state: Arc::clone(&state),
+        layout: Layout::new(data.clone()),
+        leases: Leases::default(),
+    });
+    {
+        let (sites, gate) = (Arc::clone(&sites), Arc::clone(&gate));
+        for line in blocking(move || repair::repair(&sites, &gate)).await? {
+            tracing::warn!("repair: {line}");
+        }
+    }
+
+    let run_folder = private_folder(&data.join(place::RUN))?;
+    let hooks = hooks_folder(&data)?;
+    let pushes = Arc::new(Pushes::new(
+        Arc::clone(&gate),
+        Arc::clone(&sites),
+        run_folder.join("hooks.sock"),
+    ));
+    let hook_server = HookServer::bind(pushes.socket(), Arc::clone(&pushes))?;
+    tokio::spawn(hook_server.run());
+
+    let console = Arc::new(Console {
+        gate: Arc::clone(&gate),
+        state: Arc::clone(&state),
+        audit: Arc::clone(&audit),
+        audit_path,
+        sites: Arc::clone(&sites),
+    });
+    let control = control::Control::bind(&run_folder.join(CONTROL_SOCKET), Arc::clone(&console))?;
+    tokio::spawn(control.run());
+
+    let server = Arc::new(ssh::Server {
+        gate: Arc::clone(&gate),
+        state,
+        sites: Arc::clone(&sites),
+        git: Arc::new(Service::new(
+            Arc::clone(&gate),
+            sites,
+            pushes,
+            hooks,
+            config.git.clone(),
+        )),
+        console,
+        max_channels: config.limits.max_channels,
+    });
+    let doors = Doors::new(&config.limits);
+    let configuration = Arc::new(ssh::configuration(keys.0, &config.limits));
+    let listening: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| {
+            tokio::spawn(listen::accept(
+                listener,
+                Arc::clone(&configuration),
+                Arc::clone(&server),
+                doors.clone(),
+                config.limits.login_grace(),
+            ))
+        })
+        .collect();
+
+    tracing::info!(ssh = %first, "ready");
+    println!("Funicular is ready: ssh {first}");
+    notify::ready();
+
+    stop_signal().await?;
+    notify::stopping();
+    for task in &listening {
+        task.abort();
+    }
+    tracing::info!(
+        connections = doors.open(),
+        "stopping: no more connections are taken, those that are open may end their work"
+    );
+    doors
+        .drain(Duration::from_secs(config.limits.drain_seconds))
+        .await;
+    blocking(move || audit.close()).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn stop_signal() -> Result<(), Fault> {
+    let doing = || "waiting for signals";
+    let mut terminate = signal(SignalKind::terminate()).or_fault(doing)?;
+    let mut interrupt = signal(SignalKind::interrupt()).or_fault(doing)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+fn private_folder(path: &Path) -> Result<PathBuf, Fault> {
+    let doing = || format!("making {}", path.display());
+    if !path.exists() {
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(path)
+            .or_fault(doing)?;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).or_fault(doing)?;
+    Ok(path.to_path_buf())
+}
+
+/// Makes the folder that git is forced to take its hooks from: two links to our program.
+fn hooks_folder(data: &Path) -> Result<PathBuf, Fault> {
+    let folder = data.join(place::HOOKS);
+    let program = hook_program()?;
+    if folder.exists() {
+        fs::remove_dir_all(&folder).or_fault(|| "clearing the hooks")?;
+    }
+    fs::create_dir(&folder).or_fault(|| "making the folder of hooks")?;
+    for hook in ["pre-receive", "proc-receive"] {
+        symlink(&program, folder.join(hook)).or_fault(|| "linking a hook")?;
+    }
+    Ok(folder)
+}
+
+/// Without its hook program the gateway would refuse every push, so it does not start.
+fn hook_program() -> Result<PathBuf, Fault> {
+    let own = std::env::current_exe().or_fault(|| "finding the gateway's own program")?;
+    let beside = own.with_file_name(HOOK_PROGRAM);
+    let packaged = Path::new(HOOK_FOLDER).join(HOOK_PROGRAM);
+    [beside, packaged]
+        .into_iter()
+        .find(|path| path.is_file())
+        .ok_or_else(|| {
+            Fault::new(format!(
+                "{HOOK_PROGRAM} is neither beside {} nor in {HOOK_FOLDER}",
+                own.display()
+            ))
+        })
+}

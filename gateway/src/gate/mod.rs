@@ -1,0 +1,344 @@
+//! The one caller of `policy::decide`. Looks up facts, has the policy decide, keeps refusals in
+//! the audit, and makes the [`Permit`]s without which no effect can be called.
+
+mod permit;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use policy::{
+    Action, Area, Context, Decision, DeployFacts, ModeFacts, Principal, PushFacts, Refusal,
+    Standing, Target,
+};
+
+pub use permit::Permit;
+
+use crate::audit::{Audit, Decided, IncidentId, Outcome, Record, Who};
+use crate::blocking;
+use crate::fault::Fault;
+use crate::state::{State, Workflow};
+
+/// Who asks, as proven at login. Roles are not in it: they are looked up at each request, so that
+/// a lost role acts at once.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The person.
+    pub person: policy::PersonName,
+    /// The fingerprint of the key; absent for the local command line, whose user has the
+    /// gateway's own rights on the server.
+    pub fingerprint: Option<String>,
+    /// The address of the client, without its port.
+    pub address: String,
+    /// What the client calls itself.
+    pub client: String,
+}
+
+/// Facts that the caller has to look up, since they lie in the repository.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// About one ref of a push.
+    pub push: Option<PushFacts>,
+    /// About a deploy.
+    pub deploy: Option<DeployFacts>,
+    /// How many files hold work that is not committed.
+    pub uncommitted: usize,
+    /// Whether the person has said that such work may be put aside.
+    pub confirmed: bool,
+    /// The generation of the environment that an open file belongs to, when it is one of code.
+    pub opened_in: Option<u64>,
+    /// Whether a link on the way to the target, or the link that would be made, leads out of the
+    /// area.
+    pub link_leaves_area: bool,
+    /// What else the audit should say.
+    pub detail: Option<String>,
+}
+
+/// A no, with where to find it in the audit.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// The policy's words.
+    pub refusal: Refusal,
+    /// The row.
+    pub incident: IncidentId,
+}
+
+/// Why there is no permit.
+#[derive(Debug)]
+pub enum Denied {
+    /// The policy says no.
+    Refused(Refused),
+    /// We could not decide or record, and so refuse.
+    Fault(Fault),
+}
+
+impl From<Fault> for Denied {
+    fn from(fault: Fault) -> Self {
+        Denied::Fault(fault)
+    }
+}
+
+/// The gate. One for the whole daemon.
+#[derive(Debug)]
+pub struct Gate {
+    state: Arc<State>,
+    audit: Arc<Audit>,
+    address: String,
+}
+
+impl Gate {
+    /// Makes the gate; `address` is how people reach this gateway, as `HOST:PORT`.
+    pub fn new(state: Arc<State>, audit: Arc<Audit>, address: String) -> Self {
+        Self {
+            state,
+            audit,
+            address,
+        }
+    }
+
+    /// Returns how people reach this gateway, as `HOST:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Decides, and keeps a refusal in the audit.
+    ///
+    /// # Errors
+    /// [`Denied::Refused`] when the policy says no; [`Denied::Fault`] when the audit takes no
+    /// records, since nothing may then be changed.
+    pub fn authorize(
+        self: &Arc<Self>,
+        who: &Identity,
+        action: Action,
+        target: &Target,
+        evidence: Evidence,
+    ) -> Result<Permit, Denied> {
+        let epoch = self.state.epoch();
+        let (decision, mode) = self.decide(who, action, target, &evidence);
+        let detail = evidence.detail.clone();
+        let record = self.record(who, action, target, mode, &decision, detail);
+        match decision {
+            Decision::Permit(_) => {
+                if action.changes() {
+                    self.audit.healthy()?;
+                }
+                Ok(Permit::new(
+                    Arc::clone(self),
+                    who.clone(),
+                    action,
+                    target.clone(),
+                    evidence.opened_in.or_else(|| self.generation(target)),
+                    record,
+                    epoch,
+                ))
+            }
+            Decision::Refuse(refusal) => {
+                let incident = blocking::wait(|| self.audit.refuse(record))?;
+                tracing::debug!(rule = refusal.rule, %incident, "refused: {}", refusal.message);
+                Err(Denied::Refused(Refused { refusal, incident }))
+            }
+        }
+    }
+
+    /// Decides without doing or recording anything, for `explain`.
+    pub fn explain(
+        &self,
+        who: &Identity,
+        action: Action,
+        target: &Target,
+        evidence: &Evidence,
+    ) -> Decision {
+        self.decide(who, action, target, evidence).0
+    }
+
+    /// Keeps a refusal that a protocol made before any policy could be asked: a login that
+    /// failed, a request that is never served.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    pub fn refuse_outright(
+        &self,
+        who: Who,
+        action: &str,
+        object: Option<String>,
+        refusal: &Refusal,
+    ) -> Result<IncidentId, Fault> {
+        let now = Timestamp::now();
+        self.audit.refuse(Record {
+            time: now,
+            incident: IncidentId::new(now),
+            who,
+            site: None,
+            environment: None,
+            mode: None,
+            area: None,
+            object,
+            action: action.to_owned(),
+            decision: Decided::Refuse,
+            rule: refusal.rule.to_owned(),
+            bytes: 0,
+            outcome: Outcome::Refused,
+            detail: Some(refusal.message.clone()),
+            count: 1,
+        })
+    }
+
+    /// Gives start-up repair the permit to end what had been permitted before the gateway was cut
+    /// off. Nothing else may call this: it asks nobody.
+    pub fn resume(
+        self: &Arc<Self>,
+        site: &policy::SiteName,
+        environment: &policy::Environment,
+        workflow: Option<&Workflow>,
+    ) -> Permit {
+        let target = Target::Environment(site.clone(), environment.clone());
+        let now = Timestamp::now();
+        let person = workflow.map_or_else(policy::PersonName::local, |workflow| {
+            workflow.person.clone()
+        });
+        let identity = Identity {
+            person: person.clone(),
+            fingerprint: None,
+            address: "local".to_owned(),
+            client: "start-up repair".to_owned(),
+        };
+        let who = Who {
+            person: Some(person.to_string()),
+            fingerprint: None,
+            address: Some(identity.address.clone()),
+            client: Some(identity.client.clone()),
+        };
+        let record = Record {
+            time: now,
+            incident: IncidentId::new(now),
+            who,
+            site: Some(site.to_string()),
+            environment: Some(environment.to_string()),
+            mode: None,
+            area: None,
+            object: workflow.map(|workflow| workflow.id.clone()),
+            action: workflow.map_or_else(|| "repair".to_owned(), |workflow| workflow.kind.clone()),
+            decision: Decided::Permit,
+            rule: "repair".to_owned(),
+            bytes: 0,
+            outcome: Outcome::Interrupted,
+            detail: None,
+            count: 1,
+        };
+        Permit::resumed(Arc::clone(self), identity, target, record)
+    }
+
+    fn decide(
+        &self,
+        who: &Identity,
+        action: Action,
+        target: &Target,
+        evidence: &Evidence,
+    ) -> (Decision, Option<String>) {
+        let model = self.state.model();
+        let standing = match (&who.fingerprint, target.site()) {
+            (None, Some(site))
+                if action != Action::CreateSite && !model.sites.contains_key(site) =>
+            {
+                Standing::Stranger
+            }
+            (None, _anywhere) => Standing::ServerAdministrator,
+            (Some(key), _anywhere) if !model.owns_key(&who.person, key) => Standing::KeyRemoved,
+            // A site that is to be made has no team yet.
+            (Some(_), Some(_)) if action == Action::CreateSite => {
+                model.server_standing(&who.person)
+            }
+            (Some(_), Some(site)) => model.standing(&who.person, site),
+            (Some(_), None) => model.server_standing(&who.person),
+        };
+        let environment = target
+            .site()
+            .zip(target.environment())
+            .and_then(|(site, environment)| model.environment(site, environment));
+        let mode = environment.and_then(|environment| environment.mode.clone());
+        let release_replaced = match (evidence.opened_in, environment) {
+            (Some(opened), Some(environment)) => opened != environment.generation,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        let word = mode
+            .as_ref()
+            .map(|facts: &ModeFacts| facts.mode.as_str().to_owned());
+        let principal = Principal {
+            person: who.person.clone(),
+            standing,
+        };
+        let context = Context {
+            environment_exists: environment.is_some(),
+            mode,
+            push: evidence.push.clone(),
+            deploy: evidence.deploy.clone(),
+            uncommitted: evidence.uncommitted,
+            confirmed: evidence.confirmed,
+            release_replaced,
+            link_leaves_area: evidence.link_leaves_area,
+            address: self.address.clone(),
+        };
+        (policy::decide(&principal, action, target, &context), word)
+    }
+
+    /// The generation that a file of code opened now belongs to.
+    fn generation(&self, target: &Target) -> Option<u64> {
+        let Target::Tree(site, environment, Area::Code, _) = target else {
+            return None;
+        };
+        Some(
+            self.state
+                .model()
+                .environment(site, environment)?
+                .generation,
+        )
+    }
+
+    fn record(
+        &self,
+        who: &Identity,
+        action: Action,
+        target: &Target,
+        mode: Option<String>,
+        decision: &Decision,
+        detail: Option<String>,
+    ) -> Record {
+        let now = Timestamp::now();
+        let (area, object) = match target {
+            Target::Server | Target::Site(_) | Target::Environment(_, _) => (None, None),
+            Target::Person(person) => (None, Some(person.to_string())),
+            Target::Tree(_, _, area, path) => (Some(area.to_string()), Some(path.to_string())),
+            Target::Ref(_, _, name) => (None, Some(policy::escape(name.as_bytes()))),
+        };
+        let (decided, outcome, detail) = match decision {
+            Decision::Permit(_) => (Decided::Permit, Outcome::Interrupted, detail),
+            Decision::Refuse(refusal) => (
+                Decided::Refuse,
+                Outcome::Refused,
+                Some(refusal.message.clone()),
+            ),
+        };
+        Record {
+            time: now,
+            incident: IncidentId::new(now),
+            who: Who {
+                person: Some(who.person.to_string()),
+                fingerprint: who.fingerprint.clone(),
+                address: Some(who.address.clone()),
+                client: Some(who.client.clone()),
+            },
+            site: target.site().map(ToString::to_string),
+            environment: target.environment().map(ToString::to_string),
+            mode,
+            area,
+            object,
+            action: action.as_str().to_owned(),
+            decision: decided,
+            rule: decision.rule().to_owned(),
+            bytes: 0,
+            outcome,
+            detail,
+            count: 1,
+        }
+    }
+}

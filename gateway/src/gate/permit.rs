@@ -1,0 +1,197 @@
+//! Proof that the gate allowed an action; the only key to an effect.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use policy::{Action, Environment, SiteName, Target};
+
+use super::{Denied, Evidence, Gate, Identity};
+use crate::audit::{Durability, IncidentId, Outcome, Record};
+use crate::fault::Fault;
+
+/// Proof that the gate allowed an action. Its fields are private, so that only the gate makes one.
+/// Finishing it writes the audit row; one that is dropped writes the row as interrupted.
+#[derive(Debug)]
+#[must_use]
+pub struct Permit {
+    gate: Arc<Gate>,
+    who: Identity,
+    action: Action,
+    target: Target,
+    opened_in: Option<u64>,
+    record: Option<Record>,
+    epoch: u64,
+}
+
+impl Permit {
+    pub(super) fn new(
+        gate: Arc<Gate>,
+        who: Identity,
+        action: Action,
+        target: Target,
+        opened_in: Option<u64>,
+        record: Record,
+        epoch: u64,
+    ) -> Self {
+        let record = action.changes().then_some(record);
+        Self {
+            gate,
+            who,
+            action,
+            target,
+            opened_in,
+            record,
+            epoch,
+        }
+    }
+
+    /// Makes the permit of start-up repair, which nobody asked for.
+    pub(super) fn resumed(gate: Arc<Gate>, who: Identity, target: Target, record: Record) -> Self {
+        Self {
+            epoch: gate.state.epoch(),
+            gate,
+            who,
+            action: Action::Deploy,
+            target,
+            opened_in: None,
+            record: Some(record),
+        }
+    }
+
+    /// Returns who was permitted.
+    pub fn who(&self) -> &Identity {
+        &self.who
+    }
+
+    /// Returns what was permitted.
+    pub fn action(&self) -> Action {
+        self.action
+    }
+
+    /// Returns on what it was permitted.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Returns the site of the target.
+    ///
+    /// # Errors
+    /// A fault, when the permit is about no site and so no key to an effect on one.
+    pub fn site(&self) -> Result<&SiteName, Fault> {
+        self.target
+            .site()
+            .ok_or_else(|| Fault::new("a permit for a site was expected"))
+    }
+
+    /// Returns the environment of the target.
+    ///
+    /// # Errors
+    /// A fault, when the permit is about no environment.
+    pub fn environment(&self) -> Result<&Environment, Fault> {
+        self.target
+            .environment()
+            .ok_or_else(|| Fault::new("a permit for an environment was expected"))
+    }
+
+    /// Returns the generation of the environment that was permitted to be changed, where the target
+    /// is in its code.
+    pub fn generation(&self) -> Option<u64> {
+        self.opened_in
+    }
+
+    /// Returns the id of the audit row, if there will be one.
+    pub fn incident(&self) -> Option<&IncidentId> {
+        self.record.as_ref().map(|record| &record.incident)
+    }
+
+    /// Counts bytes written under this permit.
+    pub fn add_bytes(&mut self, bytes: u64) {
+        if let Some(record) = &mut self.record {
+            record.bytes = record.bytes.saturating_add(bytes);
+        }
+    }
+
+    /// Says more in the audit row.
+    pub fn describe(&mut self, detail: impl Into<String>) {
+        if let Some(record) = &mut self.record {
+            record.detail = Some(detail.into());
+        }
+    }
+
+    /// Decides again if anything that decisions rest on has changed since: a role, a key, a
+    /// connection mode, an environment. Costs one atomic load when nothing has.
+    ///
+    /// # Errors
+    /// When the answer is now no, or when the audit takes no more records.
+    pub fn still_holds(&mut self) -> Result<(), Denied> {
+        let epoch = self.gate.state.epoch();
+        if self.record.is_some() {
+            self.gate.audit.healthy()?;
+        }
+        if epoch == self.epoch {
+            return Ok(());
+        }
+        let evidence = Evidence {
+            opened_in: self.opened_in,
+            ..Evidence::default()
+        };
+        let fresh = self
+            .gate
+            .authorize(&self.who, self.action, &self.target, evidence)?;
+        fresh.forget();
+        self.epoch = epoch;
+        Ok(())
+    }
+
+    /// Writes the audit row: the action is over.
+    ///
+    /// # Errors
+    /// When the row cannot be kept.
+    pub fn finish(mut self, outcome: Outcome) -> Result<(), Fault> {
+        self.write(outcome)
+    }
+
+    /// Ends the permit with no row of its own, for a question that a row elsewhere answers.
+    pub fn forget(mut self) {
+        self.record = None;
+    }
+
+    fn write(&mut self, outcome: Outcome) -> Result<(), Fault> {
+        let Some(mut record) = self.record.take() else {
+            return Ok(());
+        };
+        record.time = Timestamp::now();
+        record.outcome = outcome;
+        let durability = match self.action {
+            Action::ChangeTree(_) => Durability::Grouped,
+            Action::ReadTree
+            | Action::Fetch
+            | Action::Push
+            | Action::UpdateRef
+            | Action::Commit
+            | Action::Discard
+            | Action::RestoreWork
+            | Action::SetConnectionMode
+            | Action::Deploy
+            | Action::Rollback
+            | Action::MergeHotfix
+            | Action::DropHotfix
+            | Action::ViewSite
+            | Action::ChangeTeam
+            | Action::CreateSite
+            | Action::ManagePeople
+            | Action::ManageOwnKeys
+            | Action::ViewAudit
+            | Action::ExplainOthers => Durability::Durable,
+        };
+        self.gate.audit.append(record, durability)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Err(fault) = self.write(Outcome::Interrupted) {
+            tracing::error!("an interrupted action could not be recorded: {fault}");
+        }
+    }
+}

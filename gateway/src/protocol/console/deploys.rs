@@ -1,0 +1,269 @@
+//! Deploys, rollbacks, hotfixes, and what runs where.
+
+use policy::{Action, Environment, HotfixName, SiteName, Target};
+use serde_json::Value;
+
+use super::command::SiteEnvironment;
+use super::table::Table;
+use super::{Done, Run, Stop};
+use crate::gate::Evidence;
+use crate::site::{blocking, deploy, hotfix, mode, push, repository};
+use crate::state::for_people;
+
+/// The longest note, in characters.
+const LONGEST_NOTE: usize = 2000;
+
+impl Run<'_> {
+    pub(super) async fn deploy(
+        &mut self,
+        place: SiteEnvironment,
+        note: Option<String>,
+        reference: Option<String>,
+    ) -> Done {
+        let lease = self.lease(&place, "a deploy").await?;
+        let chosen = reference.clone();
+        let (sites, at) = (self.console.sites.clone(), place.clone());
+        // A stranger must not learn from an error whether the site exists.
+        self.view(&place.site)?;
+        let plan = blocking(move || {
+            Ok(deploy::plan(
+                &sites,
+                &at.site,
+                &at.environment,
+                chosen.as_deref(),
+            ))
+        })
+        .await??;
+        if reference.is_some() && !matches!(place.environment, Environment::Test) {
+            return Err(Stop::Failed(
+                "--ref picks a commit for Test only.".to_owned(),
+            ));
+        }
+        self.carry_out(place, lease, plan, Action::Deploy, note)
+            .await
+    }
+
+    pub(super) async fn rollback(&mut self, place: SiteEnvironment, note: Option<String>) -> Done {
+        let lease = self.lease(&place, "a rollback").await?;
+        self.view(&place.site)?;
+        let (sites, at) = (self.console.sites.clone(), place.clone());
+        let plan = blocking(move || Ok(deploy::plan_rollback(&sites, &at.site, &at.environment)))
+            .await??;
+        self.carry_out(place, lease, plan, Action::Rollback, note)
+            .await
+    }
+
+    async fn carry_out(
+        &mut self,
+        place: SiteEnvironment,
+        lease: crate::site::Lease,
+        plan: deploy::Plan,
+        action: Action,
+        note: Option<String>,
+    ) -> Done {
+        let note: String = note
+            .map(|note| note.trim().chars().take(LONGEST_NOTE).collect())
+            .filter(|note: &String| !note.is_empty())
+            .unwrap_or_else(|| plan.default_note(&self.who.person));
+        let target = Target::Environment(place.site.clone(), place.environment.clone());
+        let evidence = Evidence {
+            deploy: Some(plan.facts.clone()),
+            detail: Some(note.clone()),
+            ..Evidence::default()
+        };
+        let permit = self
+            .console
+            .gate
+            .authorize(self.who, action, &target, evidence)?;
+        if plan.commit.is_some() && plan.commit == plan.running {
+            permit.forget();
+            return Err(Stop::Nothing("There is nothing to deploy.".to_owned()));
+        }
+        let sites = self.console.sites.clone();
+        let done = self
+            .reply
+            .during(move |say| Ok(deploy::deploy(&sites, &lease, permit, plan, &note, say)))
+            .await??;
+        let text = format!(
+            "Deployed code to \"{}\": {} as {}.\n",
+            place.environment,
+            push::short(done.commit),
+            done.tag
+        );
+        let _ = self.reply.out(&text).await;
+        Ok(())
+    }
+
+    pub(super) async fn code_log(&mut self, place: SiteEnvironment, limit: usize) -> Done {
+        self.view(&place.site)?;
+        let state = self.environment(&place)?;
+        let model = self.console.state.model();
+        let running: Vec<(String, git2::Oid)> = model
+            .sites
+            .get(&place.site)
+            .map(|site| {
+                site.environments
+                    .iter()
+                    .filter_map(|(environment, state)| {
+                        Some((environment.to_string(), state.commit?))
+                    })
+                    .collect()
+            })
+            .unwrap_or_default();
+        let below = match place.environment {
+            Environment::Live => Some(Environment::Test),
+            Environment::Test => Some(Environment::Dev),
+            Environment::Dev | Environment::Multidev(_) => None,
+        };
+        let waiting = below.and_then(|below| model.environment(&place.site, &below)?.commit);
+        let (sites, at, commit) = (self.console.sites.clone(), place.clone(), state.commit);
+        let (pending, rows) = blocking(move || {
+            let repository = repository::open(&sites.layout.site(&at.site).repository())?;
+            let pending = match waiting {
+                Some(waiting) => repository::commits_between(&repository, commit, waiting, limit)?,
+                None => Vec::new(),
+            };
+            let rows = match commit {
+                Some(commit) => repository::commits_between(&repository, None, commit, limit)?,
+                None => Vec::new(),
+            };
+            Ok((pending, rows))
+        })
+        .await?;
+        let mut table = Table::new(&["datetime", "author", "labels", "pending", "hash", "message"]);
+        let pending = pending.iter().map(|row| (row, true));
+        for (row, is_pending) in pending.chain(rows.iter().map(|row| (row, false))) {
+            let labels: Vec<&str> = running
+                .iter()
+                .filter(|(_, commit)| *commit == row.commit)
+                .map(|(environment, _)| environment.as_str())
+                .collect();
+            let message: String = row.summary.chars().take(50).collect();
+            table.push(vec![
+                for_people(row.time).into(),
+                policy::escape(row.author.as_bytes()).into(),
+                labels.join(" ").into(),
+                if is_pending { "yes" } else { "" }.into(),
+                row.commit.to_string().into(),
+                policy::escape(message.as_bytes()).into(),
+            ]);
+        }
+        if state.commit.is_none() {
+            let line = format!("{place} has never been deployed.");
+            self.reply.tell(&line).await;
+        }
+        self.reply.print(&table).await?;
+        Ok(())
+    }
+
+    pub(super) async fn hotfix_list(&mut self, site: SiteName) -> Done {
+        self.view(&site)?;
+        let mut table = Table::new(&["name", "status", "commit", "person", "time", "reason"]);
+        for one in self.console.state.hotfixes(&site)? {
+            table.push(vec![
+                one.name.as_str().into(),
+                one.status.as_str().into(),
+                one.commit.to_string().into(),
+                one.person.as_str().into(),
+                for_people(one.time).into(),
+                one.reason.as_str().into(),
+            ]);
+        }
+        if table.is_empty() {
+            self.reply.tell("There have been no hotfixes.").await;
+        }
+        self.reply.print(&table).await?;
+        Ok(())
+    }
+
+    pub(super) async fn hotfix_merge(&mut self, site: SiteName, name: HotfixName) -> Done {
+        let dev = SiteEnvironment {
+            site: site.clone(),
+            environment: Environment::Dev,
+        };
+        self.view(&site)?;
+        let lease = self.lease(&dev, "a merge of a hotfix").await?;
+        let uncommitted = {
+            let (sites, site) = (self.console.sites.clone(), site.clone());
+            blocking(move || mode::uncommitted(&sites, &site, &Environment::Dev)).await?
+        };
+        let evidence = Evidence {
+            uncommitted,
+            detail: Some(format!("hotfix/{name}")),
+            ..Evidence::default()
+        };
+        let permit = self.console.gate.authorize(
+            self.who,
+            Action::MergeHotfix,
+            &Target::Environment(site.clone(), Environment::Dev),
+            evidence,
+        )?;
+        let open = match hotfix::open(&self.console.sites, &site, &name) {
+            Ok(open) => open,
+            Err(undone) => {
+                permit.forget();
+                return Err(undone.into());
+            }
+        };
+        let sites = self.console.sites.clone();
+        self.reply
+            .during(move |say| Ok(hotfix::merge(&sites, &lease, permit, &open, say)))
+            .await??;
+        let text = format!("Merged hotfix/{name}; it is no longer open.\n");
+        let _ = self.reply.out(&text).await;
+        Ok(())
+    }
+
+    pub(super) async fn hotfix_drop(
+        &mut self,
+        site: SiteName,
+        name: HotfixName,
+        reason: String,
+    ) -> Done {
+        let permit = self.permit(
+            Action::DropHotfix,
+            &Target::Environment(site.clone(), Environment::Live),
+        )?;
+        let open = match hotfix::open(&self.console.sites, &site, &name) {
+            Ok(open) => open,
+            Err(undone) => {
+                permit.forget();
+                return Err(undone.into());
+            }
+        };
+        let reason = policy::escape(reason.as_bytes());
+        hotfix::drop_by_name(&self.console.sites, permit, &open, &reason)?;
+        let text = format!("Dropped hotfix/{name}: the next deploy may take it off Live.\n");
+        let _ = self.reply.out(&text).await;
+        Ok(())
+    }
+
+    pub(super) async fn workflow_list(&mut self, site: SiteName) -> Done {
+        self.view(&site)?;
+        let mut table = Table::new(&[
+            "id",
+            "env",
+            "workflow",
+            "user",
+            "status",
+            "started_at",
+            "finished_at",
+            "result",
+        ]);
+        for one in self.console.state.workflows(Some(&site))? {
+            table.push(vec![
+                one.id.as_str().into(),
+                one.environment.as_str().into(),
+                one.kind.as_str().into(),
+                one.person.as_str().into(),
+                one.status.as_str().into(),
+                for_people(one.started).into(),
+                one.finished
+                    .map_or(Value::Null, |finished| for_people(finished).into()),
+                one.result.map_or(Value::Null, Value::from),
+            ]);
+        }
+        self.reply.print(&table).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,234 @@
+//! Environments, connections and modes.
+
+use policy::{Action, ConnectionMode, SiteName, Target};
+use serde_json::Value;
+
+use super::command::SiteEnvironment;
+use super::table::Table;
+use super::{Done, Run, Stop};
+use crate::gate::Evidence;
+use crate::site::{blocking, mode};
+use crate::state::{EnvironmentState, for_people};
+
+impl Run<'_> {
+    pub(super) async fn env_list(&mut self, name: SiteName) -> Done {
+        self.view(&name)?;
+        let model = self.console.state.model();
+        let mut table = Table::new(&["id", "created", "connection_mode", "initialized", "commit"]);
+        if let Some(site) = model.sites.get(&name) {
+            for (environment, state) in &site.environments {
+                table.push(vec![
+                    environment.as_str().into(),
+                    for_people(state.created).into(),
+                    mode_word(state),
+                    state.commit.is_some().into(),
+                    commit_word(state),
+                ]);
+            }
+        }
+        self.reply.print(&table).await?;
+        Ok(())
+    }
+
+    pub(super) async fn env_info(&mut self, place: SiteEnvironment) -> Done {
+        self.view(&place.site)?;
+        let state = self.environment(&place)?;
+        let deployments = self
+            .console
+            .state
+            .deployments(&place.site, &place.environment)?;
+        let newest = deployments.first();
+        let table = Table::record(vec![
+            ("id", place.environment.as_str().into()),
+            ("created", for_people(state.created).into()),
+            ("connection_mode", mode_word(&state)),
+            (
+                "mode_set_by",
+                state
+                    .mode
+                    .as_ref()
+                    .map_or(Value::Null, |mode| mode.set_by.as_str().into()),
+            ),
+            (
+                "mode_set_at",
+                state
+                    .mode
+                    .as_ref()
+                    .map_or(Value::Null, |mode| mode.set_at.as_str().into()),
+            ),
+            ("initialized", state.commit.is_some().into()),
+            ("commit", commit_word(&state)),
+            ("release", state.generation.into()),
+            (
+                "deployed_as",
+                newest.map_or(Value::Null, |newest| {
+                    format!("{}_{}", place.environment, newest.number).into()
+                }),
+            ),
+            (
+                "deployed_by",
+                newest.map_or(Value::Null, |newest| newest.person.as_str().into()),
+            ),
+            (
+                "deployed_at",
+                newest.map_or(Value::Null, |newest| for_people(newest.time).into()),
+            ),
+        ]);
+        self.reply.print(&table).await?;
+        Ok(())
+    }
+
+    pub(super) async fn connection_info(&mut self, place: SiteEnvironment) -> Done {
+        self.view(&place.site)?;
+        let state = self.environment(&place)?;
+        let address = self.console.gate.address();
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, "2222"));
+        let SiteEnvironment { site, environment } = &place;
+        let user = format!("{environment}.{site}");
+        let git_url = format!("ssh://{user}@{address}/repository.git");
+        let mut fields: Vec<(&'static str, Value)> = vec![
+            (
+                "sftp_command",
+                format!("sftp -P {port} {user}@{host}").into(),
+            ),
+            ("sftp_username", user.clone().into()),
+            ("sftp_host", host.into()),
+            ("sftp_port", port.into()),
+            ("sftp_url", format!("sftp://{user}@{address}").into()),
+        ];
+        // Only where a push is an ordinary thing; a hotfix remote is shown for Live.
+        if environment.takes_code() {
+            fields.push(("git_command", format!("git clone {git_url} {site}").into()));
+        } else {
+            fields.push((
+                "hotfix_command",
+                format!("git push -o reason=\"why\" {git_url} HEAD:hotfix/NAME").into(),
+            ));
+        }
+        fields.push(("git_url", git_url.into()));
+        fields.push(("connection_mode", mode_word(&state)));
+        self.reply.print(&Table::record(fields)).await?;
+        Ok(())
+    }
+
+    pub(super) async fn connection_set(
+        &mut self,
+        place: SiteEnvironment,
+        wanted: ConnectionMode,
+    ) -> Done {
+        let target = Target::Environment(place.site.clone(), place.environment.clone());
+        // Who may not set the mode at all learns that before anything is counted or asked.
+        self.permit(Action::SetConnectionMode, &target)?.forget();
+        let state = self.environment(&place)?;
+        if state
+            .mode
+            .as_ref()
+            .is_some_and(|facts| facts.mode == wanted)
+        {
+            return Err(Stop::Nothing(format!(
+                "The connection mode is already set to {wanted}."
+            )));
+        }
+        let lease = self
+            .lease(&place, "a change of its connection mode")
+            .await?;
+        let uncommitted = {
+            let (sites, place) = (self.console.sites.clone(), place.clone());
+            blocking(move || mode::uncommitted(&sites, &place.site, &place.environment)).await?
+        };
+        let mut confirmed = self.reply.yes;
+        if uncommitted > 0 && !confirmed {
+            self.reply
+                .tell(&format!(
+                    "This environment has uncommitted changes in {uncommitted} file(s). Switching the \
+                     connection mode keeps them aside (env:restore-work {place} brings them back). To \
+                     commit them, use env:commit {place}."
+                ))
+                .await;
+            confirmed = self
+                .reply
+                .confirm(&format!(
+                    "Are you sure you want to change the connection mode of {}?",
+                    place.environment
+                ))
+                .await;
+        }
+        let evidence = Evidence {
+            uncommitted,
+            confirmed,
+            detail: Some(format!("to {wanted}")),
+            ..Evidence::default()
+        };
+        let permit =
+            self.console
+                .gate
+                .authorize(self.who, Action::SetConnectionMode, &target, evidence)?;
+        let sites = self.console.sites.clone();
+        let saved = self
+            .reply
+            .during(move |_| Ok(mode::set(&sites, &lease, permit, wanted)))
+            .await??;
+        if let Some(saved) = saved {
+            let line = format!(
+                "Kept uncommitted work in {} file(s) as {}; env:restore-work {place} {} brings it back.",
+                saved.files, saved.id, saved.id
+            );
+            self.reply.tell(&line).await;
+        }
+        let text = format!(
+            "Enabled {} mode for \"{}\".\n",
+            wanted.title(),
+            place.environment
+        );
+        let _ = self.reply.out(&text).await;
+        Ok(())
+    }
+
+    /// Returns what is known of an environment.
+    pub(super) fn environment(&self, place: &SiteEnvironment) -> Result<EnvironmentState, Stop> {
+        self.console
+            .state
+            .model()
+            .environment(&place.site, &place.environment)
+            .cloned()
+            .ok_or_else(|| {
+                Stop::Failed(format!(
+                    "{} has no environment '{}'. See which there are: env:list {}.",
+                    place.site, place.environment, place.site
+                ))
+            })
+    }
+
+    /// Takes the lease of an environment for the length of this command.
+    pub(super) async fn lease(
+        &self,
+        place: &SiteEnvironment,
+        what: &str,
+    ) -> Result<crate::site::Lease, Stop> {
+        let mut told = None;
+        let holder = format!("{what} by {}", self.who.person);
+        let leases = &self.console.sites.leases;
+        let lease = leases
+            .take(&place.site, &place.environment, &holder, |line| {
+                told = Some(line.to_owned());
+            })
+            .await;
+        if let Some(line) = told {
+            self.reply.tell(&line).await;
+        }
+        Ok(lease?)
+    }
+}
+
+fn mode_word(state: &EnvironmentState) -> Value {
+    state
+        .mode
+        .as_ref()
+        .map_or(Value::Null, |facts| facts.mode.as_str().into())
+}
+
+fn commit_word(state: &EnvironmentState) -> Value {
+    state
+        .commit
+        .map_or(Value::Null, |commit| commit.to_string().into())
+}

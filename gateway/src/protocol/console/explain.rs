@@ -1,0 +1,181 @@
+//! "Could ALICE write code/index.php in test.acme now, and why (not)?", without doing it.
+
+use policy::{
+    Action, Area, Decision, DeployFacts, Environment, PersonName, SitePath, Standing, Target,
+};
+
+use super::table::Table;
+use super::{Done, Run, Stop};
+use crate::gate::{Evidence, Identity};
+use crate::site::{blocking, deploy, mode, push};
+
+impl Run<'_> {
+    pub(super) async fn explain(
+        &mut self,
+        person: PersonName,
+        action: String,
+        target: String,
+        reason: Option<String>,
+    ) -> Done {
+        let wanted = Action::all()
+            .find(|known| known.as_str() == action)
+            .ok_or_else(|| {
+                let mut words: Vec<&str> = Action::all().map(Action::as_str).collect();
+                words.sort_unstable();
+                Stop::Failed(format!(
+                    "'{}' is no action; there are: {}.",
+                    policy::escape(action.as_bytes()),
+                    words.join(", ")
+                ))
+            })?;
+        let read = read_target(&target, &person)?;
+        if person != self.who.person {
+            let over = read.site().cloned().map_or(Target::Server, Target::Site);
+            self.permit(Action::ExplainOthers, &over)?.forget();
+        }
+        let model = self.console.state.model();
+        let fingerprint = model
+            .keys
+            .values()
+            .find(|key| key.person == person)
+            .map(|key| key.fingerprint.clone());
+        let who = Identity {
+            person: person.clone(),
+            fingerprint: Some(fingerprint.unwrap_or_default()),
+            address: self.who.address.clone(),
+            client: self.who.client.clone(),
+        };
+        let knows_site = match read.site() {
+            Some(site) => model.standing(&person, site) != Standing::Stranger,
+            None => true,
+        };
+        let evidence = if knows_site {
+            self.evidence(wanted, &read, reason).await?
+        } else {
+            Evidence::default()
+        };
+        let decision = if person == self.who.person && self.who.fingerprint.is_none() {
+            self.console
+                .gate
+                .explain(self.who, wanted, &read, &evidence)
+        } else {
+            self.console.gate.explain(&who, wanted, &read, &evidence)
+        };
+        let (answer, sentence, hint) = match &decision {
+            Decision::Permit(_) => ("permit", String::new(), String::new()),
+            Decision::Refuse(refusal) => ("refuse", refusal.message.clone(), refusal.hint.clone()),
+        };
+        let table = Table::record(vec![
+            ("person", person.as_str().into()),
+            ("action", wanted.as_str().into()),
+            ("target", policy::escape(target.as_bytes()).into()),
+            ("decision", answer.into()),
+            ("rule", decision.rule().into()),
+            ("sentence", sentence.into()),
+            ("hint", hint.into()),
+        ]);
+        self.reply.print(&table).await?;
+        Ok(())
+    }
+
+    /// Looks up what the real request would look up.
+    async fn evidence(
+        &self,
+        action: Action,
+        target: &Target,
+        reason: Option<String>,
+    ) -> Result<Evidence, Stop> {
+        let (Some(site), Some(environment)) =
+            (target.site().cloned(), target.environment().cloned())
+        else {
+            return Ok(Evidence::default());
+        };
+        let sites = self.console.sites.clone();
+        let target = target.clone();
+        let evidence = blocking(move || {
+            let mut evidence = Evidence::default();
+            match action {
+                Action::Deploy | Action::Rollback => {
+                    let plan = if action == Action::Deploy {
+                        deploy::plan(&sites, &site, &environment, None)
+                    } else {
+                        deploy::plan_rollback(&sites, &site, &environment)
+                    };
+                    evidence.deploy =
+                        Some(plan.map_or_else(|_| DeployFacts::default(), |plan| plan.facts));
+                }
+                Action::SetConnectionMode => {
+                    evidence.uncommitted = mode::uncommitted(&sites, &site, &environment)?;
+                }
+                Action::MergeHotfix => {
+                    evidence.uncommitted = mode::uncommitted(&sites, &site, &Environment::Dev)?;
+                }
+                Action::UpdateRef => {
+                    if let Target::Ref(_, _, name) = &target {
+                        evidence.push = push::imagined(&sites, &site, name, reason)?;
+                    }
+                }
+                Action::ReadTree
+                | Action::ChangeTree(_)
+                | Action::Fetch
+                | Action::Push
+                | Action::Commit
+                | Action::Discard
+                | Action::RestoreWork
+                | Action::DropHotfix
+                | Action::ViewSite
+                | Action::ChangeTeam
+                | Action::CreateSite
+                | Action::ManagePeople
+                | Action::ManageOwnKeys
+                | Action::ViewAudit
+                | Action::ExplainOthers => {}
+            }
+            Ok(evidence)
+        });
+        Ok(evidence.await?)
+    }
+}
+
+/// Reads `SITE`, `SITE.ENV`, `SITE.ENV:/area/path`, `SITE.ENV:refs/…`, `server` or `own`.
+fn read_target(text: &str, person: &PersonName) -> Result<Target, Stop> {
+    let unreadable = || {
+        Stop::Failed(format!(
+            "'{}' is no target: give server, own, SITE, SITE.ENV, SITE.ENV:/code/index.php or SITE.ENV:refs/heads/main.",
+            policy::escape(text.as_bytes())
+        ))
+    };
+    match text {
+        "server" => return Ok(Target::Server),
+        "own" => return Ok(Target::Person(person.clone())),
+        _site => {}
+    }
+    let (place, inside) = match text.split_once(':') {
+        Some((place, inside)) => (place, Some(inside)),
+        None => (text, None),
+    };
+    let Some((site, environment)) = place.split_once('.') else {
+        return place.parse().map(Target::Site).map_err(|_| unreadable());
+    };
+    let site = site.parse().map_err(|_| unreadable())?;
+    let environment = environment.parse().map_err(|_| unreadable())?;
+    match inside {
+        None => Ok(Target::Environment(site, environment)),
+        Some(name) if name.starts_with("refs/") => {
+            Ok(Target::Ref(site, environment, name.to_owned()))
+        }
+        Some(path) => {
+            let path = SitePath::normalize(path.as_bytes()).map_err(|_| unreadable())?;
+            let Some((first, rest)) = path.split_first() else {
+                return Ok(Target::Tree(site, environment, Area::Root, path));
+            };
+            let area = Area::BELOW_ROOT
+                .into_iter()
+                .find(|area| area.as_str().as_bytes() == first);
+            match area {
+                Some(area) => Ok(Target::Tree(site, environment, area, rest)),
+                None => Ok(Target::Tree(site, environment, Area::Root, path.clone())),
+            }
+        }
+    }
+}

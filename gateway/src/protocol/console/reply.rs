@@ -1,0 +1,182 @@
+//! The other end of a command: what it prints, what it asks, which way it goes.
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::table::{Format, Table};
+use crate::fault::Fault;
+use crate::protocol::ssh::Output;
+use crate::site::blocking;
+
+/// The other end of a command.
+#[derive(Debug)]
+pub struct Reply {
+    door: Door,
+    input: mpsc::Receiver<Vec<u8>>,
+    read: Vec<u8>,
+    /// How rows are printed.
+    pub format: Format,
+    /// The one field that is printed.
+    pub field: Option<String>,
+    /// Whether every question is answered with yes.
+    pub yes: bool,
+}
+
+#[derive(Debug)]
+enum Door {
+    Ssh(Output),
+    Local(mpsc::Sender<Said>),
+}
+
+/// What the gateway says to the command line on the server, one line of JSON each.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Said {
+    /// For standard output.
+    Out(String),
+    /// For standard error.
+    Err(String),
+    /// The end, with the exit status.
+    Exit(u32),
+}
+
+/// The client has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone;
+
+/// The most that a command reads from standard input, in bytes.
+const MOST_INPUT: usize = 64 * 1024;
+
+impl Reply {
+    /// Answers over an SSH channel.
+    pub fn over_ssh(output: Output, input: mpsc::Receiver<Vec<u8>>) -> Self {
+        Self::over(Door::Ssh(output), input)
+    }
+
+    /// Answers the command line on the server.
+    pub fn local(said: mpsc::Sender<Said>, input: mpsc::Receiver<Vec<u8>>) -> Self {
+        Self::over(Door::Local(said), input)
+    }
+
+    fn over(door: Door, input: mpsc::Receiver<Vec<u8>>) -> Self {
+        Self {
+            door,
+            input,
+            read: Vec::new(),
+            format: Format::Table,
+            field: None,
+            yes: false,
+        }
+    }
+
+    /// Returns true for somebody on the server itself, whose paths are the server's.
+    pub fn is_local(&self) -> bool {
+        matches!(self.door, Door::Local(_))
+    }
+
+    /// Prints to standard output.
+    ///
+    /// # Errors
+    /// When the client has gone.
+    pub async fn out(&self, text: &str) -> Result<(), Gone> {
+        match &self.door {
+            Door::Ssh(output) => output.out(text.as_bytes()).await.map_err(|_| Gone),
+            Door::Local(said) => said
+                .send(Said::Out(text.to_owned()))
+                .await
+                .map_err(|_| Gone),
+        }
+    }
+
+    /// Prints a line to standard error, where progress and refusals go.
+    pub async fn tell(&self, line: &str) {
+        let text = format!("{line}\n");
+        // Who has gone hears nothing, and the command goes on to its end.
+        let _ = match &self.door {
+            Door::Ssh(output) => output.err(text.as_bytes()).await.map_err(|_| Gone),
+            Door::Local(said) => said.send(Said::Err(text)).await.map_err(|_| Gone),
+        };
+    }
+
+    /// Prints rows as they were asked for.
+    ///
+    /// # Errors
+    /// With a sentence, when there is no such field.
+    pub async fn print(&self, table: &Table) -> Result<(), String> {
+        let text = table.print(self.format, self.field.as_deref())?;
+        let _ = self.out(&text).await;
+        Ok(())
+    }
+
+    /// Asks a question; the end of input is a no.
+    pub async fn confirm(&mut self, question: &str) -> bool {
+        if self.yes {
+            return true;
+        }
+        self.tell(&format!("{question} (yes/no)")).await;
+        let answer = self.line().await;
+        let answer = answer.trim_ascii().to_ascii_lowercase();
+        answer == b"yes" || answer == b"y"
+    }
+
+    /// Reads standard input to its end.
+    ///
+    /// # Errors
+    /// With a sentence, when it is too long or not text.
+    pub async fn standard_input(&mut self) -> Result<String, String> {
+        while let Some(bytes) = self.input.recv().await {
+            self.read.extend_from_slice(&bytes);
+            if self.read.len() > MOST_INPUT {
+                return Err(format!("Standard input is longer than {MOST_INPUT} bytes."));
+            }
+        }
+        String::from_utf8(std::mem::take(&mut self.read))
+            .map_err(|_| "Standard input is not UTF-8.".to_owned())
+    }
+
+    /// Runs blocking work, telling what it says while it goes on.
+    ///
+    /// # Errors
+    /// Its own.
+    pub async fn during<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn FnMut(&str)) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (sender, mut receiver) = mpsc::unbounded_channel::<String>();
+        let working = blocking(move || {
+            work(&mut |line| {
+                let _ = sender.send(line.to_owned());
+            })
+        });
+        let telling = async {
+            while let Some(line) = receiver.recv().await {
+                self.tell(&line).await;
+            }
+        };
+        let (done, ()) = tokio::join!(working, telling);
+        done
+    }
+
+    /// Ends the command.
+    pub async fn end(self, status: u32) {
+        match self.door {
+            Door::Ssh(output) => output.end(status).await,
+            Door::Local(said) => {
+                let _ = said.send(Said::Exit(status)).await;
+            }
+        }
+    }
+
+    async fn line(&mut self) -> Vec<u8> {
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                let rest = self.read.split_off(end + 1);
+                return std::mem::replace(&mut self.read, rest);
+            }
+            match self.input.recv().await {
+                Some(bytes) if self.read.len() < MOST_INPUT => self.read.extend_from_slice(&bytes),
+                Some(_) | None => return std::mem::take(&mut self.read),
+            }
+        }
+    }
+}

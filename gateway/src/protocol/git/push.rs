@@ -1,0 +1,305 @@
+//! Pushes under way: what the hooks of each are told, and what they have prepared.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+
+use data_encoding::HEXLOWER;
+use hooks::{Question, RefResult, Update};
+use policy::{Action, Environment, SiteName, Target};
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::fault::Fault;
+use crate::gate::{Denied, Evidence, Gate, Identity, Permit};
+use crate::protocol::refusal_lines;
+use crate::site::push::{self, Examined, Ready};
+use crate::site::{Lease, Sites, blocking};
+
+/// One push, from the start of `git receive-pack` to its end.
+#[derive(Debug)]
+pub struct Push {
+    token: String,
+    who: Identity,
+    site: SiteName,
+    environment: Environment,
+    ready: Mutex<Option<Ready>>,
+}
+
+impl Push {
+    /// Returns the site.
+    pub fn site(&self) -> &SiteName {
+        &self.site
+    }
+
+    /// Returns the secret by which the hooks of this push are known.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+}
+
+/// All pushes under way.
+#[derive(Debug)]
+pub struct Pushes {
+    gate: Arc<Gate>,
+    sites: Arc<Sites>,
+    socket: PathBuf,
+    under_way: StdMutex<HashMap<String, Arc<Push>>>,
+}
+
+impl Pushes {
+    /// Makes an empty list; `socket` is where hooks ask.
+    pub fn new(gate: Arc<Gate>, sites: Arc<Sites>, socket: PathBuf) -> Self {
+        Self {
+            gate,
+            sites,
+            socket,
+            under_way: StdMutex::new(HashMap::new()),
+        }
+    }
+
+    /// Returns where hooks ask.
+    pub fn socket(&self) -> &std::path::Path {
+        &self.socket
+    }
+
+    /// Adds a push that begins.
+    pub fn begin(&self, who: Identity, site: SiteName, environment: Environment) -> Arc<Push> {
+        let mut secret = [0_u8; 32];
+        let token = match getrandom::fill(&mut secret) {
+            Ok(()) => HEXLOWER.encode(&secret),
+            // Without randomness there is no secret, so no hook is answered and the push refused.
+            Err(_) => String::new(),
+        };
+        let push = Arc::new(Push {
+            token: token.clone(),
+            who,
+            site,
+            environment,
+            ready: Mutex::new(None),
+        });
+        if !token.is_empty() {
+            self.under_way
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(token, Arc::clone(&push));
+        }
+        push
+    }
+
+    /// Returns the push with this token.
+    pub fn find(&self, token: &str) -> Option<Arc<Push>> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(token)
+            .cloned()
+    }
+
+    /// Ends a push: what it prepared and never carried out goes away.
+    pub async fn end(&self, push: &Push) {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&push.token);
+        if let Some(ready) = push.ready.lock().await.take() {
+            self.drop_prepared(ready).await;
+        }
+    }
+
+    async fn drop_prepared(&self, ready: Ready) {
+        let sites = Arc::clone(&self.sites);
+        let dropped = blocking(move || {
+            push::abandon(&sites, ready);
+            Ok(())
+        });
+        if let Err(fault) = dropped.await {
+            tracing::error!("dropping what a push had prepared: {fault}");
+        }
+    }
+
+    /// Answers `pre-receive`: decides each ref, and prepares what the push will deploy. One
+    /// refused ref refuses the push whole.
+    pub async fn decide(
+        &self,
+        push: &Push,
+        question: Question,
+        say: UnboundedSender<String>,
+    ) -> bool {
+        match self.prepare(push, question, &say).await {
+            Ok(Some(ready)) => {
+                let mut place = push.ready.lock().await;
+                // Git or the hook was killed meanwhile, and `end` found nothing to drop.
+                if self.find(&push.token).is_none() {
+                    drop(place);
+                    self.drop_prepared(ready).await;
+                    return false;
+                }
+                *place = Some(ready);
+                true
+            }
+            Ok(None) => false,
+            Err(fault) => {
+                tracing::error!("preparing a push: {fault}");
+                let _ = say.send(
+                    "The push failed inside the gateway, and nothing was changed.".to_owned(),
+                );
+                let _ = say.send(format!("Cause: {}", fault.for_person()));
+                false
+            }
+        }
+    }
+
+    /// Answers `proc-receive`: moves the refs and switches what runs from them.
+    pub async fn carry_out(
+        &self,
+        push: &Push,
+        question: Question,
+        say: UnboundedSender<String>,
+    ) -> Vec<RefResult> {
+        let updates = question.updates;
+        let Some(ready) = push.ready.lock().await.take() else {
+            return failed(&updates, "the gateway had not accepted this push");
+        };
+        if !ready.covers(&updates) {
+            let sites = Arc::clone(&self.sites);
+            let _ = blocking(move || {
+                push::abandon(&sites, ready);
+                Ok(())
+            })
+            .await;
+            return failed(&updates, "git asks for other refs than were accepted");
+        }
+        let sites = Arc::clone(&self.sites);
+        let done = blocking(move || {
+            push::carry_out(&sites, ready, &mut |line| {
+                let _ = say.send(line.to_owned());
+            })
+        })
+        .await;
+        match done {
+            Ok(results) => results,
+            Err(fault) => {
+                tracing::error!("carrying out a push: {fault}");
+                failed(&updates, &fault.for_person())
+            }
+        }
+    }
+
+    async fn prepare(
+        &self,
+        push: &Push,
+        question: Question,
+        say: &UnboundedSender<String>,
+    ) -> Result<Option<Ready>, Fault> {
+        let lease = self.lease(push, say).await?;
+        let Some(lease) = lease else {
+            return Ok(None);
+        };
+        let quarantine = question.quarantine.clone().map(PathBuf::from);
+        let examined = {
+            let (sites, site, remote) = (
+                Arc::clone(&self.sites),
+                push.site.clone(),
+                push.environment.clone(),
+            );
+            blocking(move || {
+                push::examine(&sites, &site, &remote, &question, quarantine.as_deref())
+            })
+            .await?
+        };
+        let Some(permits) = self.ask(push, &examined, say) else {
+            return Ok(None);
+        };
+        let (sites, say) = (Arc::clone(&self.sites), say.clone());
+        blocking(move || {
+            push::prepare(&sites, lease, examined, permits, &mut |line| {
+                let _ = say.send(line.to_owned());
+            })
+        })
+        .await
+        .map(Some)
+    }
+
+    async fn lease(
+        &self,
+        push: &Push,
+        say: &UnboundedSender<String>,
+    ) -> Result<Option<Lease>, Fault> {
+        let taken = self
+            .sites
+            .leases
+            .take(
+                &push.site,
+                &push.environment,
+                &format!("a push by {}", push.who.person),
+                |line| {
+                    let _ = say.send(line.to_owned());
+                },
+            )
+            .await;
+        match taken {
+            Ok(lease) => Ok(Some(lease)),
+            Err(busy) => {
+                let _ = say.send(busy.to_string());
+                Ok(None)
+            }
+        }
+    }
+
+    /// Asks the gate about each ref. Every refused ref is explained, not just the first.
+    fn ask(
+        &self,
+        push: &Push,
+        examined: &Examined,
+        say: &UnboundedSender<String>,
+    ) -> Option<Vec<Permit>> {
+        let mut permits = Vec::new();
+        let mut refused = false;
+        for one in &examined.updates {
+            let target = Target::Ref(
+                push.site.clone(),
+                push.environment.clone(),
+                one.update.name.clone(),
+            );
+            let evidence = Evidence {
+                push: Some(one.facts.clone()),
+                detail: Some(one.describe()),
+                ..Evidence::default()
+            };
+            let answer = self
+                .gate
+                .authorize(&push.who, Action::UpdateRef, &target, evidence);
+            match answer {
+                Ok(permit) => permits.push(permit),
+                Err(denied) => {
+                    refused = true;
+                    if let Denied::Fault(fault) = &denied {
+                        tracing::error!("deciding about a push: {fault}");
+                    }
+                    for line in refusal_lines(denied) {
+                        let _ = say.send(line);
+                    }
+                }
+            }
+        }
+        if refused {
+            for permit in permits {
+                permit.forget();
+            }
+            return None;
+        }
+        Some(permits)
+    }
+}
+
+fn failed(updates: &[Update], reason: &str) -> Vec<RefResult> {
+    updates
+        .iter()
+        .map(|update| RefResult {
+            name: update.name.clone(),
+            failure: Some(reason.replace(['\n', '\r'], " ")),
+            instead: None,
+        })
+        .collect()
+}

@@ -1,0 +1,293 @@
+//! Joins a channel to git's pipes.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use policy::{Action, Environment, SiteName, Target};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin};
+use tokio::sync::mpsc;
+
+use super::push::{Push, Pushes};
+use crate::fault::{Fault, OrFault};
+use crate::gate::{Denied, Evidence, Gate, Identity};
+use crate::protocol::refusal_lines;
+use crate::protocol::ssh::Output;
+use crate::site::{Sites, blocking, git, repair};
+
+/// A program of git that serves one side of the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// `git upload-pack`: clone and fetch.
+    UploadPack,
+    /// `git receive-pack`: push.
+    ReceivePack,
+    /// `git upload-archive`: archives of what is on a branch or tag.
+    UploadArchive,
+}
+
+impl Program {
+    fn word(self) -> &'static str {
+        match self {
+            Program::UploadPack => "upload-pack",
+            Program::ReceivePack => "receive-pack",
+            Program::UploadArchive => "upload-archive",
+        }
+    }
+}
+
+/// What one channel asks of git.
+#[derive(Debug)]
+pub struct Request {
+    /// The program.
+    pub program: Program,
+    /// Who asks.
+    pub who: Identity,
+    /// The site whose repository it is.
+    pub site: SiteName,
+    /// The environment that the remote stands for.
+    pub environment: Environment,
+    /// `GIT_PROTOCOL`, if the client sent one.
+    pub protocol: Option<String>,
+}
+
+/// Runs git for all connections.
+#[derive(Debug)]
+pub struct Service {
+    gate: Arc<Gate>,
+    sites: Arc<Sites>,
+    pushes: Arc<Pushes>,
+    hooks: PathBuf,
+    limits: crate::config::Git,
+}
+
+/// Bytes read from git at once: what its side-band packets hold.
+const PIECE: usize = 64 * 1024;
+
+/// git's exit status when it was never run (git(1): 128 for fatal errors).
+const FATAL: u32 = 128;
+
+impl Service {
+    /// Makes the service; `hooks` is the folder that holds our hooks and nothing else.
+    pub fn new(
+        gate: Arc<Gate>,
+        sites: Arc<Sites>,
+        pushes: Arc<Pushes>,
+        hooks: PathBuf,
+        limits: crate::config::Git,
+    ) -> Self {
+        Self {
+            gate,
+            sites,
+            pushes,
+            hooks,
+            limits,
+        }
+    }
+
+    /// Serves one channel to its end.
+    pub async fn serve(&self, request: Request, input: mpsc::Receiver<Vec<u8>>, output: Output) {
+        let status = match self.begin(&request) {
+            Ok((child, push)) => self.join(child, push, input, &output).await,
+            Err(denied) => {
+                // As git's client shows what a server says.
+                for line in refusal_lines(denied) {
+                    let _ = output.err(format!("remote: {line}\n").as_bytes()).await;
+                }
+                FATAL
+            }
+        };
+        output.end(status).await;
+    }
+
+    fn begin(&self, request: &Request) -> Result<(Child, Option<Arc<Push>>), Denied> {
+        let action = match request.program {
+            Program::UploadPack | Program::UploadArchive => Action::Fetch,
+            Program::ReceivePack => Action::Push,
+        };
+        let target = Target::Environment(request.site.clone(), request.environment.clone());
+        let permit = self
+            .gate
+            .authorize(&request.who, action, &target, Evidence::default())?;
+        permit.forget();
+        let push = (request.program == Program::ReceivePack).then(|| {
+            self.pushes.begin(
+                request.who.clone(),
+                request.site.clone(),
+                request.environment.clone(),
+            )
+        });
+        let child = self
+            .command(request, push.as_deref())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .or_fault(|| format!("starting git {}", request.program.word()))?;
+        Ok((child, push))
+    }
+
+    fn command(&self, request: &Request, push: Option<&Push>) -> tokio::process::Command {
+        let repository = self.sites.layout.site(&request.site).repository();
+        let mut command = git::command(&repository);
+        let hooks = format!("core.hooksPath={}", self.hooks.display());
+        let most = format!("receive.maxInputSize={}", self.limits.max_pack_bytes);
+        let settings = [
+            hooks.as_str(),
+            most.as_str(),
+            "transfer.fsckObjects=true",
+            "receive.fsckObjects=true",
+            "transfer.hideRefs=refs/funicular",
+            // Each ref of a push is moved by the gateway, together with what runs from it.
+            "receive.procReceiveRefs=refs",
+            "receive.advertisePushOptions=true",
+            "receive.advertiseAtomic=true",
+            // What may be moved or deleted is the policy's to say, not git's.
+            "receive.denyDeletes=false",
+            "receive.denyNonFastForwards=false",
+            "receive.denyCurrentBranch=ignore",
+            "receive.denyDeleteCurrent=ignore",
+            "receive.autogc=false",
+            "uploadpack.allowFilter=true",
+            "core.fsync=committed,loose-object",
+        ];
+        for setting in settings {
+            command.args(["-c", setting]);
+        }
+        if let Some(protocol) = &request.protocol {
+            command.env("GIT_PROTOCOL", protocol);
+        }
+        if let Some(push) = push {
+            command.env(hooks::SOCKET_VARIABLE, self.pushes.socket());
+            command.env(hooks::TOKEN_VARIABLE, push.token());
+        }
+        command.arg(request.program.word());
+        if request.program == Program::UploadPack {
+            command.arg("--strict");
+        }
+        command.arg(&repository);
+        command.into()
+    }
+
+    /// Moves bytes both ways until git has ended and all it said is on its way.
+    async fn join(
+        &self,
+        mut child: Child,
+        push: Option<Arc<Push>>,
+        input: mpsc::Receiver<Vec<u8>>,
+        output: &Output,
+    ) -> u32 {
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let feeding = tokio::spawn(feed(input, stdin));
+        // A client that goes away ends a fetch, but never a push that has been sent whole: its
+        // deploy runs to its end, and git must be able to speak until then.
+        let is_push = push.is_some();
+        let id = child.id();
+        let said = async {
+            tokio::join!(
+                carry(stdout, output, Stream::Out, is_push),
+                carry(stderr, output, Stream::Err, is_push)
+            )
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(self.limits.max_seconds), async {
+            let (out, err) = said.await;
+            if !is_push && (out.is_err() || err.is_err()) {
+                // The client has gone; nobody waits for the rest.
+                let _ = child.start_kill();
+            }
+            child.wait().await
+        })
+        .await;
+        feeding.abort();
+        if let Some(push) = push {
+            self.pushes.end(&push).await;
+            let well = matches!(&ended, Ok(Ok(status)) if status.success());
+            if let Some(id) = id.filter(|_| !well) {
+                let repository = self.sites.layout.site(push.site()).repository();
+                let cleared = blocking(move || {
+                    // The blank ends the number.
+                    repair::let_go_of_packs(&repository, &format!("{id} "))
+                });
+                if let Err(fault) = cleared.await {
+                    tracing::warn!("what a killed git had left: {fault}");
+                }
+            }
+        }
+        match ended {
+            Ok(Ok(status)) => status.code().map_or(FATAL, i32::unsigned_abs),
+            Ok(Err(error)) => {
+                tracing::error!("waiting for git: {error}");
+                FATAL
+            }
+            Err(_elapsed) => {
+                let sentence = format!(
+                    "Git was ended after {} seconds, the longest that this gateway lets it run.\n",
+                    self.limits.max_seconds
+                );
+                let _ = output.err(sentence.as_bytes()).await;
+                FATAL
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Stream {
+    Out,
+    Err,
+}
+
+/// Hands the client's bytes to git; the end of either ends it.
+async fn feed(mut input: mpsc::Receiver<Vec<u8>>, stdin: Option<ChildStdin>) {
+    let Some(mut stdin) = stdin else {
+        return;
+    };
+    while let Some(bytes) = input.recv().await {
+        if stdin.write_all(&bytes).await.is_err() {
+            // git no longer reads; what it has to say about it comes over its output.
+            input.close();
+            while input.recv().await.is_some() {}
+            return;
+        }
+    }
+}
+
+/// Hands one of git's streams to the client.
+async fn carry(
+    from: Option<impl AsyncRead + Unpin>,
+    output: &Output,
+    stream: Stream,
+    to_its_end: bool,
+) -> Result<(), Fault> {
+    let Some(mut from) = from else {
+        return Ok(());
+    };
+    let mut piece = vec![0; PIECE];
+    let mut gone = false;
+    loop {
+        let length = from
+            .read(&mut piece)
+            .await
+            .or_fault(|| "reading from git")?;
+        let Some(bytes) = piece.get(..length).filter(|bytes| !bytes.is_empty()) else {
+            return Ok(());
+        };
+        if gone {
+            continue;
+        }
+        let written = match stream {
+            Stream::Out => output.out(bytes).await,
+            Stream::Err => output.err(bytes).await,
+        };
+        if written.is_err() {
+            if !to_its_end {
+                return Err(Fault::new("the client has gone"));
+            }
+            gone = true;
+        }
+    }
+}

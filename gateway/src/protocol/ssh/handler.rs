@@ -1,0 +1,385 @@
+//! russh's callbacks, turned into identity, destination and service.
+//!
+//! They run inside russh's session loop, so nothing here may wait for long: SFTP answers at once,
+//! git and the console get a task of their own.
+
+use russh::keys::Certificate;
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
+};
+use russh::{ChannelId, ChannelOpenFailure, MethodKind, MethodSet};
+
+use super::Destination;
+use super::channel::{Channel, SftpOutput, Wishes};
+use super::command::Command;
+use super::connection::{Connection, Door};
+use super::services::NO_SHELL;
+use crate::gate::Identity;
+use crate::protocol::git;
+
+const NO_TERMINAL: &str = "No terminal was given: Funicular runs no program that would need one.";
+const NO_AGENT: &str = "Your agent was not forwarded: Funicular logs in nowhere on your behalf.";
+const NO_X11: &str = "X11 was not forwarded: Funicular runs no program with windows.";
+
+impl<D: Door> Handler for Connection<D> {
+    type Error = russh::Error;
+
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
+        if let Some(login) = &mut self.login {
+            login.attempt(user);
+        }
+        Ok(Auth::reject())
+    }
+
+    async fn auth_publickey_offered(
+        &mut self,
+        user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, Self::Error> {
+        let Some(login) = &mut self.login else {
+            return Ok(Auth::reject());
+        };
+        login.attempt(user);
+        if login.offered(offer.public_key, offer.algorithm) {
+            Ok(Auth::Accept)
+        } else {
+            Ok(Auth::reject())
+        }
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        user: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
+        let proven = self
+            .login
+            .as_mut()
+            .and_then(|login| login.proven(key.public_key, key.algorithm));
+        match proven {
+            Some(proven) => {
+                self.person = Some(proven);
+                self.destination = Destination::parse(user);
+                Ok(Auth::Accept)
+            }
+            None => Ok(Auth::reject()),
+        }
+    }
+
+    async fn auth_openssh_certificate(
+        &mut self,
+        user: &str,
+        _certificate: &Certificate,
+    ) -> Result<Auth, Self::Error> {
+        if let Some(login) = &mut self.login {
+            login.attempt(user);
+        }
+        Ok(Auth::reject())
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        user: &str,
+        _submethods: &str,
+        _response: Option<Response<'a>>,
+    ) -> Result<Auth, Self::Error> {
+        let advice = self.login.as_mut().and_then(|login| {
+            login.attempt(user);
+            login.advice()
+        });
+        Ok(match advice {
+            Some(advice) => Auth::Partial {
+                name: "".into(),
+                instructions: advice.into(),
+                prompts: Vec::new().into(),
+            },
+            None => Auth::Reject {
+                proceed_with_methods: Some(MethodSet::from(&[MethodKind::PublicKey][..])),
+                partial_success: false,
+            },
+        })
+    }
+
+    async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Self::Error> {
+        self.login = None;
+        let Some((person, fingerprint)) = self.person.take() else {
+            return Err(russh::Error::Inconsistent);
+        };
+        self.door.entered();
+        let client = session.remote_sshid();
+        let identity = Identity {
+            person,
+            fingerprint: Some(fingerprint),
+            address: self.address.clone(),
+            client: policy::escape(client.strip_prefix(b"SSH-2.0-").unwrap_or(client)),
+        };
+        tracing::info!(person = %identity.person, address = %identity.address, client = %identity.client, "logged in");
+        self.identity = Some(identity);
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: russh::Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        if self.identity.is_none() || self.channels.len() >= self.server.max_channels {
+            reply
+                .reject(ChannelOpenFailure::Other {
+                    code: 4,
+                    reason: format!(
+                        "This connection has {} channels open, which is the most allowed.",
+                        self.channels.len()
+                    ),
+                })
+                .await;
+            return Ok(());
+        }
+        self.channels
+            .insert(channel.id(), Channel::Fresh(Wishes::default()));
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn channel_open_x11(
+        &mut self,
+        _channel: russh::Channel<Msg>,
+        _originator_address: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.refuse_forward(reply, session).await
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        _channel: russh::Channel<Msg>,
+        _host_to_connect: &str,
+        _port_to_connect: u32,
+        _originator_address: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.refuse_forward(reply, session).await
+    }
+
+    async fn channel_open_forwarded_tcpip(
+        &mut self,
+        _channel: russh::Channel<Msg>,
+        _host_to_connect: &str,
+        _port_to_connect: u32,
+        _originator_address: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.refuse_forward(reply, session).await
+    }
+
+    async fn channel_open_direct_streamlocal(
+        &mut self,
+        _channel: russh::Channel<Msg>,
+        _socket_path: &str,
+        reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.refuse_forward(reply, session).await
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        _term: &str,
+        _col_width: u32,
+        _row_height: u32,
+        _pix_width: u32,
+        _pix_height: u32,
+        _modes: &[(russh::Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        // At once, since a client that insists on a terminal leaves without one.
+        session.extended_data(channel, 1, format!("{NO_TERMINAL}\r\n").into_bytes())?;
+        session.channel_failure(channel)
+    }
+
+    async fn x11_request(
+        &mut self,
+        channel: ChannelId,
+        _single_connection: bool,
+        _x11_auth_protocol: &str,
+        _x11_auth_cookie: &str,
+        _x11_screen_number: u32,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.wish_refused(channel, NO_X11, session)
+    }
+
+    async fn agent_request(
+        &mut self,
+        channel: ChannelId,
+        _session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        if let Some(wishes) = self.fresh(channel) {
+            wishes.refused.push(NO_AGENT);
+        }
+        Ok(false)
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        variable_name: &str,
+        variable_value: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        // No other variable of a client ever reaches a program here.
+        let wanted = variable_name == "GIT_PROTOCOL"
+            && matches!(variable_value, "version=0" | "version=1" | "version=2");
+        match self.fresh(channel).filter(|_| wanted) {
+            Some(wishes) => {
+                wishes.git_protocol = Some(variable_value.to_owned());
+                session.channel_success(channel)
+            }
+            None => session.channel_failure(channel),
+        }
+    }
+
+    async fn shell_request(
+        &mut self,
+        channel: ChannelId,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let Some((wishes, identity)) = self.begin(channel) else {
+            return session.channel_failure(channel);
+        };
+        let words = match &self.destination {
+            Destination::Console => vec!["greet".to_owned()],
+            Destination::Environment(site, environment) => {
+                vec!["greet".to_owned(), format!("{site}.{environment}")]
+            }
+            Destination::Nowhere(_) => return self.turn_away(channel, NO_SHELL, 1, session),
+        };
+        self.start_console(channel, words, &wishes, identity, session)
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        data: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let Some((wishes, identity)) = self.begin(channel) else {
+            return session.channel_failure(channel);
+        };
+        let site = match &self.destination {
+            Destination::Environment(site, _) => Some(site.as_str()),
+            Destination::Console | Destination::Nowhere(_) => None,
+        };
+        let program = match Command::parse(data, site) {
+            Ok(Command::UploadPack) => git::Program::UploadPack,
+            Ok(Command::ReceivePack) => git::Program::ReceivePack,
+            Ok(Command::UploadArchive) => git::Program::UploadArchive,
+            Ok(Command::Console(words)) => {
+                return self.start_console(channel, words, &wishes, identity, session);
+            }
+            Err(unknown) => return self.turn_away(channel, &unknown.0, 127, session),
+        };
+        self.start_git(channel, program, wishes, identity, session)
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let Some((_, identity)) = self.begin(channel) else {
+            return session.channel_failure(channel);
+        };
+        if name == "sftp" {
+            return self.start_sftp(channel, identity, session);
+        }
+        self.turn_away(channel, NO_SHELL, 127, session)
+    }
+
+    async fn tcpip_forward(
+        &mut self,
+        _address: &str,
+        _port: &mut u32,
+        _session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        self.refused_listening = true;
+        Ok(false)
+    }
+
+    async fn data(
+        &mut self,
+        channel: ChannelId,
+        data: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        match self.channels.get_mut(&channel) {
+            Some(Channel::Sftp(sftp)) => {
+                let mut output = SftpOutput::new(session, channel);
+                let answered = sftp.receive(data, &mut output);
+                output.done()?;
+                self.after_sftp(channel, answered, session)
+            }
+            Some(Channel::Task(input)) => {
+                // Waiting here holds the whole connection back, which is what a client deserves
+                // that sends faster than git takes; the queue is longer than any dialogue needs.
+                if input.send(data.to_vec()).await.is_err() {
+                    self.channels.insert(channel, Channel::Over);
+                }
+                Ok(())
+            }
+            Some(Channel::Fresh(_) | Channel::Over) | None => Ok(()),
+        }
+    }
+
+    async fn window_adjusted(
+        &mut self,
+        channel: ChannelId,
+        _new_size: u32,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let Some(Channel::Sftp(sftp)) = self.channels.get_mut(&channel) else {
+            return Ok(());
+        };
+        let mut output = SftpOutput::new(session, channel);
+        let answered = sftp.proceed(&mut output);
+        output.done()?;
+        self.after_sftp(channel, answered, session)
+    }
+
+    async fn channel_eof(
+        &mut self,
+        channel: ChannelId,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        match self.channels.insert(channel, Channel::Over) {
+            Some(Channel::Sftp(sftp)) => {
+                sftp.close();
+                session.exit_status_request(channel, 0)?;
+                session.eof(channel)?;
+                session.close(channel)
+            }
+            // Dropping the sender is the end of the task's input.
+            Some(Channel::Task(_) | Channel::Fresh(_) | Channel::Over) | None => Ok(()),
+        }
+    }
+
+    async fn channel_close(
+        &mut self,
+        channel: ChannelId,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        if let Some(Channel::Sftp(sftp)) = self.channels.remove(&channel) {
+            sftp.close();
+        }
+        Ok(())
+    }
+}

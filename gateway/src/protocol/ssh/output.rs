@@ -1,0 +1,70 @@
+//! Writing to a channel from outside the session's own task: git's and the console's answers.
+
+use russh::ChannelId;
+use russh::server::Handle;
+
+/// The other end of one channel.
+#[derive(Debug, Clone)]
+pub struct Output {
+    handle: Handle,
+    channel: ChannelId,
+}
+
+/// Bytes to a packet; below every client's least packet size (RFC 4253 §6.1).
+const PIECE: usize = 32 * 1024;
+
+/// The client has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone;
+
+impl Output {
+    /// Takes the other end of a channel.
+    pub fn new(handle: Handle, channel: ChannelId) -> Self {
+        Self { handle, channel }
+    }
+
+    /// Writes to standard output.
+    ///
+    /// # Errors
+    /// When the client has gone.
+    pub async fn out(&self, bytes: &[u8]) -> Result<(), Gone> {
+        if bytes.is_empty() {
+            // Nothing to say, but worth knowing whether anybody would hear it.
+            return self
+                .handle
+                .data(self.channel, Vec::new())
+                .await
+                .map_err(|_| Gone);
+        }
+        for piece in bytes.chunks(PIECE) {
+            self.handle
+                .data(self.channel, piece.to_vec())
+                .await
+                .map_err(|_| Gone)?;
+        }
+        Ok(())
+    }
+
+    /// Writes to standard error.
+    ///
+    /// # Errors
+    /// When the client has gone.
+    pub async fn err(&self, bytes: &[u8]) -> Result<(), Gone> {
+        for piece in bytes.chunks(PIECE) {
+            self.handle
+                .extended_data(self.channel, 1, piece.to_vec())
+                .await
+                .map_err(|_| Gone)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the channel: exit status, end of output, close (RFC 4254 §5.3, §6.10). All output
+    /// must have been written before.
+    pub async fn end(self, status: u32) {
+        // A client that has gone needs no ending.
+        let _ = self.handle.exit_status_request(self.channel, status).await;
+        let _ = self.handle.eof(self.channel).await;
+        let _ = self.handle.close(self.channel).await;
+    }
+}

@@ -1,0 +1,330 @@
+//! Code up: what Dev runs to Test, what Test runs to Live, and back to the last good release.
+
+use git2::{Oid, Repository};
+use policy::{DeployFacts, Environment, HotfixName, SiteName};
+
+use super::push::short;
+use super::release::{self, Origin, Prepared, ReleaseKind, Reuse};
+use super::workflow::{self, Change, Undone};
+use super::{Author, Lease, Sites, repository};
+use crate::fault::Fault;
+use crate::gate::Permit;
+use crate::state::{DeploymentKind, Intent, Model, RefMove};
+
+/// What a deploy or rollback would do, with the facts that the policy asks for.
+#[derive(Debug)]
+pub struct Plan {
+    /// The facts.
+    pub facts: DeployFacts,
+    /// The commit that would run; absent when there is none.
+    pub commit: Option<Oid>,
+    /// What runs there now.
+    pub running: Option<Oid>,
+    kind: DeploymentKind,
+    rolled_back: Vec<u64>,
+    back_to: Option<u64>,
+}
+
+impl Plan {
+    /// Returns the note when the person gave none.
+    pub fn default_note(&self, person: &policy::PersonName) -> String {
+        match self.back_to {
+            Some(number) => format!("Rolled back to deploy {number}"),
+            None => format!("Deployed by {person}"),
+        }
+    }
+}
+
+/// What was deployed.
+#[derive(Debug)]
+pub struct Deployed {
+    /// The tag's name.
+    pub tag: String,
+    /// The commit.
+    pub commit: Oid,
+}
+
+/// Plans a deploy to Test or Live: what the environment below runs, or for Test an older commit.
+///
+/// # Errors
+/// When the repository cannot be read; [`Undone::Impossible`] for a commit that does not exist.
+pub fn plan(
+    sites: &Sites,
+    site: &SiteName,
+    environment: &Environment,
+    chosen: Option<&str>,
+) -> Result<Plan, Undone> {
+    let model = sites.state.model();
+    let repository = repository::open(&sites.layout.site(site).repository())?;
+    let below = match environment {
+        Environment::Live => Environment::Test,
+        Environment::Test | Environment::Dev | Environment::Multidev(_) => Environment::Dev,
+    };
+    let runs = |environment: &Environment| model.environment(site, environment)?.commit;
+    let commit = match chosen {
+        Some(text) => Some(repository::resolve(&repository, text)?.ok_or_else(|| {
+            Undone::Impossible(format!(
+                "There is no commit '{}' in {site}.",
+                policy::escape(text.as_bytes())
+            ))
+        })?),
+        None => runs(&below),
+    };
+    let mut facts = DeployFacts {
+        source_ready: commit.is_some(),
+        ..DeployFacts::default()
+    };
+    if let Some(commit) = commit {
+        facts.on_trunk = match trunk_tip(&model, &repository, site)? {
+            Some(tip) => repository::contains(&repository, tip, commit)?,
+            None => false,
+        };
+        if matches!(environment, Environment::Live) {
+            facts.would_lose = lost_hotfixes(&model, &repository, site, commit)?;
+        }
+    }
+    Ok(Plan {
+        facts,
+        commit,
+        running: runs(environment),
+        kind: DeploymentKind::Deploy,
+        rolled_back: Vec::new(),
+        back_to: None,
+    })
+}
+
+/// Plans a return to the newest deploy before the running one that nobody has called bad.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn plan_rollback(
+    sites: &Sites,
+    site: &SiteName,
+    environment: &Environment,
+) -> Result<Plan, Undone> {
+    let running = sites
+        .state
+        .model()
+        .environment(site, environment)
+        .and_then(|environment| environment.commit);
+    let deployments = sites.state.deployments(site, environment)?;
+    let good = deployments
+        .iter()
+        .find(|one| !one.rolled_back && Some(one.commit) != running);
+    let rolled_back = deployments
+        .iter()
+        .filter(|one| Some(one.commit) == running && !one.rolled_back)
+        .filter(|one| good.is_some_and(|good| one.number > good.number))
+        .map(|one| one.number)
+        .collect();
+    Ok(Plan {
+        facts: DeployFacts {
+            source_ready: good.is_some(),
+            ..DeployFacts::default()
+        },
+        commit: good.map(|one| one.commit),
+        running,
+        kind: DeploymentKind::Rollback,
+        rolled_back,
+        back_to: good.map(|one| one.number),
+    })
+}
+
+/// Carries out a plan as the next deploy tag.
+///
+/// # Errors
+/// [`Undone`]; no ref, no tag and no release has then changed.
+pub fn deploy(
+    sites: &Sites,
+    _lease: &Lease,
+    permit: Permit,
+    plan: Plan,
+    note: &str,
+    say: &mut dyn FnMut(&str),
+) -> Result<Deployed, Undone> {
+    let site = permit.site()?.clone();
+    let environment = permit.environment()?.clone();
+    let commit = plan
+        .commit
+        .ok_or_else(|| Fault::new("a deploy of no commit"))?;
+    let repository = repository::open(&sites.layout.site(&site).repository())?;
+    say(&format!(
+        "Preparing {} for {site}.{environment} …",
+        short(commit)
+    ));
+    let prepared = match build(
+        sites,
+        &permit,
+        &environment,
+        &Origin {
+            repository: &repository,
+            quarantine: None,
+            commit,
+        },
+        ReleaseKind::ReadOnly,
+    ) {
+        Ok(prepared) => prepared,
+        Err(fault) => return Err(workflow::unprepared(permit, fault)),
+    };
+    let number = next_number(sites, &repository, &site, &environment)?;
+    let tag = format!("{environment}_{number}");
+    let object = repository::write_tag(
+        &permit,
+        &repository,
+        &tag,
+        commit,
+        &Author::of(&permit, &sites.state),
+        note,
+    )?;
+    let intent = Intent {
+        refs: vec![RefMove {
+            name: format!("refs/tags/{tag}"),
+            old: None,
+            new: Some(object.to_string()),
+        }],
+        commit: Some(commit.to_string()),
+        generation: Some(prepared.generation),
+        number: Some(number),
+        kind: Some(plan.kind),
+        note: note.to_owned(),
+        rolled_back: plan.rolled_back,
+        ..Intent::default()
+    };
+    let change = Change {
+        kind: plan.kind.as_str(),
+        environment,
+        permits: vec![permit],
+        intent,
+        release: Some(prepared),
+    };
+    workflow::carry_out(sites, &site, change)?;
+    Ok(Deployed { tag, commit })
+}
+
+/// Builds the next generation of an environment, sharing unchanged files with a read-only release
+/// of the site that is near.
+pub(super) fn build(
+    sites: &Sites,
+    permit: &Permit,
+    environment: &Environment,
+    origin: &Origin<'_>,
+    kind: ReleaseKind,
+) -> Result<Prepared, Fault> {
+    let name = permit.site()?;
+    let model = sites.state.model();
+    let site = model
+        .sites
+        .get(name)
+        .ok_or_else(|| Fault::new("the site is gone"))?;
+    let layout = sites.layout.site(name);
+    let near = [
+        environment,
+        &Environment::Test,
+        &Environment::Live,
+        &Environment::Dev,
+    ]
+    .into_iter()
+    .filter_map(|near| Some((near, site.environments.get(near)?)))
+    .find(|(_, state)| {
+        let writable = state
+            .mode
+            .as_ref()
+            .is_some_and(|facts| facts.mode == policy::ConnectionMode::Sftp);
+        !writable && state.generation > 0 && state.commit.is_some()
+    })
+    .and_then(|(near, state)| {
+        Some((
+            layout.environment(near).code(state.generation),
+            state.commit?,
+        ))
+    });
+    let reuse = near
+        .as_ref()
+        .filter(|_| kind == ReleaseKind::ReadOnly)
+        .map(|(code, commit)| Reuse {
+            code,
+            commit: *commit,
+        });
+    release::prepare(
+        permit,
+        &layout.environment(environment),
+        origin,
+        kind,
+        site.files_path.as_ref(),
+        reuse,
+    )
+}
+
+/// Returns N of the next deploy tag, which is greater than any that the site has had.
+pub(super) fn next_number(
+    sites: &Sites,
+    repository: &Repository,
+    site: &SiteName,
+    environment: &Environment,
+) -> Result<u64, Fault> {
+    let newest = sites
+        .state
+        .deployments(site, environment)?
+        .first()
+        .map_or(0, |deployment| deployment.number);
+    // A repository that was imported may bring tags of these names.
+    let mut number = newest + 1;
+    while repository::commit_of_ref(repository, &format!("refs/tags/{environment}_{number}"))?
+        .is_some()
+    {
+        number += 1;
+    }
+    Ok(number)
+}
+
+/// Returns the open hotfixes that a commit of trunk contains.
+pub(super) fn merged_hotfixes(
+    sites: &Sites,
+    repository: &Repository,
+    site: &SiteName,
+    commit: Oid,
+) -> Result<Vec<HotfixName>, Fault> {
+    let model = sites.state.model();
+    open_hotfixes(&model, repository, site, commit, true)
+}
+
+fn lost_hotfixes(
+    model: &Model,
+    repository: &Repository,
+    site: &SiteName,
+    commit: Oid,
+) -> Result<Vec<HotfixName>, Fault> {
+    open_hotfixes(model, repository, site, commit, false)
+}
+
+fn open_hotfixes(
+    model: &Model,
+    repository: &Repository,
+    site: &SiteName,
+    commit: Oid,
+    contained: bool,
+) -> Result<Vec<HotfixName>, Fault> {
+    let mut names = Vec::new();
+    let open = model
+        .sites
+        .get(site)
+        .map(|site| site.open_hotfixes.as_slice())
+        .unwrap_or_default();
+    for hotfix in open {
+        if repository::contains(repository, commit, hotfix.commit)? == contained {
+            names.push(hotfix.name.clone());
+        }
+    }
+    Ok(names)
+}
+
+fn trunk_tip(
+    model: &Model,
+    repository: &Repository,
+    site: &SiteName,
+) -> Result<Option<Oid>, Fault> {
+    match model.sites.get(site) {
+        Some(site) => repository::commit_of_ref(repository, &format!("refs/heads/{}", site.trunk)),
+        None => Ok(None),
+    }
+}

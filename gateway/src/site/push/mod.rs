@@ -1,0 +1,375 @@
+//! What a push changes: refs, and what environments run from them.
+
+mod facts;
+
+use std::path::Path;
+
+use git2::{Oid, Repository};
+use hooks::{Question, RefResult, Update};
+use policy::{Environment, PushFacts, RefChange, RefKind, SiteName, escape};
+
+pub use facts::imagined;
+use facts::{facts, object, open};
+
+use crate::fault::Fault;
+use crate::gate::Permit;
+use crate::site::deploy::{self, next_number};
+use crate::site::release::{Origin, Prepared, ReleaseKind};
+use crate::site::repository;
+use crate::site::workflow::{self, Change};
+use crate::site::{Author, Lease, Sites};
+use crate::state::{DeploymentKind, Intent, RefMove};
+
+/// The refs of a push, with the facts that the policy asks for.
+#[derive(Debug)]
+pub struct Examined {
+    site: SiteName,
+    remote: Environment,
+    quarantine: Option<std::path::PathBuf>,
+    /// Each ref.
+    pub updates: Vec<One>,
+}
+
+/// One ref of a push.
+#[derive(Debug)]
+pub struct One {
+    /// As git told it.
+    pub update: Update,
+    /// The facts.
+    pub facts: PushFacts,
+}
+
+impl One {
+    /// Returns what the audit says of it.
+    pub fn describe(&self) -> String {
+        let short = |id: &str| id.get(..12).unwrap_or(id).to_owned();
+        let from_to = format!("{}..{}", short(&self.update.old), short(&self.update.new));
+        match &self.facts.reason {
+            Some(reason) => format!("{from_to}, reason: {reason}"),
+            None => from_to,
+        }
+    }
+}
+
+/// A push that was permitted and prepared. Holds the lease of its environment.
+#[derive(Debug)]
+pub struct Ready {
+    _lease: Lease,
+    examined: Examined,
+    permits: Vec<Permit>,
+    deployed: Option<(usize, Environment, Prepared)>,
+}
+
+impl Ready {
+    /// Returns true if these are the refs that were permitted.
+    pub fn covers(&self, updates: &[Update]) -> bool {
+        updates.len() == self.examined.updates.len()
+            && self
+                .examined
+                .updates
+                .iter()
+                .all(|one| updates.contains(&one.update))
+    }
+}
+
+/// The most refs that one push may change, so that its facts cost a bounded time.
+const MOST_REFS: usize = 1000;
+
+/// The longest reason that is kept, in characters.
+const LONGEST_REASON: usize = 500;
+
+/// Looks up the facts about each ref of a push.
+///
+/// # Errors
+/// When the repository cannot be read.
+pub fn examine(
+    sites: &Sites,
+    name: &SiteName,
+    remote: &Environment,
+    question: &Question,
+    quarantine: Option<&Path>,
+) -> Result<Examined, Fault> {
+    if question.updates.len() > MOST_REFS {
+        return Err(Fault::new(format!(
+            "a push of more than {MOST_REFS} refs at once (push them in parts)"
+        )));
+    }
+    let model = sites.state.model();
+    let site = model
+        .sites
+        .get(name)
+        .ok_or_else(|| Fault::new("the site of a push is gone"))?;
+    let repository = open(sites, name, quarantine)?;
+    let reason = question
+        .options
+        .iter()
+        .filter_map(|option| option.strip_prefix("reason="))
+        .map(|reason| {
+            reason
+                .trim()
+                .chars()
+                .take(LONGEST_REASON)
+                .collect::<String>()
+        })
+        .map(|reason| escape(reason.as_bytes()))
+        .find(|reason| !reason.is_empty());
+    let updates = question
+        .updates
+        .iter()
+        .map(|update| {
+            let facts = facts(site, &repository, update, reason.clone())?;
+            Ok(One {
+                update: update.clone(),
+                facts,
+            })
+        })
+        .collect::<Result<Vec<_>, Fault>>()?;
+    Ok(Examined {
+        site: name.clone(),
+        remote: remote.clone(),
+        quarantine: quarantine.map(Path::to_path_buf),
+        updates,
+    })
+}
+
+/// Prepares what the push deploys, while its objects are still in quarantine.
+///
+/// # Errors
+/// When the release cannot be built; nothing is left of it then.
+pub fn prepare(
+    sites: &Sites,
+    lease: Lease,
+    examined: Examined,
+    permits: Vec<Permit>,
+    say: &mut dyn FnMut(&str),
+) -> Result<Ready, Fault> {
+    let mut deployed = None;
+    for (place, (one, permit)) in examined.updates.iter().zip(&permits).enumerate() {
+        let environment = match &one.facts.kind {
+            RefKind::Trunk | RefKind::MultidevBranch(_) | RefKind::Hotfix(_) => {
+                examined.remote.clone()
+            }
+            RefKind::PlainBranch => {
+                if one.facts.change != RefChange::Delete {
+                    say(&format!(
+                        "{} is stored; no environment runs it, so nothing is deployed.",
+                        escape(one.update.name.as_bytes())
+                    ));
+                }
+                continue;
+            }
+            RefKind::PlainTag | RefKind::DeployTag | RefKind::Reserved => continue,
+        };
+        if deployed.is_some() {
+            return Err(Fault::new(
+                "a push of two branches that one environment would run (push them one by one)",
+            ));
+        }
+        let Some(commit) = object(&one.update.new)? else {
+            continue;
+        };
+        let repository = open(sites, &examined.site, examined.quarantine.as_deref())?;
+        say(&format!(
+            "Preparing {} for {}.{environment} …",
+            short(commit),
+            examined.site
+        ));
+        let release = deploy::build(
+            sites,
+            permit,
+            &environment,
+            &Origin {
+                repository: &repository,
+                quarantine: examined.quarantine.as_deref(),
+                commit,
+            },
+            ReleaseKind::ReadOnly,
+        )?;
+        deployed = Some((place, environment, release));
+    }
+    Ok(Ready {
+        _lease: lease,
+        examined,
+        permits,
+        deployed,
+    })
+}
+
+/// Moves the refs and switches what runs from them.
+///
+/// # Errors
+/// When nothing was changed for a reason that git has no word for.
+pub fn carry_out(
+    sites: &Sites,
+    ready: Ready,
+    say: &mut dyn FnMut(&str),
+) -> Result<Vec<RefResult>, Fault> {
+    let Ready {
+        _lease,
+        examined,
+        permits,
+        deployed,
+    } = ready;
+    let Examined {
+        site: name,
+        remote,
+        updates,
+        ..
+    } = examined;
+    let repository = open(sites, &name, None)?;
+    let mut intent = Intent::default();
+    let mut results = Vec::new();
+    let mut kind = "push";
+    let mut release = None;
+    let deployed_place = deployed.as_ref().map(|(place, _, _)| *place);
+    let mut done = Vec::new();
+    for (place, (one, permit)) in updates.iter().zip(&permits).enumerate() {
+        let mut result = RefResult {
+            name: one.update.name.clone(),
+            failure: None,
+            instead: None,
+        };
+        let moved = RefMove {
+            name: one.update.name.clone(),
+            old: object(&one.update.old)?.map(|id| id.to_string()),
+            new: object(&one.update.new)?.map(|id| id.to_string()),
+        };
+        if deployed_place == Some(place) {
+            let commit =
+                object(&one.update.new)?.ok_or_else(|| Fault::new("a deploy of no commit"))?;
+            intent.commit = Some(commit.to_string());
+            if let RefKind::Hotfix(hotfix) = &one.facts.kind {
+                kind = "hotfix";
+                let tag = deploy_tag(sites, &repository, permit, &name, &remote, commit, one)?;
+                intent.number = Some(tag.0);
+                intent.kind = Some(DeploymentKind::Hotfix);
+                intent.note = note(one);
+                if matches!(remote, Environment::Live) {
+                    intent.hotfix = Some(hotfix.clone());
+                    intent.refs.push(moved);
+                } else {
+                    // Test only tries the hotfix: the branch itself comes into being on Live, or
+                    // the push to Live would find nothing new to send.
+                    result.instead = Some(Update {
+                        old: Oid::ZERO_SHA1.to_string(),
+                        new: tag.1.new.clone().unwrap_or_default(),
+                        name: tag.1.name.clone(),
+                    });
+                }
+                done.push(format!("{} is {}.", tag.1.name, short(commit)));
+                intent.refs.push(tag.1);
+            } else {
+                kind = "sync_code";
+                intent.refs.push(moved);
+                if one.facts.kind == RefKind::Trunk {
+                    intent.merged = deploy::merged_hotfixes(sites, &repository, &name, commit)?;
+                }
+            }
+            done.insert(0, format!("Deployed {} to {name}.{remote}.", short(commit)));
+        } else {
+            intent.refs.push(moved);
+        }
+        results.push(result);
+    }
+    if let Some((_, _, prepared)) = deployed {
+        intent.generation = Some(prepared.generation);
+        release = Some(prepared);
+    }
+    for hotfix in &intent.merged {
+        done.push(format!(
+            "hotfix/{hotfix} is now on trunk, and so no longer open."
+        ));
+    }
+    if intent.hotfix.is_some() {
+        done.push(format!(
+            "This hotfix stays open until trunk contains it: hotfix:merge {name} {}",
+            intent.hotfix.as_ref().map_or("", |hotfix| hotfix.as_str())
+        ));
+    }
+    let change = Change {
+        kind,
+        environment: remote,
+        permits,
+        intent,
+        release,
+    };
+    match workflow::carry_out(sites, &name, change) {
+        Ok(()) => {
+            for line in done {
+                say(&line);
+            }
+            Ok(results)
+        }
+        Err(undone) => {
+            say(&format!("The push failed. {undone}"));
+            let reason = undone.to_string().replace(['\n', '\r'], " ");
+            for result in &mut results {
+                result.failure = Some(reason.clone());
+                result.instead = None;
+            }
+            Ok(results)
+        }
+    }
+}
+
+/// Drops a push that was prepared and never carried out.
+pub fn abandon(sites: &Sites, ready: Ready) {
+    let Ready {
+        permits,
+        deployed,
+        examined,
+        ..
+    } = ready;
+    if let (Some((_, environment, prepared)), Some(permit)) = (deployed, permits.first()) {
+        let environment = sites.layout.site(&examined.site).environment(&environment);
+        if let Err(fault) = crate::site::release::discard(permit, &environment, prepared) {
+            tracing::warn!("a release that was not wanted is left: {fault}");
+        }
+    }
+    for permit in permits {
+        if let Err(fault) = permit.finish(crate::audit::Outcome::Failed) {
+            tracing::error!("an abandoned push could not be recorded: {fault}");
+        }
+    }
+}
+
+fn deploy_tag(
+    sites: &Sites,
+    repository: &Repository,
+    permit: &Permit,
+    site: &SiteName,
+    environment: &Environment,
+    commit: Oid,
+    one: &One,
+) -> Result<(u64, RefMove), Fault> {
+    let number = next_number(sites, repository, site, environment)?;
+    let name = format!("{environment}_{number}");
+    let tag = repository::write_tag(
+        permit,
+        repository,
+        &name,
+        commit,
+        &Author::of(permit, &sites.state),
+        &note(one),
+    )?;
+    Ok((
+        number,
+        RefMove {
+            name: format!("refs/tags/{name}"),
+            old: None,
+            new: Some(tag.to_string()),
+        },
+    ))
+}
+
+fn note(one: &One) -> String {
+    one.facts
+        .reason
+        .clone()
+        .unwrap_or_else(|| format!("Try {}", escape(one.update.name.as_bytes())))
+}
+
+/// Returns a commit's id as people are shown it.
+pub fn short(commit: Oid) -> String {
+    commit.to_string().chars().take(10).collect()
+}

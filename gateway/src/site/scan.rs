@@ -1,0 +1,279 @@
+//! Walks a code tree as it is on the disk. Others may change it at the same time: what goes away
+//! meanwhile was never there.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+
+use git2::{ObjectType, Oid};
+use nix::sys::stat::FileStat;
+use policy::{SitePath, escape};
+
+use super::blobs::IN_MEMORY;
+use super::contents::{Entry, Kind, MAX_DEPTH};
+use super::folder::{Folder, Standing, gone, is_other_kind, standing};
+use super::ignore::Patterns;
+use crate::fault::{Fault, OrFault};
+
+/// What a scan looks for.
+#[derive(Clone, Copy)]
+pub(super) enum Looking<'a> {
+    /// Everything that lies there, as a release should hold nothing else.
+    Everything,
+    /// What git would commit: no special files, nothing that is git's own, nothing ignored.
+    Work {
+        /// What the commit holds; that is never ignored.
+        tracked: &'a [Entry],
+        /// Finds ignored files too.
+        with_ignored: bool,
+    },
+}
+
+/// A file or link on the disk.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The path from the top.
+    pub path: Vec<u8>,
+    /// What it is; none for special files.
+    pub kind: Option<Kind>,
+    /// Its description.
+    pub stat: FileStat,
+}
+
+/// What a scan found, in the order of paths.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    /// Files and links.
+    pub found: Vec<Found>,
+    /// Ignored files, and folders that hold nothing else, which were not looked into.
+    pub ignored: Vec<Vec<u8>>,
+}
+
+/// Walks the tree at `root`; `skip` is left out, whatever it is.
+pub(super) fn scan(
+    root: &Folder,
+    skip: Option<&SitePath>,
+    looking: Looking<'_>,
+) -> Result<Scan, Fault> {
+    let mut walk = Walk {
+        skip: skip.map(SitePath::as_bytes),
+        looking,
+        patterns: Vec::new(),
+        scan: Scan::default(),
+    };
+    walk.folder(root, &mut Vec::new(), false, 0)?;
+    let mut scan = walk.scan;
+    scan.found
+        .sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    scan.ignored.sort_unstable();
+    Ok(scan)
+}
+
+/// Goes through a commit and the disk in the order of paths.
+pub(super) fn pair<'a>(
+    entries: &'a [Entry],
+    found: &'a [Found],
+) -> Vec<(Option<&'a Entry>, Option<&'a Found>)> {
+    let mut pairs = Vec::with_capacity(found.len());
+    let (mut entries, mut found) = (entries.iter().peekable(), found.iter().peekable());
+    loop {
+        let order = match (entries.peek(), found.peek()) {
+            (None, None) => return pairs,
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some(entry), Some(file)) => entry.path.cmp(&file.path),
+        };
+        pairs.push(match order {
+            std::cmp::Ordering::Less => (entries.next(), None),
+            std::cmp::Ordering::Greater => (None, found.next()),
+            std::cmp::Ordering::Equal => (entries.next(), found.next()),
+        });
+    }
+}
+
+/// Returns the object that would hold a file's or link's bytes; none if it has gone, or is
+/// something else by now.
+pub(super) fn hash(root: &Folder, path: &[u8], kind: Kind) -> io::Result<Option<Oid>> {
+    let hashed = match kind {
+        Kind::Link => root.parent_of(path).and_then(|(folder, name)| {
+            let target = folder.link_target(name)?;
+            Oid::hash_object(ObjectType::Blob, &target).map_err(io::Error::other)
+        }),
+        Kind::File | Kind::Executable => root.open_file(path).and_then(hash_file),
+    };
+    match hashed {
+        Ok(oid) => Ok(Some(oid)),
+        Err(error) if gone(&error) || is_other_kind(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn hash_file(mut file: File) -> io::Result<Oid> {
+    let size = file.metadata()?.len();
+    if size > IN_MEMORY as u64 {
+        // libgit2 hashes by path; this one leads to the open file wherever its name has gone.
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        return Oid::hash_file(ObjectType::Blob, path).map_err(io::Error::other);
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
+    file.read_to_end(&mut bytes)?;
+    Oid::hash_object(ObjectType::Blob, &bytes).map_err(io::Error::other)
+}
+
+struct Walk<'a> {
+    skip: Option<&'a [u8]>,
+    looking: Looking<'a>,
+    /// The patterns of the folders above, each with the length of its folder's path.
+    patterns: Vec<(usize, Patterns)>,
+    scan: Scan,
+}
+
+impl Walk<'_> {
+    fn folder(
+        &mut self,
+        folder: &Folder,
+        path: &mut Vec<u8>,
+        ignored: bool,
+        depth: usize,
+    ) -> Result<(), Fault> {
+        if depth > MAX_DEPTH {
+            return Err(Fault::new(format!(
+                "the folder {} is nested too deeply",
+                escape(path)
+            )));
+        }
+        let doing = |path: &[u8]| format!("reading the folder {}", escape(path));
+        let names = folder.names().or_fault(|| doing(path))?;
+        let patterns = self.patterns.len();
+        if let Looking::Work { .. } = self.looking
+            && !ignored
+            && names.iter().any(|name| name == b".gitignore")
+        {
+            let found = read_patterns(folder).or_fault(|| doing(path))?;
+            self.patterns.extend(found.map(|found| (path.len(), found)));
+        }
+        let length = path.len();
+        for name in names {
+            path.extend_from_slice(&name);
+            self.name(folder, &name, path, ignored, depth)?;
+            path.truncate(length);
+        }
+        self.patterns.truncate(patterns);
+        Ok(())
+    }
+
+    fn name(
+        &mut self,
+        folder: &Folder,
+        name: &[u8],
+        path: &mut Vec<u8>,
+        ignored: bool,
+        depth: usize,
+    ) -> Result<(), Fault> {
+        let work = match self.looking {
+            Looking::Everything => None,
+            Looking::Work {
+                tracked,
+                with_ignored,
+            } => Some((tracked, with_ignored)),
+        };
+        if self.skip == Some(path) || work.is_some() && is_gits_own(name) {
+            return Ok(());
+        }
+        let doing = |path: &[u8]| format!("reading {}", escape(path));
+        let stat = match folder.stat(name) {
+            Ok(stat) => stat,
+            Err(error) if gone(&error) => return Ok(()),
+            Err(error) => return Err(error).or_fault(|| doing(path)),
+        };
+        let kind = match standing(&stat) {
+            Standing::Folder => {
+                let ignored = ignored || work.is_some() && self.ignores(path, true);
+                path.push(b'/');
+                if let Some((tracked, false)) = work
+                    && ignored
+                    && !holds_folder(tracked, path)
+                {
+                    self.scan.ignored.push(path.clone());
+                    return Ok(());
+                }
+                return match folder.below(name) {
+                    Ok(inner) => self.folder(&inner, path, ignored, depth + 1),
+                    Err(error) if gone(&error) => Ok(()),
+                    Err(error) => Err(error).or_fault(|| doing(path)),
+                };
+            }
+            Standing::File if stat.st_mode & 0o100 != 0 => Some(Kind::Executable),
+            Standing::File => Some(Kind::File),
+            Standing::Link => Some(Kind::Link),
+            Standing::Special => None,
+        };
+        if let Some((tracked, with_ignored)) = work {
+            if kind.is_none() {
+                return Ok(());
+            }
+            let ignored = !holds_file(tracked, path) && (ignored || self.ignores(path, false));
+            if ignored && !with_ignored {
+                self.scan.ignored.push(path.clone());
+                return Ok(());
+            }
+        }
+        self.scan.found.push(Found {
+            path: path.clone(),
+            kind,
+            stat,
+        });
+        Ok(())
+    }
+
+    /// Asks the nearest `.gitignore` that has a word to say.
+    fn ignores(&self, path: &[u8], folder: bool) -> bool {
+        self.patterns
+            .iter()
+            .rev()
+            .find_map(|(above, patterns)| patterns.ignores(path.get(*above..)?, folder))
+            .unwrap_or(false)
+    }
+}
+
+/// Reads the patterns of a folder; a link, or something that is no file, has none, as in git.
+fn read_patterns(folder: &Folder) -> io::Result<Option<Patterns>> {
+    let right = folder
+        .stat(b".gitignore")
+        .is_ok_and(|stat| standing(&stat) == Standing::File);
+    if !right {
+        return Ok(None);
+    }
+    let file = match folder.open_file(b".gitignore") {
+        Ok(file) => file,
+        Err(error) if gone(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut text = Vec::new();
+    file.take(MAX_PATTERNS + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_PATTERNS {
+        return Err(io::Error::other("its .gitignore is too large"));
+    }
+    Ok(Some(Patterns::parse(&text)))
+}
+
+fn is_gits_own(name: &[u8]) -> bool {
+    SitePath::normalize(name).is_ok_and(|name| name.names_git_directory())
+}
+
+fn holds_file(tracked: &[Entry], path: &[u8]) -> bool {
+    tracked
+        .binary_search_by(|entry| entry.path.as_slice().cmp(path))
+        .is_ok()
+}
+
+/// `path` ends in a slash.
+fn holds_folder(tracked: &[Entry], path: &[u8]) -> bool {
+    let at = tracked.partition_point(|entry| entry.path.as_slice() < path);
+    tracked
+        .get(at)
+        .is_some_and(|entry| entry.path.starts_with(path))
+}
+
+/// No person writes more patterns than this.
+const MAX_PATTERNS: u64 = 1 << 20;

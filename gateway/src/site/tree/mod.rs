@@ -1,0 +1,299 @@
+//! The tree of one environment, as people see it over SFTP: the only opener of site paths.
+//!
+//! `/` holds `backups`, `code`, `files`, `logs` and `tmp`. Each area has a directory handle of its
+//! own, and every place in it is opened relative to that handle with `openat2(RESOLVE_BENEATH |
+//! RESOLVE_NO_MAGICLINKS)`: a link that leads out of its area is not followed, so a place is always
+//! in the area that the permit is about. No path is ever joined as text, and no pipe, socket or
+//! device is ever opened.
+//!
+//! What reads takes a permit to read the area; what changes takes a permit for the change and acts
+//! on that permit's own target, so that nothing else than what was permitted can be done.
+
+mod change;
+mod link;
+mod listing;
+mod moving;
+mod obstacle;
+mod place;
+mod walk;
+mod writing;
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
+use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat};
+use nix::sys::statvfs::{Statvfs, fstatvfs};
+use policy::{Action, Area, SitePath, Target, TreeChange};
+
+pub use change::{Attributes, Replace};
+pub use listing::{Entry, Listing};
+pub use obstacle::Obstacle;
+pub use place::Place;
+pub use walk::Kind;
+pub use writing::{Draft, Opening, Writing};
+
+use crate::fault::{Fault, OrFault};
+use crate::gate::Permit;
+
+/// Whether the last component is followed when it is a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follow {
+    /// To what the link leads to.
+    Links,
+    /// No: the link itself is meant.
+    Nothing,
+}
+
+/// The tree of one environment, open.
+#[derive(Debug)]
+pub struct Tree {
+    environment: OwnedFd,
+    code: Release,
+    files: OwnedFd,
+    logs: OwnedFd,
+    tmp: OwnedFd,
+    backups: OwnedFd,
+    uploads: OwnedFd,
+    uploads_device: u64,
+}
+
+/// The code of one generation; none before the first deploy.
+#[derive(Debug)]
+struct Release {
+    generation: u64,
+    code: Option<OwnedFd>,
+}
+
+impl Tree {
+    /// Opens the tree of the environment whose folder is `directory` (`…/environments/dev`). Its
+    /// code is empty until [`Tree::turn_to`] says which generation is current.
+    ///
+    /// # Errors
+    /// When the folder, or one of its areas, cannot be opened.
+    pub fn open(directory: &Path) -> Result<Self, Fault> {
+        let environment = open(directory, HANDLE, Mode::empty())
+            .or_fault(|| format!("opening the environment's folder {}", directory.display()))?;
+        let area = |name: &str| {
+            folder(&environment, name)
+                .or_fault(|| format!("opening '{name}' of {}", directory.display()))
+        };
+        let uploads = area(writing::SPOOL)?;
+        Ok(Self {
+            files: area(Area::Files.as_str())?,
+            logs: area(Area::Logs.as_str())?,
+            tmp: area(Area::Tmp.as_str())?,
+            backups: area(Area::Backups.as_str())?,
+            uploads_device: fstat(&uploads)
+                .or_fault(|| format!("looking at uploads of {}", directory.display()))?
+                .st_dev,
+            uploads,
+            code: Release {
+                generation: 0,
+                code: None,
+            },
+            environment,
+        })
+    }
+
+    /// Makes `/code` that of another generation; 0 is empty.
+    ///
+    /// # Errors
+    /// When the generation's code cannot be opened; `/code` is then what it was.
+    pub fn turn_to(&mut self, generation: u64) -> Result<(), Fault> {
+        if generation == self.code.generation {
+            return Ok(());
+        }
+        let code = if generation == 0 {
+            None
+        } else {
+            let path = format!("generations/{generation}/{}", Area::Code.as_str());
+            let opened = openat(&self.environment, path.as_str(), HANDLE, Mode::empty())
+                .or_fault(|| format!("opening the code of generation {generation}"))?;
+            Some(opened)
+        };
+        self.code = Release { generation, code };
+        Ok(())
+    }
+
+    /// Returns the generation that `/code` is of.
+    pub fn generation(&self) -> u64 {
+        self.code.generation
+    }
+
+    /// Returns what a place is.
+    ///
+    /// # Errors
+    /// When there is nothing, or it cannot be reached inside its area.
+    pub fn look(
+        &self,
+        permit: &Permit,
+        path: &SitePath,
+        follow: Follow,
+    ) -> Result<FileStat, Obstacle> {
+        let area = match self.readable(permit)? {
+            Some(area) => area,
+            // Nothing is in `/`, nor in `/code` before the first deploy, but they exist.
+            None if path.is_empty() => return Ok(fstat(&self.environment)?),
+            None => return Err(Errno::ENOENT.into()),
+        };
+        match follow {
+            Follow::Links => {
+                let found = walk::beneath(area, path, OFlag::O_PATH, Mode::empty())?;
+                Ok(fstat(found)?)
+            }
+            Follow::Nothing => match walk::parent(area, path)? {
+                Some((folder, name)) => Ok(fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?),
+                None => Ok(fstat(area)?),
+            },
+        }
+    }
+
+    /// Returns the areas as `/` shows them.
+    ///
+    /// # Errors
+    /// When one cannot be looked at.
+    pub fn areas(&self, permit: &Permit) -> Result<Vec<Entry>, Obstacle> {
+        self.readable(permit)?;
+        Area::BELOW_ROOT
+            .into_iter()
+            .map(|area| {
+                let handle = self.area(area).unwrap_or(self.environment.as_fd());
+                Ok(Entry {
+                    name: area.as_str().as_bytes().to_vec(),
+                    stat: fstat(handle)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Opens a directory to list it.
+    ///
+    /// # Errors
+    /// When it is none, or cannot be reached inside its area.
+    pub fn list(&self, permit: &Permit, path: &SitePath) -> Result<Listing, Obstacle> {
+        match self.readable(permit)? {
+            Some(area) => {
+                let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+                Listing::of(walk::beneath(area, path, flags, Mode::empty())?)
+            }
+            None if path.is_empty() => Ok(Listing::empty()),
+            None => Err(Errno::ENOENT.into()),
+        }
+    }
+
+    /// Opens a regular file to read it.
+    ///
+    /// # Errors
+    /// When it is none, or cannot be reached inside its area.
+    pub fn open_to_read(
+        &self,
+        permit: &Permit,
+        path: &SitePath,
+    ) -> Result<(File, FileStat), Obstacle> {
+        let area = self.readable(permit)?.ok_or(Errno::ENOENT)?;
+        let opened = walk::beneath(area, path, OFlag::O_RDONLY | QUIET, Mode::empty())?;
+        match walk::plain(&opened)? {
+            (stat, Kind::File) => Ok((opened.into(), stat)),
+            (_, Kind::Directory | Kind::Link | Kind::Special) => Err(Errno::EISDIR.into()),
+        }
+    }
+
+    /// Returns where a link leads to, as it is written.
+    ///
+    /// # Errors
+    /// When it is none, or cannot be reached inside its area.
+    pub fn read_link(&self, permit: &Permit, path: &SitePath) -> Result<Vec<u8>, Obstacle> {
+        use std::os::unix::ffi::OsStringExt;
+        let area = self.readable(permit)?.ok_or(Errno::ENOENT)?;
+        let (folder, name) = walk::parent(area, path)?.ok_or(Errno::EINVAL)?;
+        Ok(readlinkat(folder, name)?.into_vec())
+    }
+
+    /// Returns how full the file system of a place is.
+    ///
+    /// # Errors
+    /// When there is nothing, or it cannot be reached inside its area.
+    pub fn space(&self, permit: &Permit, path: &SitePath) -> Result<Statvfs, Obstacle> {
+        match self.readable(permit)? {
+            Some(area) => {
+                let found = walk::beneath(area, path, OFlag::O_PATH, Mode::empty())?;
+                Ok(fstatvfs(found)?)
+            }
+            None if path.is_empty() => Ok(fstatvfs(&self.environment)?),
+            None => Err(Errno::ENOENT.into()),
+        }
+    }
+
+    /// Returns the handle of an area; `/` has none, nor has code before the first deploy.
+    fn area(&self, area: Area) -> Option<BorrowedFd<'_>> {
+        match area {
+            Area::Root => None,
+            Area::Code => self.code.code.as_ref().map(AsFd::as_fd),
+            Area::Files => Some(self.files.as_fd()),
+            Area::Logs => Some(self.logs.as_fd()),
+            Area::Tmp => Some(self.tmp.as_fd()),
+            Area::Backups => Some(self.backups.as_fd()),
+        }
+    }
+
+    /// Returns the area that a permit lets be read.
+    fn readable(&self, permit: &Permit) -> Result<Option<BorrowedFd<'_>>, Fault> {
+        match (permit.action(), permit.target()) {
+            (Action::ReadTree, Target::Tree(_, _, area, _)) => Ok(self.area(*area)),
+            (action, _) => Err(Fault::new(format!(
+                "a permit to {} was used to read a tree",
+                action.as_str()
+            ))),
+        }
+    }
+
+    /// Returns the area and path that a permit lets be changed in this way.
+    fn changeable<'s, 'p>(
+        &'s self,
+        permit: &'p Permit,
+        change: TreeChange,
+    ) -> Result<(BorrowedFd<'s>, &'p SitePath), Obstacle> {
+        let (Action::ChangeTree(permitted), Target::Tree(_, _, area, path)) =
+            (permit.action(), permit.target())
+        else {
+            return Err(Fault::new("a permit for no change was used to change a tree").into());
+        };
+        if permitted != change {
+            let fault = format!(
+                "a permit to {} was used to {}",
+                permitted.as_str(),
+                change.as_str()
+            );
+            return Err(Fault::new(fault).into());
+        }
+        if *area == Area::Code && permit.generation() != Some(self.code.generation) {
+            return Err(Fault::new("a permit for another generation's code was used").into());
+        }
+        let area = self.area(*area).ok_or(Errno::ENOENT)?;
+        Ok((area, path))
+    }
+}
+
+/// Opens a folder right below the environment's own; makes it where it is missing, so that an
+/// environment whose folders were not all made is whole again.
+fn folder(environment: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    match openat(environment, name, HANDLE, Mode::empty()) {
+        Err(Errno::ENOENT) => {
+            mkdirat(environment, name, Mode::from_bits_truncate(0o777))?;
+            openat(environment, name, HANDLE, Mode::empty())
+        }
+        other => other,
+    }
+}
+
+const HANDLE: OFlag = OFlag::O_PATH
+    .union(OFlag::O_DIRECTORY)
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
+
+/// Opening must not wait for the other end of a pipe, nor take a terminal, before it is known that
+/// the file is a regular one.
+const QUIET: OFlag = OFlag::O_NONBLOCK.union(OFlag::O_NOCTTY);

@@ -1,0 +1,48 @@
+//! Why a permitted operation on the tree was not done.
+
+use nix::errno::Errno;
+
+use crate::fault::Fault;
+
+/// What stood in the way of a permitted operation.
+#[derive(Debug)]
+pub enum Obstacle {
+    /// The operating system's answer: the file is missing, the disk is full, and so on.
+    System(Errno),
+    /// A link on the way leads out of the area.
+    LeadsOut,
+    /// The place holds a pipe, a socket or a device, which are never opened.
+    Special,
+    /// A failure of ours.
+    Fault(Fault),
+}
+
+impl Obstacle {
+    /// Makes a fault of an obstacle that stood in the way of nobody's request.
+    pub(super) fn into_fault(self, doing: &str) -> Fault {
+        match self {
+            Obstacle::System(errno) => Fault::new(format!("{doing}: {}", errno.desc())),
+            Obstacle::LeadsOut => Fault::new(format!("{doing}: a link leads out of its area")),
+            Obstacle::Special => Fault::new(format!("{doing}: a pipe, socket or device")),
+            Obstacle::Fault(fault) => fault,
+        }
+    }
+}
+
+impl From<Errno> for Obstacle {
+    fn from(errno: Errno) -> Self {
+        Obstacle::System(errno)
+    }
+}
+
+impl From<Fault> for Obstacle {
+    fn from(fault: Fault) -> Self {
+        Obstacle::Fault(fault)
+    }
+}
+
+impl From<std::io::Error> for Obstacle {
+    fn from(error: std::io::Error) -> Self {
+        Obstacle::System(Errno::from_raw(error.raw_os_error().unwrap_or_default()))
+    }
+}

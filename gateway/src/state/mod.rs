@@ -1,0 +1,85 @@
+//! What is: people, keys, sites, teams, environments, deploys, hotfixes, workflows.
+//!
+//! The rows are in SQLite; all that decisions need is also held in memory as one [`Model`], so that
+//! a decision costs no query. Knows no rules.
+
+mod deployments;
+mod model;
+mod people;
+mod schema;
+mod sites;
+mod workflows;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use rusqlite::{Connection, Transaction};
+
+pub use deployments::{Deployment, DeploymentKind};
+pub use model::{EnvironmentState, Hotfix, HotfixStatus, Key, Model, Person, Site};
+pub use sites::{NewSite, for_people};
+pub use workflows::{Intent, RefMove, Workflow, WorkflowStatus};
+
+use crate::fault::{Fault, OrFault};
+
+/// The state, open for reading and writing.
+#[derive(Debug)]
+pub struct State {
+    connection: Mutex<Connection>,
+    model: RwLock<Arc<Model>>,
+    epoch: AtomicU64,
+}
+
+impl State {
+    /// Makes an empty state file.
+    ///
+    /// # Errors
+    /// When the file exists already or cannot be written.
+    pub fn create(path: &Path) -> Result<(), Fault> {
+        schema::create(path)
+    }
+
+    /// Opens the state file.
+    ///
+    /// # Errors
+    /// When it is missing, damaged, or of another version of Funicular.
+    pub fn open(path: &Path) -> Result<Self, Fault> {
+        let connection = schema::open(path)?;
+        let model = Model::load(&connection)?;
+        Ok(Self {
+            connection: Mutex::new(connection),
+            model: RwLock::new(Arc::new(model)),
+            epoch: AtomicU64::new(1),
+        })
+    }
+
+    /// Returns all that is, as of now.
+    pub fn model(&self) -> Arc<Model> {
+        Arc::clone(&self.model.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns a number that grows with each change, so that a decision can be known to be stale.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Makes one change, durable and whole or not at all, and shows it to everybody.
+    fn change<T>(
+        &self,
+        doing: &str,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let mut connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let transaction = connection.transaction().or_fault(|| doing)?;
+        let value = change(&transaction)?;
+        let model = Model::load(&transaction)?;
+        transaction.commit().or_fault(|| doing)?;
+        *self.model.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(model);
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        Ok(value)
+    }
+}

@@ -1,0 +1,133 @@
+//! The tables, and their version.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::fault::{Fault, OrFault};
+
+/// The version of the tables that this program reads and writes; kept in SQLite's `user_version`.
+const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE person (
+    name TEXT PRIMARY KEY,
+    email TEXT,
+    administrator INTEGER NOT NULL DEFAULT 0,
+    created TEXT NOT NULL
+) STRICT;
+CREATE TABLE key (
+    id TEXT PRIMARY KEY,
+    person TEXT NOT NULL REFERENCES person(name) ON DELETE CASCADE,
+    line TEXT NOT NULL,
+    fingerprint TEXT NOT NULL UNIQUE,
+    comment TEXT NOT NULL,
+    created TEXT NOT NULL
+) STRICT;
+CREATE TABLE site (
+    name TEXT PRIMARY KEY,
+    trunk TEXT NOT NULL,
+    files_path TEXT,
+    force_push INTEGER NOT NULL DEFAULT 0,
+    created TEXT NOT NULL
+) STRICT;
+CREATE TABLE member (
+    site TEXT NOT NULL REFERENCES site(name) ON DELETE CASCADE,
+    person TEXT NOT NULL REFERENCES person(name) ON DELETE CASCADE,
+    role TEXT NOT NULL,
+    PRIMARY KEY (site, person)
+) STRICT;
+CREATE TABLE environment (
+    site TEXT NOT NULL REFERENCES site(name) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    mode TEXT,
+    mode_set_by TEXT,
+    mode_set_at TEXT,
+    commit_id TEXT,
+    generation INTEGER NOT NULL DEFAULT 0,
+    created TEXT NOT NULL,
+    PRIMARY KEY (site, name),
+    CHECK ((mode IS NULL) = (name IN ('test', 'live')))
+) STRICT;
+CREATE TABLE deployment (
+    site TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    commit_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    note TEXT NOT NULL,
+    person TEXT NOT NULL,
+    time TEXT NOT NULL,
+    rolled_back INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (site, environment, number),
+    FOREIGN KEY (site, environment) REFERENCES environment(site, name) ON DELETE CASCADE
+) STRICT;
+CREATE TABLE hotfix (
+    site TEXT NOT NULL REFERENCES site(name) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    commit_id TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    person TEXT NOT NULL,
+    time TEXT NOT NULL,
+    status TEXT NOT NULL,
+    PRIMARY KEY (site, name)
+) STRICT;
+CREATE TABLE workflow (
+    id TEXT PRIMARY KEY,
+    site TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    person TEXT NOT NULL,
+    started TEXT NOT NULL,
+    finished TEXT,
+    status TEXT NOT NULL,
+    intent TEXT,
+    result TEXT
+) STRICT;
+CREATE INDEX workflow_by_site ON workflow (site, started);
+";
+
+pub(super) fn create(path: &Path) -> Result<(), Fault> {
+    let doing = || format!("making the state file {}", path.display());
+    if path.exists() {
+        return Err(Fault::new(format!("{} exists already", path.display())));
+    }
+    let connection = Connection::open(path).or_fault(doing)?;
+    prepare(&connection).or_fault(doing)?;
+    connection.execute_batch(TABLES).or_fault(doing)?;
+    connection
+        .pragma_update(None, "user_version", VERSION)
+        .or_fault(doing)
+}
+
+pub(super) fn open(path: &Path) -> Result<Connection, Fault> {
+    let doing = || format!("opening the state file {}", path.display());
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).or_fault(doing)?;
+    prepare(&connection).or_fault(doing)?;
+    let version: i64 = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .or_fault(doing)?;
+    if version > VERSION {
+        return Err(Fault::new(format!(
+            "{} was written by a newer Funicular (format {version}, this one knows {VERSION}); \
+             install that version again, nothing was changed",
+            path.display()
+        )));
+    }
+    if version < VERSION {
+        return Err(Fault::new(format!(
+            "{} has format {version}, which no Funicular has written; is it the right file?",
+            path.display()
+        )));
+    }
+    Ok(connection)
+}
+
+/// What is in the state must survive a power cut: write-ahead log, synced at each commit.
+fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", "on")?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))
+}

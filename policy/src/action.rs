@@ -1,0 +1,185 @@
+//! What may be asked: one closed list for all protocols.
+
+use serde::{Deserialize, Serialize};
+
+/// A change of a file tree, by the SFTP operation that makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TreeChange {
+    /// Opens a file to write, create or truncate it.
+    Write,
+    /// Removes a file or link.
+    Remove,
+    /// Makes a directory.
+    MakeDirectory,
+    /// Removes a directory.
+    RemoveDirectory,
+    /// Takes a name away from its place, as the first half of a rename.
+    RenameFrom,
+    /// Gives a name a new place, as the second half of a rename.
+    RenameTo,
+    /// Makes a symbolic link.
+    Symlink,
+    /// Makes a hard link.
+    HardLink,
+    /// Sets size, times, permissions or owner.
+    SetAttributes,
+}
+
+impl TreeChange {
+    /// All changes.
+    pub const ALL: [TreeChange; 9] = [
+        TreeChange::Write,
+        TreeChange::Remove,
+        TreeChange::MakeDirectory,
+        TreeChange::RemoveDirectory,
+        TreeChange::RenameFrom,
+        TreeChange::RenameTo,
+        TreeChange::Symlink,
+        TreeChange::HardLink,
+        TreeChange::SetAttributes,
+    ];
+
+    /// Returns the word for the audit and for `explain`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TreeChange::Write => "write",
+            TreeChange::Remove => "remove",
+            TreeChange::MakeDirectory => "mkdir",
+            TreeChange::RemoveDirectory => "rmdir",
+            TreeChange::RenameFrom => "rename-from",
+            TreeChange::RenameTo => "rename-to",
+            TreeChange::Symlink => "symlink",
+            TreeChange::HardLink => "hardlink",
+            TreeChange::SetAttributes => "setstat",
+        }
+    }
+}
+
+/// What a principal asks to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// Reads or lists a part of an environment's tree.
+    ReadTree,
+    /// Changes a part of an environment's tree.
+    ChangeTree(TreeChange),
+    /// Fetches or clones from the site's repository.
+    Fetch,
+    /// Begins a push; asked before git starts, so that a person with no right uploads nothing.
+    Push,
+    /// Creates, moves or deletes one ref by a push.
+    UpdateRef,
+    /// Makes a commit of the work in an environment's code tree.
+    Commit,
+    /// Takes work in an environment's code tree away, keeping it on a hidden ref.
+    Discard,
+    /// Brings work back from a hidden ref.
+    RestoreWork,
+    /// Sets the connection mode.
+    SetConnectionMode,
+    /// Moves code up to Test or Live.
+    Deploy,
+    /// Returns Test or Live to its last good release.
+    Rollback,
+    /// Merges a hotfix into trunk.
+    MergeHotfix,
+    /// Gives up a hotfix by name.
+    DropHotfix,
+    /// Reads what a site is: environments, log of code, changes, hotfixes, workflows.
+    ViewSite,
+    /// Adds, changes or removes members of a site's team.
+    ChangeTeam,
+    /// Makes a site.
+    CreateSite,
+    /// Adds or removes people of the server, and keys of other people.
+    ManagePeople,
+    /// Adds or removes one's own keys.
+    ManageOwnKeys,
+    /// Reads the audit.
+    ViewAudit,
+    /// Asks what somebody else could do.
+    ExplainOthers,
+}
+
+impl Action {
+    /// All actions.
+    pub fn all() -> impl Iterator<Item = Action> {
+        let plain = [
+            Action::ReadTree,
+            Action::Fetch,
+            Action::Push,
+            Action::UpdateRef,
+            Action::Commit,
+            Action::Discard,
+            Action::RestoreWork,
+            Action::SetConnectionMode,
+            Action::Deploy,
+            Action::Rollback,
+            Action::MergeHotfix,
+            Action::DropHotfix,
+            Action::ViewSite,
+            Action::ChangeTeam,
+            Action::CreateSite,
+            Action::ManagePeople,
+            Action::ManageOwnKeys,
+            Action::ViewAudit,
+            Action::ExplainOthers,
+        ];
+        plain
+            .into_iter()
+            .chain(TreeChange::ALL.into_iter().map(Action::ChangeTree))
+    }
+
+    /// Returns the word for the audit and for `explain`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::ReadTree => "read",
+            Action::ChangeTree(change) => change.as_str(),
+            Action::Fetch => "fetch",
+            Action::Push => "push",
+            Action::UpdateRef => "update-ref",
+            Action::Commit => "commit",
+            Action::Discard => "discard",
+            Action::RestoreWork => "restore-work",
+            Action::SetConnectionMode => "connection-mode",
+            Action::Deploy => "deploy",
+            Action::Rollback => "rollback",
+            Action::MergeHotfix => "hotfix-merge",
+            Action::DropHotfix => "hotfix-drop",
+            Action::ViewSite => "view",
+            Action::ChangeTeam => "team",
+            Action::CreateSite => "site-create",
+            Action::ManagePeople => "people",
+            Action::ManageOwnKeys => "own-keys",
+            Action::ViewAudit => "audit",
+            Action::ExplainOthers => "explain",
+        }
+    }
+
+    /// Returns true if the action changes something, and so is recorded in the audit even when
+    /// it is allowed. Refusals are recorded in any case.
+    pub fn changes(self) -> bool {
+        match self {
+            Action::ReadTree
+            | Action::Fetch
+            | Action::Push
+            | Action::ViewSite
+            | Action::ViewAudit
+            | Action::ExplainOthers => false,
+            Action::ChangeTree(_)
+            | Action::UpdateRef
+            | Action::Commit
+            | Action::Discard
+            | Action::RestoreWork
+            | Action::SetConnectionMode
+            | Action::Deploy
+            | Action::Rollback
+            | Action::MergeHotfix
+            | Action::DropHotfix
+            | Action::ChangeTeam
+            | Action::CreateSite
+            | Action::ManagePeople
+            | Action::ManageOwnKeys => true,
+        }
+    }
+}

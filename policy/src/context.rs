@@ -1,0 +1,111 @@
+//! The facts that rules look at. The gate gathers them; a missing fact refuses.
+
+use crate::environment::{ConnectionMode, Environment};
+use crate::name::{HotfixName, MultidevName, PersonName};
+
+/// Facts about the target of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Context {
+    /// Whether the environment of the target exists.
+    pub environment_exists: bool,
+    /// The connection mode of the environment, for Dev and Multidevs.
+    pub mode: Option<ModeFacts>,
+    /// Facts about the ref that a push would change.
+    pub push: Option<PushFacts>,
+    /// Facts about a deploy or rollback.
+    pub deploy: Option<DeployFacts>,
+    /// How many files of code hold work that is not committed.
+    pub uncommitted: usize,
+    /// Whether the person has said that such work may be put aside.
+    pub confirmed: bool,
+    /// Whether the code was replaced by another release since the file was opened.
+    pub release_replaced: bool,
+    /// Whether a link on the way to the target, or the link that would be made, leads out of the
+    /// area.
+    pub link_leaves_area: bool,
+    /// How a person reaches this gateway, as `HOST:PORT`, for hints that can be copied.
+    pub address: String,
+}
+
+/// The connection mode of an environment, and who set it when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModeFacts {
+    /// The mode.
+    pub mode: ConnectionMode,
+    /// Who set it.
+    pub set_by: PersonName,
+    /// When, as text for people.
+    pub set_at: String,
+}
+
+/// What a ref's name makes of it on this site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefKind {
+    /// The branch that Dev runs.
+    Trunk,
+    /// The branch of a Multidev that exists.
+    MultidevBranch(MultidevName),
+    /// `refs/heads/hotfix/NAME`.
+    Hotfix(HotfixName),
+    /// Any other branch.
+    PlainBranch,
+    /// `refs/tags/test_N` or `refs/tags/live_N`.
+    DeployTag,
+    /// Any other tag.
+    PlainTag,
+    /// Anything else, the gateway's own refs among them.
+    Reserved,
+}
+
+/// How a push would change a ref.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefChange {
+    /// It does not exist yet.
+    Create,
+    /// The new commit descends from the old one.
+    FastForward,
+    /// The new commit does not.
+    Force,
+    /// It goes away.
+    Delete,
+}
+
+/// Facts about one ref of a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushFacts {
+    /// What the ref is.
+    pub kind: RefKind,
+    /// What would become of it.
+    pub change: RefChange,
+    /// The branch that Dev runs, without `refs/heads/`.
+    pub trunk: String,
+    /// Whether the site lets trunk be force-pushed.
+    pub force_allowed: bool,
+    /// The environments whose running commit trunk would no longer contain.
+    pub would_lose: Vec<Environment>,
+    /// Whether Live has ever been deployed.
+    pub live_deployed: bool,
+    /// Whether the new commit has what Live runs among its ancestors and is not that commit.
+    pub descends_from_live: bool,
+    /// Whether the new commit holds commits of trunk that Live does not run.
+    pub brings_trunk: bool,
+    /// The reason given with `-o reason="…"`.
+    pub reason: Option<String>,
+    /// A path that the new commit holds although uploads live there.
+    pub uploads_path: Option<String>,
+    /// Paths in the new commit that a release must not hold, such as `.git` in disguise.
+    pub forbidden_path: Option<String>,
+    /// Whether the new object is a commit, as a branch must be.
+    pub is_commit: bool,
+}
+
+/// Facts about a deploy or rollback.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeployFacts {
+    /// Whether there is something to deploy from (or to return to).
+    pub source_ready: bool,
+    /// Whether the commit is on trunk.
+    pub on_trunk: bool,
+    /// Open hotfixes on Live that the commit does not contain.
+    pub would_lose: Vec<HotfixName>,
+}

@@ -1,0 +1,206 @@
+//! Any request, any facts, any path: what the property tests draw from.
+
+use policy::{
+    Action, Area, ConnectionMode, Context, DeployFacts, Environment, PushFacts, RefChange, RefKind,
+    SitePath, Target, TreeChange,
+};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::model::{Ask, Base, Request, feature};
+use crate::words::{ADDRESS, STANDINGS, acme, good_push, mode, name};
+
+/// Any request; people with a right on the site come more often than others.
+pub fn request() -> impl Strategy<Value = Request> {
+    let standing = prop_oneof![3 => select(&STANDINGS[..4]), 1 => select(&STANDINGS[..])];
+    (standing, environment(), ask()).prop_map(|(standing, environment, ask)| Request {
+        standing,
+        environment,
+        ask,
+    })
+}
+
+pub fn environment() -> impl Strategy<Value = Environment> {
+    select(vec![
+        Environment::Dev,
+        feature(),
+        Environment::Test,
+        Environment::Live,
+    ])
+}
+
+fn ref_kind() -> impl Strategy<Value = RefKind> {
+    select(vec![
+        RefKind::Trunk,
+        RefKind::MultidevBranch(name("feature")),
+        RefKind::Hotfix(name("x")),
+        RefKind::Hotfix(name("y")),
+        RefKind::PlainBranch,
+        RefKind::DeployTag,
+        RefKind::PlainTag,
+        RefKind::Reserved,
+    ])
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    let areas = Area::BELOW_ROOT.to_vec();
+    let change = (select(&TreeChange::ALL[..]), select(areas), any::<bool>());
+    let bases = vec![
+        Base::TheRef,
+        Base::Trunk,
+        Base::Live,
+        Base::Nothing,
+        Base::Gone,
+    ];
+    let reasons = vec![Some("why".to_owned()), Some(" ".to_owned()), None];
+    let push = (
+        ref_kind(),
+        select(bases),
+        prop::bool::weighted(0.9),
+        select(reasons),
+    );
+    let workflows = vec![
+        Action::Commit,
+        Action::Discard,
+        Action::RestoreWork,
+        Action::Deploy,
+        Action::Deploy,
+        Action::Deploy,
+        Action::Rollback,
+        Action::MergeHotfix,
+        Action::DropHotfix,
+    ];
+    let modes = select(vec![ConnectionMode::Sftp, ConnectionMode::Git]);
+    prop_oneof![
+        2 => change.prop_map(|(change, area, leaves)| Ask::Change(change, area, leaves)),
+        4 => push.prop_map(|(kind, base, commit, why)| Ask::Push(kind, base, commit, why)),
+        4 => select(workflows).prop_map(Ask::Workflow),
+        1 => (modes, any::<bool>()).prop_map(|(mode, confirmed)| Ask::Mode(mode, confirmed)),
+    ]
+}
+
+pub fn action() -> impl Strategy<Value = Action> {
+    select(Action::all().collect::<Vec<_>>())
+}
+
+/// An action that changes code, if it is about code.
+pub fn code_action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        1 => select(&TreeChange::ALL[..]).prop_map(Action::ChangeTree),
+        2 => select(vec![
+            Action::UpdateRef,
+            Action::Commit,
+            Action::Discard,
+            Action::RestoreWork,
+            Action::Deploy,
+            Action::Rollback,
+            Action::MergeHotfix,
+        ]),
+    ]
+}
+
+pub fn change() -> impl Strategy<Value = RefChange> {
+    select(vec![
+        RefChange::Create,
+        RefChange::FastForward,
+        RefChange::Force,
+        RefChange::Delete,
+    ])
+}
+
+pub fn target() -> impl Strategy<Value = Target> {
+    let mut areas = Area::BELOW_ROOT.to_vec();
+    areas.push(Area::Root);
+    let path = select(vec![
+        "",
+        "index.php",
+        "a/b c",
+        ".git/config",
+        "wp-content/uploads/x.jpg",
+    ]);
+    let path = path.prop_map(|path| SitePath::normalize(path.as_bytes()).unwrap());
+    let reference = select(vec![
+        "refs/heads/main",
+        "refs/heads/hotfix/x",
+        "refs/tags/live_1",
+    ]);
+    prop_oneof![
+        1 => Just(Target::Server),
+        1 => select(vec!["alice", "bob"]).prop_map(|person| Target::Person(name(person))),
+        1 => Just(Target::Site(acme())),
+        3 => environment().prop_map(|environment| Target::Environment(acme(), environment)),
+        3 => (environment(), select(areas), path)
+            .prop_map(|(environment, area, path)| Target::Tree(acme(), environment, area, path)),
+        3 => (environment(), reference)
+            .prop_map(|(environment, name)| Target::Ref(acme(), environment, name.to_owned())),
+    ]
+}
+
+pub fn context() -> impl Strategy<Value = Context> {
+    let set = prop::option::of(select(vec![ConnectionMode::Sftp, ConnectionMode::Git]));
+    let flags = (
+        prop::bool::weighted(0.9),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    );
+    let push = prop::option::weighted(0.9, push_facts());
+    let deploy = prop::option::weighted(0.9, deploy_facts());
+    (flags, set, push, deploy, 0..3_usize).prop_map(|(flags, set, push, deploy, uncommitted)| {
+        let (environment_exists, confirmed, release_replaced, link_leaves_area) = flags;
+        Context {
+            environment_exists,
+            mode: set.map(mode),
+            push,
+            deploy,
+            uncommitted,
+            confirmed,
+            release_replaced,
+            link_leaves_area,
+            address: ADDRESS.to_owned(),
+        }
+    })
+}
+
+fn push_facts() -> impl Strategy<Value = PushFacts> {
+    let flags = (
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    );
+    let path = || prop::option::weighted(0.2, Just("wp-content/uploads".to_owned()));
+    let reason = prop::option::of(select(vec!["why", ""]));
+    (ref_kind(), change(), flags, path(), path(), reason).prop_map(
+        |(kind, change, flags, uploads_path, forbidden_path, reason)| {
+            let (force_allowed, loses, live_deployed, descends_from_live, is_commit) = flags;
+            PushFacts {
+                force_allowed,
+                would_lose: if loses {
+                    vec![Environment::Live]
+                } else {
+                    Vec::new()
+                },
+                live_deployed,
+                descends_from_live,
+                reason: reason.map(str::to_owned),
+                uploads_path,
+                forbidden_path,
+                is_commit,
+                ..good_push(kind, change)
+            }
+        },
+    )
+}
+
+fn deploy_facts() -> impl Strategy<Value = DeployFacts> {
+    (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(source_ready, on_trunk, loses)| {
+        let would_lose = if loses { vec![name("x")] } else { Vec::new() };
+        DeployFacts {
+            source_ready,
+            on_trunk,
+            would_lose,
+        }
+    })
+}

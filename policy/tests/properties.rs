@@ -1,0 +1,380 @@
+//! What holds for every request and every sequence of requests, whatever the rules' wording.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    unreachable_pub,
+    reason = "a test says what it expects by failing"
+)]
+
+mod anything;
+mod model;
+mod words;
+
+use anything::{action, change, code_action, context, environment, request, target};
+use model::{Ask, Request, Site};
+use policy::{
+    Action, Area, ConnectionMode, Context, Decision, Environment, RefKind, Role, Standing, Target,
+    decide,
+};
+use proptest::prelude::*;
+use proptest::sample::select;
+use words::{STANDINGS, acme, alice, good_push, name};
+
+proptest! {
+    // The smallest failing case is printed; it becomes a named test, not a seed in a file.
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn code_changes_only_by_its_own_ways(
+        force_allowed in any::<bool>(),
+        requests in prop::collection::vec(request(), 1..120),
+    ) {
+        let mut site = Site::new(force_allowed);
+        for request in &requests {
+            let before = site.clone();
+            let (action, done) = site.take(request);
+            for environment in [Environment::Test, Environment::Live] {
+                above_changes_by_deploy_rollback_or_hotfix(&before, &site, request, action, &environment)?;
+            }
+            below_changes_by_its_mode(&before, &site, request, action)?;
+            nothing_is_lost(&before, &site, request, action)?;
+            lesser_roles_keep_to_their_part(&before, &site, request, done)?;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn those_without_a_part_are_permitted_nothing(
+        action in action(), target in target(), context in context(),
+    ) {
+        for standing in [Standing::Stranger, Standing::KeyRemoved] {
+            if target.site().is_some() || standing == Standing::KeyRemoved {
+                prop_assert!(!decide(&alice(standing), action, &target, &context).is_permit());
+            }
+        }
+    }
+
+    /// What is true of a site that exists must not show in the answer: it is the one that an
+    /// unknown site gets.
+    #[test]
+    fn strangers_cannot_tell_foreign_from_unknown_sites(
+        action in action(), target in target(), context in context(),
+    ) {
+        if target.site().is_none() {
+            return Ok(());
+        }
+        let unknown = Context { address: context.address.clone(), ..Context::default() };
+        prop_assert_eq!(
+            decide(&alice(Standing::Stranger), action, &target, &context),
+            decide(&alice(Standing::Stranger), action, &target, &unknown)
+        );
+    }
+
+    #[test]
+    fn viewers_change_nothing(action in action(), target in target(), context in context()) {
+        let own_keys = action == Action::ManageOwnKeys && target == Target::Person(name("alice"));
+        if action.changes() && !own_keys {
+            let viewer = alice(Standing::Member(Role::Viewer));
+            prop_assert!(!decide(&viewer, action, &target, &context).is_permit());
+        }
+    }
+
+    /// There are no exceptions.
+    #[test]
+    fn more_standing_never_means_less_permission(
+        action in action(), target in target(), context in context(),
+    ) {
+        let mut lesser_was_permitted = false;
+        for standing in STANDINGS.into_iter().rev() {
+            let permitted = decide(&alice(standing), action, &target, &context).is_permit();
+            prop_assert!(permitted || !lesser_was_permitted, "{standing:?} may not what lesser may");
+            lesser_was_permitted = permitted;
+        }
+    }
+
+    #[test]
+    fn refusals_are_sentences_with_hints(
+        standing in select(&STANDINGS[..]), action in action(), target in target(), context in context(),
+    ) {
+        match decide(&alice(standing), action, &target, &context) {
+            Decision::Permit(rule) => is_rule(rule)?,
+            Decision::Refuse(refusal) => {
+                is_rule(refusal.rule)?;
+                let message = &refusal.message;
+                let first = message.trim_start_matches('\'').chars().next().unwrap();
+                prop_assert!(!first.is_whitespace(), "{message:?}");
+                prop_assert!(message.ends_with('.') && !message.ends_with(".."), "{message:?}");
+                prop_assert!(!refusal.hint.trim().is_empty());
+                for text in [message, &refusal.hint] {
+                    prop_assert!(!text.contains('\n'), "{text:?} is more than a line");
+                    prop_assert!(!text.contains("{"), "{text:?} has a hole");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pushes_never_touch_deploy_tags(
+        standing in select(&STANDINGS[..]), remote in environment(), context in context(),
+        change in change(),
+    ) {
+        let mut facts = good_push(RefKind::DeployTag, change);
+        facts.force_allowed = true;
+        let context = Context { environment_exists: true, push: Some(facts), ..context };
+        let target = Target::Ref(acme(), remote, "refs/tags/live_1".to_owned());
+        prop_assert!(!decide(&alice(standing), Action::UpdateRef, &target, &context).is_permit());
+    }
+
+    /// Nobody changes code where nothing is known, and nobody where one fact that counts is not.
+    #[test]
+    fn missing_facts_never_permit_a_change_of_code(
+        standing in select(&STANDINGS[..]), action in code_action(), target in target(), context in context(),
+    ) {
+        let in_code = match &target {
+            Target::Tree(_, _, area, _) => *area == Area::Code,
+            Target::Server | Target::Person(_) | Target::Site(_) | Target::Environment(..) | Target::Ref(..) => true,
+        };
+        if !in_code {
+            return Ok(());
+        }
+        let ask = |context: &Context| decide(&alice(standing), action, &target, context).is_permit();
+        prop_assert!(!ask(&Context::default()));
+        prop_assert!(!ask(&Context { environment_exists: false, ..context.clone() }), "missing, and yet permitted");
+        let below = target.environment().is_some_and(Environment::takes_code);
+        let stored_only = context.push.as_ref().is_some_and(|facts| {
+            matches!(facts.kind, RefKind::PlainBranch | RefKind::PlainTag)
+        });
+        if below && !(action == Action::UpdateRef && stored_only) {
+            prop_assert!(!ask(&Context { mode: None, ..context.clone() }), "missing, and yet permitted");
+        }
+        if matches!(action, Action::Deploy | Action::Rollback) {
+            prop_assert!(!ask(&Context { deploy: None, ..context.clone() }), "missing, and yet permitted");
+        }
+        if action == Action::UpdateRef {
+            prop_assert!(!ask(&Context { push: None, ..context }), "missing, and yet permitted");
+        }
+    }
+}
+
+/// The model is worth nothing if its requests are all refused: deploys, hotfixes, merges, drops,
+/// rollbacks and pushes must come about, and change what they should.
+#[test]
+fn the_model_reaches_what_it_must() {
+    let tom = Standing::Member(Role::TeamMember);
+    let mut site = Site::new(false);
+    let mut must = |environment: Environment, ask: Ask| {
+        let request = Request {
+            standing: tom,
+            environment,
+            ask,
+        };
+        assert!(site.take(&request).1, "{request:?}");
+    };
+    let push = |kind, base| Ask::Push(kind, base, true, Some("why".to_owned()));
+    let fix = || RefKind::Hotfix(name("x"));
+    must(Environment::Dev, push(RefKind::Trunk, model::Base::TheRef));
+    must(Environment::Test, Ask::Workflow(Action::Deploy));
+    must(Environment::Live, Ask::Workflow(Action::Deploy));
+    must(Environment::Test, push(fix(), model::Base::Live));
+    must(Environment::Live, push(fix(), model::Base::Live));
+    must(Environment::Dev, Ask::Workflow(Action::MergeHotfix));
+    must(Environment::Test, Ask::Workflow(Action::Deploy));
+    must(Environment::Live, Ask::Workflow(Action::Deploy));
+    must(Environment::Live, Ask::Workflow(Action::Rollback));
+    must(Environment::Dev, Ask::Mode(ConnectionMode::Sftp, false));
+    must(
+        Environment::Dev,
+        Ask::Change(policy::TreeChange::Write, Area::Code, false),
+    );
+    must(Environment::Dev, Ask::Workflow(Action::Commit));
+    must(Environment::Live, push(fix(), model::Base::Live));
+    must(Environment::Live, Ask::Workflow(Action::DropHotfix));
+    assert!(site.hotfixes.is_empty());
+    assert!(site.runs(&Environment::Live) > Some(0));
+}
+
+fn above_changes_by_deploy_rollback_or_hotfix(
+    before: &Site,
+    after: &Site,
+    request: &Request,
+    action: Action,
+    environment: &Environment,
+) -> Result<(), TestCaseError> {
+    if before.code.get(environment) == after.code.get(environment) {
+        return Ok(());
+    }
+    prop_assert_eq!(
+        &request.environment,
+        environment,
+        "another environment's request changed it"
+    );
+    let new = after.runs(environment).unwrap();
+    match (action, &request.ask) {
+        (Action::Deploy, _) => {
+            let trunk = before.branches["main"];
+            prop_assert!(
+                before.contains(trunk, new),
+                "a deploy of what is not on trunk"
+            );
+        }
+        (Action::Rollback, _) => {
+            prop_assert_eq!(before.before[environment].last(), Some(&new));
+        }
+        (Action::UpdateRef, Ask::Push(RefKind::Hotfix(_), _, is_commit, reason)) => {
+            let live = before.runs(&Environment::Live).unwrap();
+            prop_assert!(after.contains(new, live) && *is_commit);
+            let said = reason
+                .as_ref()
+                .is_some_and(|reason| !reason.trim().is_empty());
+            prop_assert!(said || *environment == Environment::Test, "no reason");
+        }
+        _any_other => prop_assert!(false, "{:?} changed the code of {}", request, environment),
+    }
+    Ok(())
+}
+
+fn below_changes_by_its_mode(
+    before: &Site,
+    after: &Site,
+    request: &Request,
+    action: Action,
+) -> Result<(), TestCaseError> {
+    for (environment, mode) in &before.modes {
+        if before.code[environment] == after.code[environment] {
+            continue;
+        }
+        prop_assert_eq!(
+            environment,
+            &request.environment,
+            "another environment's request changed it"
+        );
+        match action {
+            Action::ChangeTree(_) | Action::Commit | Action::Discard | Action::RestoreWork => {
+                prop_assert_eq!(*mode, ConnectionMode::Sftp);
+            }
+            Action::UpdateRef => prop_assert_eq!(*mode, ConnectionMode::Git),
+            Action::MergeHotfix => prop_assert_eq!(environment, &Environment::Dev),
+            Action::SetConnectionMode => {
+                prop_assert_eq!(before.runs(environment), after.runs(environment));
+            }
+            other => prop_assert!(false, "{:?} changed the code of {}", other, environment),
+        }
+    }
+    Ok(())
+}
+
+fn nothing_is_lost(
+    before: &Site,
+    after: &Site,
+    request: &Request,
+    action: Action,
+) -> Result<(), TestCaseError> {
+    for (tag, commit) in &before.deploy_tags {
+        prop_assert_eq!(
+            after.deploy_tags.get(tag),
+            Some(commit),
+            "a deploy tag moved"
+        );
+    }
+    let trunk = after.branches.get("main");
+    prop_assert!(trunk.is_some(), "trunk is gone");
+    prop_assert!(
+        after.branches.contains_key("feature"),
+        "the branch of a Multidev is gone"
+    );
+    for environment in [Environment::Test, Environment::Live] {
+        if let Some(runs) = before.runs(&environment)
+            && before.contains(before.branches["main"], runs)
+        {
+            prop_assert!(
+                after.contains(after.branches["main"], runs),
+                "trunk lost what {} runs",
+                environment
+            );
+        }
+    }
+    if let (Some(old), Some(new)) = (
+        before.runs(&Environment::Live),
+        after.runs(&Environment::Live),
+    ) && action != Action::Rollback
+    {
+        for (hotfix, fix) in &before.hotfixes {
+            let was_there = before.contains(old, *fix);
+            prop_assert!(
+                !was_there || after.contains(new, *fix),
+                "{} lost by {:?}",
+                hotfix,
+                request
+            );
+        }
+    }
+    for (hotfix, fix) in &before.hotfixes {
+        let merged = after.contains(after.branches["main"], *fix);
+        let open = after.hotfixes.contains_key(hotfix);
+        prop_assert!(
+            open || merged || action == Action::DropHotfix,
+            "{} is forgotten",
+            hotfix
+        );
+    }
+    for (environment, code) in &before.code {
+        let gone = code.edits > 0 && after.code[environment].edits == 0;
+        let kept = after.kept_work > before.kept_work || action == Action::Commit;
+        prop_assert!(
+            !gone || kept,
+            "work of {} is gone by {:?}",
+            environment,
+            action
+        );
+    }
+    Ok(())
+}
+
+fn lesser_roles_keep_to_their_part(
+    before: &Site,
+    after: &Site,
+    request: &Request,
+    done: bool,
+) -> Result<(), TestCaseError> {
+    match request.standing {
+        Standing::ServerAdministrator
+        | Standing::Member(Role::Administrator | Role::TeamMember) => {}
+        Standing::Member(Role::Developer) => {
+            for environment in [Environment::Test, Environment::Live] {
+                prop_assert_eq!(before.code.get(&environment), after.code.get(&environment));
+                prop_assert_eq!(
+                    before.files.get(&environment),
+                    after.files.get(&environment)
+                );
+            }
+            for (hotfix, fix) in &before.hotfixes {
+                let merged = after.contains(after.branches["main"], *fix);
+                prop_assert!(merged || after.hotfixes.get(hotfix) == Some(fix));
+            }
+            for hotfix in after.hotfixes.keys() {
+                prop_assert!(before.hotfixes.contains_key(hotfix));
+            }
+        }
+        Standing::Member(Role::Viewer) | Standing::Stranger | Standing::KeyRemoved => {
+            prop_assert!(!done, "{:?}", request);
+        }
+    }
+    Ok(())
+}
+
+fn is_rule(rule: &str) -> Result<(), TestCaseError> {
+    let right = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+    prop_assert!(
+        !rule.is_empty() && rule.bytes().all(right),
+        "{rule:?} is no rule code"
+    );
+    Ok(())
+}

@@ -1,0 +1,314 @@
+//! A site that crashes happen to: what it holds, read from outside, and whether it holds together.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use support::{Client, Clone, Gateway, Person, Role, Site, Tree, wait_for};
+
+/// A gateway of its own with one site in Git mode, whose Test and Live are deployed.
+pub(crate) struct Scene {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) site: Site,
+    pub(crate) tom: Person,
+    pub(crate) clone: Clone,
+}
+
+impl Scene {
+    pub(crate) fn new(name: &str) -> Self {
+        Self::on(Gateway::start(), name)
+    }
+
+    pub(crate) fn on(gateway: Gateway, name: &str) -> Self {
+        let gateway = Arc::new(gateway);
+        let site = gateway.site(name);
+        site.set_mode("git");
+        site.deploy_all();
+        let tom = site.person(Role::TeamMember).clone();
+        let clone = Clone::new(&site, &tom);
+        Self {
+            gateway,
+            site,
+            tom,
+            clone,
+        }
+    }
+
+    /// Commits something that no release has had, to `menu.php` and to a file of its own.
+    pub(crate) fn change(&self, what: &str) -> String {
+        let path = self.clone.folder().join(format!("new/{what}.php"));
+        fs::create_dir_all(path.parent().expect("it lies in a folder")).unwrap();
+        fs::write(path, what).unwrap();
+        self.clone
+            .commit("lib/menu.php", &format!("<?php // {what}\n"))
+    }
+
+    pub(crate) fn push(&self) -> Client {
+        self.clone.git(&["push", "dev", "main"])
+    }
+
+    pub(crate) fn console(&self, words: &[&str]) -> Client {
+        self.site.console(&self.tom, words)
+    }
+
+    /// Ends the daemon as an administrator would, and starts it so that it dies at `point`.
+    pub(crate) fn restart_to_die_at(&self, point: &str) {
+        assert_eq!(self.gateway.stop(Signal::SIGTERM), Some(0));
+        self.gateway.serve_with(&[("FUNICULAR_CRASH_AT", point)]);
+    }
+
+    /// Starts the daemon after it was killed; returns what it says of its repairs.
+    pub(crate) fn recover(&self) -> String {
+        let before = self.gateway.logged().len();
+        self.gateway.serve();
+        let logged = self.gateway.logged();
+        let lines = logged[before..]
+            .lines()
+            .filter(|line| line.contains("repair"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Waits until no git works on the site any more.
+    pub(crate) fn settle(&self) {
+        let repository = self.site.repository().display().to_string();
+        wait_for("git to end", Duration::from_secs(20), || {
+            let works = process_ids()
+                .filter_map(command_line)
+                .any(|line| line.contains(&repository) && line.contains("git"));
+            (!works).then_some(())
+        });
+    }
+
+    /// Reads what the site holds, after checking that it holds together.
+    #[track_caller]
+    pub(crate) fn state(&self) -> State {
+        let state = self.state_without_sweep();
+        no_leftovers(&self.site.repository());
+        state
+    }
+
+    /// As `state`, while the daemon runs on after git was killed: what a killed git has left of a
+    /// pack is removed at the next start only.
+    #[track_caller]
+    pub(crate) fn state_without_sweep(&self) -> State {
+        self.settle();
+        let state = State {
+            refs: self.refs(),
+            environments: ["dev", "test", "live"]
+                .map(|name| (name, self.environment(name)))
+                .into(),
+            hotfixes: self.json(&["hotfix:list", "SITE"]).to_string(),
+        };
+        self.check(&state);
+        state
+    }
+
+    /// Counts the rows of the audit about permitted changes of an environment.
+    pub(crate) fn rows(&self, environment: &str) -> usize {
+        let listed = self
+            .site
+            .must(&[
+                "audit:list",
+                "--site",
+                "SITE",
+                "--env",
+                environment,
+                "--decision",
+                "permit",
+                "--format",
+                "json",
+            ])
+            .out();
+        listed
+            .lines()
+            .filter(|line| line.contains("\"incident"))
+            .count()
+    }
+
+    fn json(&self, words: &[&str]) -> Value {
+        let shown = self
+            .site
+            .must(&[words, &["--format", "json"]].concat())
+            .out();
+        serde_json::from_str(&shown).unwrap_or_else(|error| panic!("{error}: {shown}"))
+    }
+
+    fn refs(&self) -> BTreeMap<String, String> {
+        let format = "--format=%(refname) %(objectname)";
+        let listed = self.git(&["for-each-ref", format]);
+        let pairs = listed.lines().filter_map(|line| line.split_once(' '));
+        pairs
+            .map(|(name, object)| (name.to_owned(), object.to_owned()))
+            .collect()
+    }
+
+    fn environment(&self, name: &str) -> Environment {
+        let info = self.json(&["env:info", &format!("SITE.{name}")]);
+        let word = |field: &str| info[field].as_str().map(str::to_owned);
+        Environment {
+            commit: word("commit"),
+            mode: word("connection_mode"),
+            deployed_as: word("deployed_as"),
+            release: info["release"].as_u64().expect("a release has a number"),
+        }
+    }
+
+    #[track_caller]
+    fn check(&self, state: &State) {
+        let listed = self.json(&["env:list", "SITE"]).to_string();
+        for (name, environment) in &state.environments {
+            self.check_environment(name, environment, state);
+            if let Some(commit) = &environment.commit {
+                assert!(listed.contains(commit.as_str()), "{name}: {listed}");
+            }
+        }
+        let dev = state.environments["dev"].commit.as_ref();
+        assert_eq!(
+            state.refs.get("refs/heads/main"),
+            dev,
+            "trunk is what Dev runs"
+        );
+        for (name, commit) in &state.refs {
+            if name.starts_with("refs/heads/hotfix/") {
+                assert!(state.hotfixes.contains(commit.as_str()), "{state:?}");
+            }
+        }
+        let workflows = self.json(&["workflow:list", "SITE"]).to_string();
+        assert!(!workflows.contains("\"running\""), "{workflows}");
+        self.git(&["fsck", "--full", "--strict"]);
+        self.site.must(&["audit:verify"]);
+    }
+
+    #[track_caller]
+    fn check_environment(&self, name: &str, environment: &Environment, state: &State) {
+        let folder = self.folder(name);
+        let pointer = fs::read_link(folder.join("current")).ok();
+        let Some(commit) = &environment.commit else {
+            assert_eq!((pointer, environment.release), (None, 0), "{name}");
+            return;
+        };
+        let expected = format!("generations/{}", environment.release);
+        assert_eq!(
+            pointer.as_deref(),
+            Some(Path::new(&expected)),
+            "{name}'s pointer and its state"
+        );
+        self.tree_of(commit)
+            .must_equal(&self.site.tree(name, "code"));
+        for found in fs::read_dir(folder.join("generations")).unwrap() {
+            let found = found.unwrap().file_name().into_string().unwrap();
+            let number: Option<u64> = found.parse().ok();
+            assert!(
+                number.is_some_and(|number| number <= environment.release),
+                "{name} holds a generation {found:?} and runs {}",
+                environment.release
+            );
+        }
+        for left in ["current.new", "uploads"] {
+            let left = folder.join(left);
+            let empty =
+                fs::read_dir(&left).map_or(!left.exists(), |mut inside| inside.next().is_none());
+            assert!(empty, "{} is left", left.display());
+        }
+        if let Some(tag) = &environment.deployed_as {
+            let reached = self.git(&["rev-parse", &format!("refs/tags/{tag}^{{commit}}")]);
+            assert_eq!(reached.trim(), commit, "{tag} is what {name} runs");
+            let number = |tag: &str| {
+                tag.rsplit('_')
+                    .next()
+                    .and_then(|number| number.parse().ok())
+            };
+            let prefix = format!("refs/tags/{name}_");
+            let newest: Option<u64> = state
+                .refs
+                .keys()
+                .filter(|reference| reference.starts_with(&prefix))
+                .filter_map(|reference| number(reference))
+                .max();
+            assert_eq!(newest, number(tag), "a tag of {name} without its deploy");
+        }
+    }
+
+    /// The folder of an environment.
+    pub(crate) fn folder(&self, environment: &str) -> PathBuf {
+        let site = self.gateway.data().join("sites").join(&self.site.name);
+        site.join("environments").join(environment)
+    }
+
+    /// Returns what git itself makes of a commit.
+    fn tree_of(&self, commit: &str) -> Tree {
+        let folder = self.tom.desk(&format!("tree-{commit}"));
+        let script = "git archive \"$0\" | tar -x -C \"$1\"";
+        Client::new("sh")
+            .folder(self.site.repository())
+            .args(["-c", script, commit])
+            .arg(&folder)
+            .run()
+            .ok();
+        let tree = Tree::read(&folder);
+        fs::remove_dir_all(folder).unwrap();
+        tree
+    }
+
+    #[track_caller]
+    fn git(&self, words: &[&str]) -> String {
+        Client::new("git")
+            .folder(self.site.repository())
+            .args(words)
+            .run()
+            .ok()
+            .out()
+    }
+}
+
+/// All that an operation may change on a site.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct State {
+    refs: BTreeMap<String, String>,
+    pub(crate) environments: BTreeMap<&'static str, Environment>,
+    hotfixes: String,
+}
+
+/// What an environment runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Environment {
+    pub(crate) commit: Option<String>,
+    pub(crate) mode: Option<String>,
+    deployed_as: Option<String>,
+    release: u64,
+}
+
+impl Environment {
+    pub(crate) fn release(&self) -> u64 {
+        self.release
+    }
+}
+
+pub(crate) fn process_ids() -> impl Iterator<Item = i32> {
+    let found = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    found.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Returns the command line of a process that has not ended.
+pub(crate) fn command_line(id: i32) -> Option<String> {
+    let line = fs::read(format!("/proc/{id}/cmdline")).ok()?;
+    let line = String::from_utf8_lossy(&line).replace('\0', " ");
+    (!line.is_empty()).then_some(line)
+}
+
+#[track_caller]
+fn no_leftovers(folder: &Path) {
+    for found in fs::read_dir(folder).unwrap() {
+        let found = found.unwrap();
+        let name = found.file_name().to_string_lossy().into_owned();
+        let left = name.ends_with(".lock") || name.starts_with("tmp_");
+        assert!(!left, "{} is left", found.path().display());
+        if found.file_type().unwrap().is_dir() {
+            no_leftovers(&found.path());
+        }
+    }
+}
