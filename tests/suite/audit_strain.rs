@@ -60,7 +60,7 @@ fn a_flood_of_refusals_is_a_handful_of_rows() {
 fn tampering_shows() {
     let gateway = Arc::new(Gateway::start());
     drop(gateway.site("a-tamper"));
-    let mut gateway = Arc::into_inner(gateway).expect("nobody else holds it");
+    let gateway = Arc::into_inner(gateway).expect("nobody else holds it");
     gateway
         .must(&["audit:verify"])
         .says("each as it was written");

@@ -112,7 +112,7 @@ fn a_wrong_level_is_shown_with_its_place() {
 
 #[test]
 fn a_folder_of_a_newer_version_is_left_alone() {
-    let mut gateway = Gateway::start();
+    let gateway = Gateway::start();
     assert_eq!(gateway.stop(Signal::SIGTERM), Some(0));
     for name in ["state.db", "audit.db"] {
         let file = gateway.data().join(name);
@@ -137,7 +137,7 @@ fn a_folder_of_a_newer_version_is_left_alone() {
 
 #[test]
 fn without_a_daemon_commands_say_so() {
-    let mut gateway = Gateway::start();
+    let gateway = Gateway::start();
     // One at a time on one folder.
     let second = gateway
         .command(&["serve"])
@@ -159,7 +159,7 @@ fn an_idle_session_does_not_hold_the_end_up() {
     let _raw = Raw::open(&site, site.person(Role::TeamMember), "dev");
     let follower = site.command(&["audit:list", "--follow"]).start();
     drop(site);
-    let mut gateway = Arc::into_inner(gateway).expect("nobody else holds it");
+    let gateway = Arc::into_inner(gateway).expect("nobody else holds it");
     let began = Instant::now();
     assert_eq!(gateway.stop(Signal::SIGTERM), Some(0));
     let took = began.elapsed();
@@ -192,7 +192,7 @@ fn a_transfer_under_way_is_let_finish() {
         (arrived() > 0).then_some(())
     });
     drop(site);
-    let mut gateway = Arc::into_inner(gateway).expect("nobody else holds it");
+    let gateway = Arc::into_inner(gateway).expect("nobody else holds it");
     let daemon = Pid::from_raw(gateway.process_id().try_into().unwrap());
     kill(daemon, Signal::SIGTERM).unwrap();
     assert!(
