@@ -1,17 +1,16 @@
 //! Accepts connections: limits before anything is read, a time to log in, a back-off when the
-//! system runs out of descriptors. russh has none of these.
+//! system runs out of descriptors. The library that speaks SSH has none of these.
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::server;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::Instrument;
 
 use super::doors::{Doors, Place};
-use crate::protocol::ssh::{Connection, Server};
+use crate::protocol::ssh::{Broken, Connection, Offer, Server};
 
 /// The pause after an accept that failed, for instance for want of descriptors.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -19,7 +18,7 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// Accepts until the task is ended.
 pub(super) async fn accept(
     listener: TcpListener,
-    configuration: Arc<server::Config>,
+    offer: Offer,
     server: Arc<Server>,
     doors: Doors,
     grace: Duration,
@@ -49,7 +48,7 @@ pub(super) async fn accept(
                 stream,
                 peer,
                 place,
-                Arc::clone(&configuration),
+                offer.clone(),
                 Arc::clone(&server),
                 grace,
             )
@@ -62,17 +61,12 @@ async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
     place: Place,
-    configuration: Arc<server::Config>,
+    offer: Offer,
     server: Arc<Server>,
     grace: Duration,
 ) {
-    // russh sets this only on sockets that it accepted itself. Without it small answers wait for
-    // the client's delayed acknowledgements.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!("setting TCP_NODELAY: {error}");
-    }
-    // russh's session has no handle that ends it while a key exchange is under way, but it ends
-    // with its socket.
+    // A session has no handle that ends it while a key exchange is under way, but it ends with its
+    // socket.
     let closer = match stream.as_fd().try_clone_to_owned() {
         Ok(socket) => std::net::TcpStream::from(socket),
         Err(error) => {
@@ -83,11 +77,7 @@ async fn converse(
     let entered = place.entered_signal();
     let connection = Connection::new(server, place, peer);
     let deadline = tokio::time::Instant::now() + grace;
-    let begun = tokio::time::timeout_at(
-        deadline,
-        server::run_stream(configuration, stream, connection),
-    )
-    .await;
+    let begun = tokio::time::timeout_at(deadline, offer.serve(stream, connection)).await;
     let session = match begun {
         Ok(Ok(session)) => session,
         Ok(Err(error)) => {
@@ -99,7 +89,7 @@ async fn converse(
             return;
         }
     };
-    let handle = session.handle();
+    let farewell = session.farewell("You did not log in in time.");
     tokio::pin!(session);
     tokio::select! {
         ended = &mut session => return log_end(ended),
@@ -107,15 +97,7 @@ async fn converse(
         () = tokio::time::sleep_until(deadline) => {
             tracing::info!("not logged in within {} seconds; closed", grace.as_secs());
             // Heard only by a client that is past the key exchange.
-            let _ = tokio::time::timeout(
-                BACK_OFF,
-                handle.disconnect(
-                    russh::Disconnect::ByApplication,
-                    "You did not log in in time.".to_owned(),
-                    "en".to_owned(),
-                ),
-            )
-            .await;
+            let _ = tokio::time::timeout(BACK_OFF, farewell).await;
             let _ = closer.shutdown(std::net::Shutdown::Both);
             return log_end(session.await);
         }
@@ -124,9 +106,12 @@ async fn converse(
     log_end(session.await);
 }
 
-fn log_end(ended: Result<(), russh::Error>) {
+fn log_end(ended: Result<(), Broken>) {
     match ended {
         Ok(()) => tracing::debug!("closed"),
+        Err(error) if error.is_panic() => {
+            tracing::error!("a fault in Funicular ended this connection, and no other: {error}");
+        }
         Err(error) => tracing::debug!("closed: {error}"),
     }
 }

@@ -139,13 +139,13 @@ async fn run(config: Config) -> Result<(), Fault> {
         max_channels: config.limits.max_channels,
     });
     let doors = Doors::new(&config.limits);
-    let configuration = Arc::new(ssh::configuration(keys.0, &config.limits));
+    let offer = ssh::Offer::new(keys, &config);
     let listening: Vec<_> = listeners
         .into_iter()
         .map(|listener| {
             tokio::spawn(listen::accept(
                 listener,
-                Arc::clone(&configuration),
+                offer.clone(),
                 Arc::clone(&server),
                 doors.clone(),
                 config.limits.login_grace(),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
 use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, mac, server};
 
-use crate::config::Limits;
+use super::window;
+use crate::config::Config;
 
 /// Post-quantum first, no SHA-1, no finite-field groups of the NIST ECDH kind that nobody needs.
 const KEY_EXCHANGES: &[kex::Name] = &[
@@ -59,7 +60,8 @@ const SIGNATURES: &[Algorithm] = &[
 ];
 
 /// Returns russh's configuration.
-pub fn configuration(keys: Vec<PrivateKey>, limits: &Limits) -> server::Config {
+pub(super) fn configuration(keys: Vec<PrivateKey>, config: &Config) -> server::Config {
+    let limits = &config.limits;
     server::Config {
         server_id: SshId::Standard(Cow::Borrowed(concat!(
             "SSH-2.0-Funicular_",
@@ -72,7 +74,7 @@ pub fn configuration(keys: Vec<PrivateKey>, limits: &Limits) -> server::Config {
         auth_rejection_time: Duration::from_millis(200),
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys,
-        window_size: 2 * 1024 * 1024,
+        window_size: window::FIRST,
         maximum_packet_size: 65_535,
         max_auth_attempts: limits.max_login_attempts,
         // Idle sessions live as long as their keepalives are answered.

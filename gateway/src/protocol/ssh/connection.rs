@@ -9,6 +9,7 @@ use russh::{ChannelId, ChannelOpenFailure};
 
 use super::channel::{Channel, Wishes};
 use super::login::Login;
+use super::window::Windows;
 use super::{Destination, Server};
 use crate::gate::Identity;
 
@@ -28,6 +29,7 @@ pub struct Connection<D> {
     pub(super) destination: Destination,
     pub(super) identity: Option<Identity>,
     pub(super) channels: HashMap<ChannelId, Channel>,
+    pub(super) windows: Windows,
     pub(super) refused_forwards: u32,
     pub(super) refused_listening: bool,
 }
@@ -55,6 +57,7 @@ impl<D: Door> Connection<D> {
             destination: Destination::Console,
             identity: None,
             channels: HashMap::new(),
+            windows: Windows::default(),
             refused_forwards: 0,
             refused_listening: false,
         }

@@ -317,12 +317,17 @@ impl<D: Door> Handler for Connection<D> {
         Ok(false)
     }
 
+    fn adjust_window(&mut self, channel: ChannelId, current: u32) -> u32 {
+        self.windows.adjust(channel.into(), current)
+    }
+
     async fn data(
         &mut self,
         channel: ChannelId,
         data: &[u8],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
+        self.windows.receive(channel.into(), data.len(), session)?;
         match self.channels.get_mut(&channel) {
             Some(Channel::Sftp(sftp)) => {
                 let mut output = SftpOutput::new(session, channel);
@@ -379,6 +384,7 @@ impl<D: Door> Handler for Connection<D> {
         channel: ChannelId,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
+        self.windows.close(channel.into());
         if let Some(Channel::Sftp(sftp)) = self.channels.remove(&channel) {
             sftp.close();
         }

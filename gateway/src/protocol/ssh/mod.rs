@@ -9,15 +9,18 @@ mod handler;
 mod keys;
 mod login;
 mod output;
+mod serve;
 mod services;
+mod socket;
+mod window;
 
 use std::sync::Arc;
 
 pub use address::Destination;
-pub use algorithms::configuration;
 pub use connection::{Connection, Door};
 pub use keys::{HostKeys, PublicKey};
 pub use output::Output;
+pub use serve::{Broken, Offer, Served};
 
 use crate::gate::Gate;
 use crate::protocol::console::Console;
