@@ -1,10 +1,14 @@
 //! The configuration file: TOML, every key known, each with a default but the data folder.
 
+mod algorithms;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+
+pub use algorithms::{Algorithms, Ciphers, Ssh};
 
 use crate::fault::{Fault, OrFault};
 
@@ -20,6 +24,9 @@ pub struct Config {
     /// Where and as what the gateway is reached.
     #[serde(default)]
     pub listen: Listen,
+    /// What SSH clients are offered.
+    #[serde(default)]
+    pub ssh: Ssh,
     /// Limits on connections.
     #[serde(default)]
     pub limits: Limits,

@@ -137,6 +137,7 @@ async fn run(config: Config) -> Result<(), Fault> {
         )),
         console,
         max_channels: config.limits.max_channels,
+        algorithms: config.ssh.algorithms,
     });
     let doors = Doors::new(&config.limits);
     let offer = ssh::Offer::new(keys, &config);

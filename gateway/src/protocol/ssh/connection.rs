@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use russh::server::{ChannelOpenHandle, Session};
-use russh::{ChannelId, ChannelOpenFailure};
+use russh::ChannelId;
+use russh::server::Session;
 
 use super::channel::{Channel, Wishes};
 use super::login::Login;
@@ -33,11 +33,6 @@ pub struct Connection<D> {
     pub(super) refused_forwards: u32,
     pub(super) refused_listening: bool,
 }
-
-/// Forwardings that are refused one by one before the connection is ended.
-const MOST_REFUSED_FORWARDS: u32 = 100;
-
-pub(super) const NO_FORWARDING: &str = "Funicular forwards no ports and no sockets.";
 
 impl<D: Door> Connection<D> {
     /// Begins for a client at this address.
@@ -82,7 +77,14 @@ impl<D: Door> Connection<D> {
     pub(super) fn fresh(&mut self, channel: ChannelId) -> Option<&mut Wishes> {
         match self.channels.get_mut(&channel) {
             Some(Channel::Fresh(wishes)) => Some(wishes),
-            Some(Channel::Sftp(_) | Channel::Task(_) | Channel::Over) | None => None,
+            Some(
+                Channel::Sftp(_)
+                | Channel::Task(_)
+                | Channel::Terminal(_)
+                | Channel::Tunnel(_)
+                | Channel::Over,
+            )
+            | None => None,
         }
     }
 
@@ -105,21 +107,14 @@ impl<D: Door> Connection<D> {
         session.channel_failure(channel)
     }
 
-    pub(super) async fn refuse_forward(
-        &mut self,
-        reply: ChannelOpenHandle,
-        session: &mut Session,
-    ) -> Result<(), russh::Error> {
-        self.refused_forwards += 1;
-        if self.refused_forwards > MOST_REFUSED_FORWARDS {
-            return session.disconnect(russh::Disconnect::ByApplication, NO_FORWARDING, "en");
-        }
-        reply
-            .reject(ChannelOpenFailure::Other {
-                code: 1,
-                reason: NO_FORWARDING.to_owned(),
-            })
-            .await;
-        Ok(())
+    pub(super) fn has_room(&self) -> bool {
+        self.channels.len() < self.server.max_channels
+    }
+
+    pub(super) fn no_room(&self) -> String {
+        format!(
+            "This connection has {} channels open, which is the most allowed.",
+            self.channels.len()
+        )
     }
 }

@@ -5,6 +5,7 @@ mod algorithms;
 mod channel;
 mod command;
 mod connection;
+mod forwarding;
 mod handler;
 mod keys;
 mod login;
@@ -12,6 +13,9 @@ mod output;
 mod serve;
 mod services;
 mod socket;
+mod streams;
+mod terminal;
+mod tunnel;
 mod window;
 
 use std::sync::Arc;
@@ -22,6 +26,7 @@ pub use keys::{HostKeys, PublicKey};
 pub use output::Output;
 pub use serve::{Broken, Offer, Served};
 
+use crate::config::Algorithms;
 use crate::gate::Gate;
 use crate::protocol::console::Console;
 use crate::protocol::git;
@@ -43,4 +48,6 @@ pub struct Server {
     pub console: Arc<Console>,
     /// How many channels a connection may have open.
     pub max_channels: usize,
+    /// Which keys let people in.
+    pub algorithms: Algorithms,
 }

@@ -1,13 +1,18 @@
 //! Writing to a channel from outside the session's own task: git's and the console's answers.
 
+use std::borrow::Cow;
+
 use russh::ChannelId;
 use russh::server::Handle;
+
+use super::terminal::ended_for_a_screen;
 
 /// The other end of one channel.
 #[derive(Debug, Clone)]
 pub struct Output {
     handle: Handle,
     channel: ChannelId,
+    screen: bool,
 }
 
 /// Bytes to a packet; below every client's least packet size (RFC 4253 §6.1).
@@ -20,7 +25,19 @@ pub struct Gone;
 impl Output {
     /// Takes the other end of a channel.
     pub fn new(handle: Handle, channel: ChannelId) -> Self {
-        Self { handle, channel }
+        Self {
+            handle,
+            channel,
+            screen: false,
+        }
+    }
+
+    /// Takes the other end of a channel behind which is the screen of a person.
+    pub(super) fn on_a_screen(handle: Handle, channel: ChannelId) -> Self {
+        Self {
+            screen: true,
+            ..Self::new(handle, channel)
+        }
     }
 
     /// Writes to standard output.
@@ -36,7 +53,8 @@ impl Output {
                 .await
                 .map_err(|_| Gone);
         }
-        for piece in bytes.chunks(PIECE) {
+        let shown = self.shown(bytes);
+        for piece in shown.chunks(PIECE) {
             self.handle
                 .data(self.channel, piece.to_vec())
                 .await
@@ -50,7 +68,8 @@ impl Output {
     /// # Errors
     /// When the client has gone.
     pub async fn err(&self, bytes: &[u8]) -> Result<(), Gone> {
-        for piece in bytes.chunks(PIECE) {
+        let shown = self.shown(bytes);
+        for piece in shown.chunks(PIECE) {
             self.handle
                 .extended_data(self.channel, 1, piece.to_vec())
                 .await
@@ -59,11 +78,24 @@ impl Output {
         Ok(())
     }
 
+    fn shown<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.screen {
+            Cow::Owned(ended_for_a_screen(bytes))
+        } else {
+            Cow::Borrowed(bytes)
+        }
+    }
+
     /// Ends the channel: exit status, end of output, close (RFC 4254 §5.3, §6.10). All output
     /// must have been written before.
     pub async fn end(self, status: u32) {
         // A client that has gone needs no ending.
         let _ = self.handle.exit_status_request(self.channel, status).await;
+        self.close().await;
+    }
+
+    /// Ends a channel that is no program's.
+    pub async fn close(self) {
         let _ = self.handle.eof(self.channel).await;
         let _ = self.handle.close(self.channel).await;
     }

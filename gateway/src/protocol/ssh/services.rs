@@ -8,7 +8,9 @@ use russh::server::Session;
 use tokio::sync::mpsc;
 
 use super::channel::{Channel, Wishes};
-use super::connection::{Connection, Door, NO_FORWARDING};
+use super::connection::{Connection, Door};
+use super::forwarding::NO_FORWARDING;
+use super::terminal::Keyboard;
 use super::{Destination, Output};
 use crate::gate::{Denied, Evidence, Identity};
 use crate::protocol::console::Reply;
@@ -110,9 +112,15 @@ impl<D: Door> Connection<D> {
         session: &mut Session,
     ) -> Result<(), russh::Error> {
         let (sender, receiver) = mpsc::channel(INPUT_QUEUE);
-        self.channels.insert(channel, Channel::Task(sender));
+        let (serving, output) = if wishes.terminal {
+            let output = Output::on_a_screen(session.handle(), channel);
+            (Channel::Terminal(Keyboard::new(sender)), output)
+        } else {
+            let output = Output::new(session.handle(), channel);
+            (Channel::Task(sender), output)
+        };
+        self.channels.insert(channel, serving);
         session.channel_success(channel)?;
-        let output = Output::new(session.handle(), channel);
         let console = Arc::clone(&self.server.console);
         let mut refused = wishes.refused.clone();
         if std::mem::take(&mut self.refused_listening) {
