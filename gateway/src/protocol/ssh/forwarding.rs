@@ -8,6 +8,7 @@ use russh::{ChannelId, ChannelOpenFailure};
 
 use super::channel::Channel;
 use super::connection::{Connection, Door};
+use super::services::supervised;
 use super::{Destination, Output, tunnel};
 use crate::audit::Who;
 use crate::blocking;
@@ -127,7 +128,7 @@ impl<D: Door> Connection<D> {
         self.channels.insert(channel, Channel::Tunnel(here));
         let output = Output::new(session.handle(), channel);
         let state = Arc::clone(&self.server.state);
-        tokio::spawn(async move {
+        supervised(output.clone(), async move {
             match tunnel::open(&state, opening).await {
                 Ok(stream) => {
                     reply.accept().await;

@@ -15,9 +15,13 @@ use super::{Destination, Output};
 use crate::gate::{Denied, Evidence, Identity};
 use crate::protocol::console::Reply;
 use crate::protocol::{git, refusal_text, sftp};
+use crate::site::crash;
 
 /// Messages that wait for a task's standard input; each is at most a packet.
 const INPUT_QUEUE: usize = 64;
+
+const FAULT: &str =
+    "Funicular has a fault and could not go on with this; its log says more. Try again.\n";
 
 pub(super) const NO_SHELL: &str =
     "Funicular gives no shell: it serves SFTP, git and the commands that 'help' lists.";
@@ -99,7 +103,9 @@ impl<D: Door> Connection<D> {
             environment,
             protocol: wishes.git_protocol,
         };
-        tokio::spawn(async move { service.serve(request, receiver, output).await });
+        supervised(output.clone(), async move {
+            service.serve(request, receiver, output).await;
+        });
         Ok(())
     }
 
@@ -126,7 +132,8 @@ impl<D: Door> Connection<D> {
         if std::mem::take(&mut self.refused_listening) {
             refused.push(NO_FORWARDING);
         }
-        tokio::spawn(async move {
+        supervised(output.clone(), async move {
+            crash::panic_on(words.join(" ").as_bytes());
             for sentence in refused {
                 let _ = output.err(format!("{sentence}\n").as_bytes()).await;
             }
@@ -154,4 +161,19 @@ impl<D: Door> Connection<D> {
         session.eof(channel)?;
         session.close(channel)
     }
+}
+
+/// Runs what serves a channel on a task of its own. If it panics, the person is told and the
+/// channel ends; without this a client would wait for ever.
+pub(super) fn supervised(output: Output, work: impl Future<Output = ()> + Send + 'static) {
+    let working = tokio::spawn(work);
+    tokio::spawn(async move {
+        if let Err(error) = working.await
+            && error.is_panic()
+        {
+            tracing::error!("a fault in Funicular ended this channel, and no other: {error}");
+            let _ = output.err(FAULT.as_bytes()).await;
+            output.end(1).await;
+        }
+    });
 }

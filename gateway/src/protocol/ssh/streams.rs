@@ -5,6 +5,7 @@ use russh::server::Session;
 
 use super::channel::{Channel, SftpOutput};
 use super::connection::{Connection, Door};
+use crate::site::crash;
 
 impl<D: Door> Connection<D> {
     pub(super) async fn received(
@@ -16,6 +17,7 @@ impl<D: Door> Connection<D> {
         self.windows.receive(channel.into(), data.len(), session)?;
         match self.channels.get_mut(&channel) {
             Some(Channel::Sftp(sftp)) => {
+                crash::panic_on(data);
                 let mut output = SftpOutput::new(session, channel);
                 let answered = sftp.receive(data, &mut output);
                 output.done()?;
