@@ -33,10 +33,12 @@ fn a_panic_ends_one_session_and_no_other() {
     bytes.extend(vec![7; 20_000_000]);
     std::fs::write(&named, bytes).unwrap();
     let local = named.display();
-    site.sftp(tom, "dev", format!("put {local} /code/panic.bin\n"))
+    let cut = site
+        .sftp(tom, "dev", format!("put {local} /code/panic.bin\n"))
         .limit(SOON)
-        .run()
-        .fails();
+        .run();
+    // The client may also die of a broken pipe.
+    assert_ne!(cut.code, Some(0), "{cut}");
     wait_for("the line in the log", SOON, || {
         gateway
             .logged()

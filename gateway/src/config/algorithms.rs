@@ -24,11 +24,12 @@ pub enum Algorithms {
 }
 
 /// A choice of ciphers. A client takes the first of its own list that is offered (RFC 4253 §7.1),
-/// and OpenSSH's list begins with ChaCha20; so a server chooses by what it leaves out.
+/// and OpenSSH's list begins with ChaCha20 and AES-CTR; so a server chooses by what it leaves out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ciphers {
-    /// AES alone where the machine has instructions for it, else all.
+    /// AES alone where the machine has instructions for it, and to OpenSSH's client AES-GCM alone;
+    /// else all.
     #[default]
     Fast,
     /// AES and ChaCha20.

@@ -29,6 +29,9 @@ const STRICT_KEY_EXCHANGES: &[kex::Name] = &[
     kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
 ];
 
+/// For OpenSSH's client, which would take CTR before GCM.
+const GCM: &[cipher::Name] = &[cipher::AES_128_GCM, cipher::AES_256_GCM];
+
 /// CTR is for libssh2 before 1.11, which curl may bring.
 const AES: &[cipher::Name] = &[
     cipher::AES_128_GCM,
@@ -84,14 +87,27 @@ const SIGNATURES: &[Algorithm] = &[
 
 const STRICT_SIGNATURES: &[Algorithm] = &[Algorithm::Ed25519, Algorithm::SkEd25519];
 
+/// What we call ourselves.
+pub(super) const VERSION: &str = concat!("SSH-2.0-Funicular_", env!("CARGO_PKG_VERSION"));
+
+/// Whom an offer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Client {
+    /// OpenSSH's own.
+    OpenSsh,
+    /// Any other.
+    Any,
+}
+
 /// Returns russh's configuration.
-pub(super) fn configuration(keys: Vec<PrivateKey>, config: &Config) -> server::Config {
+pub(super) fn configuration(
+    keys: Vec<PrivateKey>,
+    config: &Config,
+    client: Client,
+) -> server::Config {
     let limits = &config.limits;
     server::Config {
-        server_id: SshId::Standard(Cow::Borrowed(concat!(
-            "SSH-2.0-Funicular_",
-            env!("CARGO_PKG_VERSION")
-        ))),
+        server_id: SshId::Standard(Cow::Borrowed(VERSION)),
         // Keyboard-interactive asks nothing and lets nobody in; it is how a client whose keys were
         // not taken is told why.
         methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::KeyboardInteractive][..]),
@@ -107,7 +123,7 @@ pub(super) fn configuration(keys: Vec<PrivateKey>, config: &Config) -> server::C
         keepalive_interval: Some(Duration::from_secs(limits.keepalive_seconds)),
         keepalive_max: limits.keepalive_count,
         nodelay: true,
-        preferred: preferred(&config.ssh, aes_is_fast()),
+        preferred: preferred(&config.ssh, aes_is_fast(), client),
         ..server::Config::default()
     }
 }
@@ -121,13 +137,17 @@ pub(super) fn takes(algorithms: Algorithms, algorithm: &Algorithm) -> bool {
     }
 }
 
-fn preferred(ssh: &Ssh, aes_is_fast: bool) -> Preferred {
+fn preferred(ssh: &Ssh, aes_is_fast: bool, client: Client) -> Preferred {
     let aes_alone = ssh.ciphers == Ciphers::Fast && aes_is_fast;
     let (kex, key, cipher, mac) = match ssh.algorithms {
         Algorithms::Default => (
             KEY_EXCHANGES,
             SIGNATURES,
-            if aes_alone { AES } else { AES_AND_CHACHA },
+            match (aes_alone, client) {
+                (true, Client::OpenSsh) => GCM,
+                (true, Client::Any) => AES,
+                (false, _) => AES_AND_CHACHA,
+            },
             MACS,
         ),
         Algorithms::Strict => (
@@ -182,17 +202,25 @@ mod tests {
                 (Ciphers::All, true, true),
                 (Ciphers::All, false, true),
             ] {
-                let preferred = preferred(
-                    &Ssh {
-                        algorithms,
-                        ciphers,
-                    },
-                    fast,
-                );
+                let ssh = Ssh {
+                    algorithms,
+                    ciphers,
+                };
+                let preferred = preferred(&ssh, fast, Client::Any);
                 assert_eq!(names(&preferred.cipher).contains(&chacha), offered);
                 assert!(names(&preferred.cipher).contains(&"aes256-gcm@openssh.com"));
             }
         }
+    }
+
+    /// OpenSSH's client lists ChaCha20, then CTR, then GCM.
+    #[test]
+    fn openssh_is_left_nothing_but_gcm() {
+        let offered = preferred(&Ssh::default(), true, Client::OpenSsh);
+        assert_eq!(
+            names(&offered.cipher),
+            ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"]
+        );
     }
 
     #[test]
@@ -202,7 +230,7 @@ mod tests {
                 algorithms,
                 ciphers: Ciphers::All,
             };
-            let preferred = preferred(&ssh, true);
+            let preferred = preferred(&ssh, true, Client::Any);
             let mut all = names(&preferred.kex);
             assert_eq!(all[0], "mlkem768x25519-sha256");
             assert!(all.contains(&"kex-strict-s-v00@openssh.com"));
