@@ -9,6 +9,9 @@ use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, m
 use super::window;
 use crate::config::Config;
 
+/// The first line that a client hears.
+pub(super) const VERSION: &str = concat!("SSH-2.0-Funicular_", env!("CARGO_PKG_VERSION"));
+
 /// Post-quantum first, no SHA-1, no finite-field groups of the NIST ECDH kind that nobody needs.
 const KEY_EXCHANGES: &[kex::Name] = &[
     kex::MLKEM768X25519_SHA256,
@@ -63,10 +66,7 @@ const SIGNATURES: &[Algorithm] = &[
 pub(super) fn configuration(keys: Vec<PrivateKey>, config: &Config) -> server::Config {
     let limits = &config.limits;
     server::Config {
-        server_id: SshId::Standard(Cow::Borrowed(concat!(
-            "SSH-2.0-Funicular_",
-            env!("CARGO_PKG_VERSION")
-        ))),
+        server_id: SshId::Standard(Cow::Borrowed(VERSION)),
         // Keyboard-interactive asks nothing and lets nobody in; it is how a client whose keys were
         // not taken is told why.
         methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::KeyboardInteractive][..]),

@@ -31,11 +31,20 @@ impl<D: Door> Handler for Connection<D> {
         Ok(Auth::reject())
     }
 
+    async fn auth_password(&mut self, user: &str, _password: &str) -> Result<Auth, Self::Error> {
+        self.door.asked();
+        if let Some(login) = &mut self.login {
+            login.attempt(user);
+        }
+        Ok(Auth::reject())
+    }
+
     async fn auth_publickey_offered(
         &mut self,
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
+        self.door.asked();
         let Some(login) = &mut self.login else {
             return Ok(Auth::reject());
         };
@@ -71,6 +80,7 @@ impl<D: Door> Handler for Connection<D> {
         user: &str,
         _certificate: &Certificate,
     ) -> Result<Auth, Self::Error> {
+        self.door.asked();
         if let Some(login) = &mut self.login {
             login.attempt(user);
         }
@@ -83,6 +93,7 @@ impl<D: Door> Handler for Connection<D> {
         _submethods: &str,
         _response: Option<Response<'a>>,
     ) -> Result<Auth, Self::Error> {
+        self.door.asked();
         let advice = self.login.as_mut().and_then(|login| {
             login.attempt(user);
             login.advice()
@@ -105,7 +116,6 @@ impl<D: Door> Handler for Connection<D> {
         let Some((person, fingerprint)) = self.person.take() else {
             return Err(russh::Error::Inconsistent);
         };
-        self.door.entered();
         let client = session.remote_sshid();
         let identity = Identity {
             person,
@@ -113,6 +123,10 @@ impl<D: Door> Handler for Connection<D> {
             address: self.address.clone(),
             client: policy::escape(client.strip_prefix(b"SSH-2.0-").unwrap_or(client)),
         };
+        if let Err(sentence) = self.door.entered(&identity.person) {
+            self.too_many_connections(&identity, &sentence);
+            return self.dismiss(&sentence, session);
+        }
         tracing::info!(person = %identity.person, address = %identity.address, client = %identity.client, "logged in");
         self.identity = Some(identity);
         Ok(())
@@ -124,7 +138,7 @@ impl<D: Door> Handler for Connection<D> {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        if self.identity.is_none() || self.channels.len() >= self.server.max_channels {
+        if self.identity.is_none() || self.channels.len() >= self.server.limits.max_channels {
             reply
                 .reject(ChannelOpenFailure::Other {
                     code: 4,
@@ -136,6 +150,7 @@ impl<D: Door> Handler for Connection<D> {
                 .await;
             return Ok(());
         }
+        self.activity.touch();
         self.channels
             .insert(channel.id(), Channel::Fresh(Wishes::default()));
         reply.accept().await;
@@ -328,11 +343,13 @@ impl<D: Door> Handler for Connection<D> {
         session: &mut Session,
     ) -> Result<(), Self::Error> {
         self.windows.receive(channel.into(), data.len(), session)?;
+        self.activity.touch();
         match self.channels.get_mut(&channel) {
             Some(Channel::Sftp(sftp)) => {
                 let mut output = SftpOutput::new(session, channel);
                 let answered = sftp.receive(data, &mut output);
                 output.done()?;
+                self.note_progress(channel, session);
                 self.after_sftp(channel, answered, session)
             }
             Some(Channel::Task(input)) => {
@@ -353,12 +370,14 @@ impl<D: Door> Handler for Connection<D> {
         _new_size: u32,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
+        self.activity.touch();
         let Some(Channel::Sftp(sftp)) = self.channels.get_mut(&channel) else {
             return Ok(());
         };
         let mut output = SftpOutput::new(session, channel);
         let answered = sftp.proceed(&mut output);
         output.done()?;
+        self.note_progress(channel, session);
         self.after_sftp(channel, answered, session)
     }
 
@@ -367,6 +386,7 @@ impl<D: Door> Handler for Connection<D> {
         channel: ChannelId,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
+        self.behind.remove(&channel);
         match self.channels.insert(channel, Channel::Over) {
             Some(Channel::Sftp(sftp)) => {
                 sftp.close();
@@ -385,6 +405,8 @@ impl<D: Door> Handler for Connection<D> {
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
         self.windows.close(channel.into());
+        self.activity.touch();
+        self.behind.remove(&channel);
         if let Some(Channel::Sftp(sftp)) = self.channels.remove(&channel) {
             sftp.close();
         }

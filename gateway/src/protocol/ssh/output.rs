@@ -1,13 +1,19 @@
 //! Writing to a channel from outside the session's own task: git's and the console's answers.
 
+use std::sync::Arc;
+
 use russh::ChannelId;
 use russh::server::Handle;
+
+use super::Working;
 
 /// The other end of one channel.
 #[derive(Debug, Clone)]
 pub struct Output {
     handle: Handle,
     channel: ChannelId,
+    /// As long as anybody may still write, the connection is not idle.
+    _working: Arc<Working>,
 }
 
 /// Bytes to a packet; below every client's least packet size (RFC 4253 §6.1).
@@ -19,8 +25,12 @@ pub struct Gone;
 
 impl Output {
     /// Takes the other end of a channel.
-    pub fn new(handle: Handle, channel: ChannelId) -> Self {
-        Self { handle, channel }
+    pub(super) fn new(handle: Handle, channel: ChannelId, working: Working) -> Self {
+        Self {
+            handle,
+            channel,
+            _working: Arc::new(working),
+        }
     }
 
     /// Writes to standard output.

@@ -7,9 +7,10 @@ use russh::ChannelId;
 use russh::server::Session;
 use tokio::sync::mpsc;
 
+use super::Destination;
 use super::channel::{Channel, Wishes};
 use super::connection::{Connection, Door, NO_FORWARDING};
-use super::{Destination, Output};
+use crate::blocking;
 use crate::gate::{Denied, Evidence, Identity};
 use crate::protocol::console::Reply;
 use crate::protocol::{git, refusal_text, sftp};
@@ -69,7 +70,8 @@ impl<D: Door> Connection<D> {
             site,
             environment,
             tree,
-        );
+        )
+        .bounded(&self.server.limits);
         self.channels.insert(channel, Channel::Sftp(Box::new(sftp)));
         session.channel_success(channel)
     }
@@ -88,7 +90,7 @@ impl<D: Door> Connection<D> {
         let (sender, receiver) = mpsc::channel(INPUT_QUEUE);
         self.channels.insert(channel, Channel::Task(sender));
         session.channel_success(channel)?;
-        let output = Output::new(session.handle(), channel);
+        let output = self.output(channel, session);
         let service = Arc::clone(&self.server.git);
         let request = git::Request {
             program,
@@ -112,7 +114,7 @@ impl<D: Door> Connection<D> {
         let (sender, receiver) = mpsc::channel(INPUT_QUEUE);
         self.channels.insert(channel, Channel::Task(sender));
         session.channel_success(channel)?;
-        let output = Output::new(session.handle(), channel);
+        let output = self.output(channel, session);
         let console = Arc::clone(&self.server.console);
         let mut refused = wishes.refused.clone();
         if std::mem::take(&mut self.refused_listening) {
@@ -127,6 +129,27 @@ impl<D: Door> Connection<D> {
             reply.end(status).await;
         });
         Ok(())
+    }
+
+    /// Keeps in the audit that a person had more connections than one may have.
+    pub(super) fn too_many_connections(&self, who: &Identity, sentence: &str) {
+        tracing::warn!(person = %who.person, "turned away: {sentence}");
+        let refusal = policy::Refusal {
+            rule: "too-many-connections",
+            message: sentence.to_owned(),
+            hint: String::new(),
+        };
+        let whom = crate::audit::Who {
+            person: Some(who.person.to_string()),
+            fingerprint: who.fingerprint.clone(),
+            address: Some(who.address.clone()),
+            client: Some(who.client.clone()),
+        };
+        let gate = &self.server.gate;
+        let kept = blocking::wait(|| gate.refuse_outright(whom, "login", None, &refusal));
+        if let Err(fault) = kept {
+            tracing::error!("a login that was turned away could not be recorded: {fault}");
+        }
     }
 
     pub(super) fn after_sftp(
