@@ -84,6 +84,14 @@ impl<D: Door> Connection<D> {
         Output::new(session.handle(), channel, self.activity.work())
     }
 
+    /// Notes that somebody wants to be let in.
+    pub(super) fn asked(&mut self, user: &str) {
+        self.door.asked();
+        if let Some(login) = &mut self.login {
+            login.attempt(user);
+        }
+    }
+
     /// Notes whether an SFTP channel's client has yet to take answers: then a transfer goes on,
     /// however slow it is.
     pub(super) fn note_progress(&mut self, channel: ChannelId, session: &Session) {

@@ -32,10 +32,7 @@ impl<D: Door> Handler for Connection<D> {
     }
 
     async fn auth_password(&mut self, user: &str, _password: &str) -> Result<Auth, Self::Error> {
-        self.door.asked();
-        if let Some(login) = &mut self.login {
-            login.attempt(user);
-        }
+        self.asked(user);
         Ok(Auth::reject())
     }
 
@@ -44,11 +41,10 @@ impl<D: Door> Handler for Connection<D> {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        self.door.asked();
+        self.asked(user);
         let Some(login) = &mut self.login else {
             return Ok(Auth::reject());
         };
-        login.attempt(user);
         if login.offered(offer.public_key, offer.algorithm) {
             Ok(Auth::Accept)
         } else {
@@ -80,10 +76,7 @@ impl<D: Door> Handler for Connection<D> {
         user: &str,
         _certificate: &Certificate,
     ) -> Result<Auth, Self::Error> {
-        self.door.asked();
-        if let Some(login) = &mut self.login {
-            login.attempt(user);
-        }
+        self.asked(user);
         Ok(Auth::reject())
     }
 
@@ -93,11 +86,8 @@ impl<D: Door> Handler for Connection<D> {
         _submethods: &str,
         _response: Option<Response<'a>>,
     ) -> Result<Auth, Self::Error> {
-        self.door.asked();
-        let advice = self.login.as_mut().and_then(|login| {
-            login.attempt(user);
-            login.advice()
-        });
+        self.asked(user);
+        let advice = self.login.as_mut().and_then(|login| login.advice());
         Ok(match advice {
             Some(advice) => Auth::Partial {
                 name: "".into(),
@@ -123,13 +113,7 @@ impl<D: Door> Handler for Connection<D> {
             address: self.address.clone(),
             client: policy::escape(client.strip_prefix(b"SSH-2.0-").unwrap_or(client)),
         };
-        if let Err(sentence) = self.door.entered(&identity.person) {
-            self.too_many_connections(&identity, &sentence);
-            return self.dismiss(&sentence, session);
-        }
-        tracing::info!(person = %identity.person, address = %identity.address, client = %identity.client, "logged in");
-        self.identity = Some(identity);
-        Ok(())
+        self.enter(identity, session)
     }
 
     async fn channel_open_session(

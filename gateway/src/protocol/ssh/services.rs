@@ -131,8 +131,23 @@ impl<D: Door> Connection<D> {
         Ok(())
     }
 
+    /// Lets a person in, unless they have too many connections.
+    pub(super) fn enter(
+        &mut self,
+        identity: Identity,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        if let Err(sentence) = self.door.entered(&identity.person) {
+            self.too_many_connections(&identity, &sentence);
+            return self.dismiss(&sentence, session);
+        }
+        tracing::info!(person = %identity.person, address = %identity.address, client = %identity.client, "logged in");
+        self.identity = Some(identity);
+        Ok(())
+    }
+
     /// Keeps in the audit that a person had more connections than one may have.
-    pub(super) fn too_many_connections(&self, who: &Identity, sentence: &str) {
+    fn too_many_connections(&self, who: &Identity, sentence: &str) {
         tracing::warn!(person = %who.person, "turned away: {sentence}");
         let refusal = policy::Refusal {
             rule: "too-many-connections",
