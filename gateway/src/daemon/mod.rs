@@ -1,11 +1,15 @@
 //! Wiring: opens everything, repairs, listens, drains.
 
 mod control;
+mod converse;
 mod doors;
 mod init;
 mod listen;
 mod logging;
 mod notify;
+mod penalties;
+mod proxy;
+mod turned_away;
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
@@ -30,6 +34,7 @@ use crate::site::layout::Layout;
 use crate::site::{Leases, Sites, blocking, repair};
 use crate::state::State;
 use doors::Doors;
+use listen::Reception;
 
 /// Names inside the data folder.
 pub mod place {
@@ -136,22 +141,15 @@ async fn run(config: Config) -> Result<(), Fault> {
             config.git.clone(),
         )),
         console,
-        max_channels: config.limits.max_channels,
         algorithms: config.ssh.algorithms,
+        limits: config.limits.clone(),
     });
     let doors = Doors::new(&config.limits);
     let offer = ssh::Offer::new(keys, &config);
+    let reception = Arc::new(Reception::new(config.clone(), offer, server, doors.clone()));
     let listening: Vec<_> = listeners
         .into_iter()
-        .map(|listener| {
-            tokio::spawn(listen::accept(
-                listener,
-                offer.clone(),
-                Arc::clone(&server),
-                doors.clone(),
-                config.limits.login_grace(),
-            ))
-        })
+        .map(|listener| tokio::spawn(Arc::clone(&reception).accept(listener)))
         .collect();
 
     tracing::info!(ssh = %first, "ready");

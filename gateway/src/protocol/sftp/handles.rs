@@ -6,10 +6,11 @@ use policy::{Area, SitePath};
 
 use super::directory::Directory;
 use super::status::{Code, No};
+use crate::config::MOST_OPEN_FILES;
 use crate::site::tree::{Place, Writing};
 
-/// No session has more open at once.
-pub(super) const MOST: usize = 1024;
+/// No session has more open at once, whatever the configuration says.
+const MOST: usize = MOST_OPEN_FILES;
 
 /// Something open.
 #[derive(Debug)]
@@ -42,8 +43,10 @@ pub(super) struct Written {
 
 /// The table of what is open. A handle is a slot and a serial number, so that one that is used
 /// after its close does not mean a later file in the same slot.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Handles {
+    /// How many may be open at once.
+    pub(super) most: usize,
     slots: Vec<Slot>,
     free: Vec<usize>,
 }
@@ -54,10 +57,20 @@ struct Slot {
     open: Option<Open>,
 }
 
+impl Default for Handles {
+    fn default() -> Self {
+        Self {
+            most: MOST,
+            slots: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+}
+
 impl Handles {
     /// Returns an error while no more may be opened; to be asked before opening.
     pub(super) fn room(&self) -> Result<(), No> {
-        if self.free.is_empty() && self.slots.len() >= MOST {
+        if self.free.is_empty() && self.slots.len() >= self.most.min(MOST) {
             return Err(No::Status(
                 Code::Failure,
                 "Too many files are open in this session; close some first.",

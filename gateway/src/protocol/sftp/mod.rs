@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use policy::{Environment, SiteName, SitePath};
 
+use crate::config::Limits;
 use crate::gate::{Gate, Identity};
 use crate::site::tree::Tree;
 use crate::state::State;
@@ -99,6 +100,14 @@ impl Session {
             said: said::Said::default(),
             engine: engine::Engine::default(),
         }
+    }
+
+    /// Bounds what the session may take.
+    #[must_use]
+    pub fn bounded(mut self, limits: &Limits) -> Self {
+        self.handles.most = limits.max_open_files;
+        self.engine.most_held = limits.max_held_bytes;
+        self
     }
 
     /// The channel is over, orderly or not: ends every open handle. Files that were being written

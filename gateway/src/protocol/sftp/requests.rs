@@ -6,7 +6,7 @@ use super::Session;
 use super::access::Granted;
 use super::directory::{Directory, Told};
 use super::engine;
-use super::handles::{self, Open};
+use super::handles::Open;
 use super::operation::Operation;
 use super::reply;
 use super::status::{Code, No};
@@ -74,7 +74,7 @@ impl Session {
                         engine::LONGEST_ADVERTISED,
                         u64::from(MOST_AT_ONCE),
                         u64::from(MOST_AT_ONCE),
-                        handles::MOST as u64,
+                        self.handles.most as u64,
                     ],
                 ));
             }

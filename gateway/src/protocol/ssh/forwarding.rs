@@ -9,7 +9,7 @@ use russh::{ChannelId, ChannelOpenFailure};
 use super::channel::Channel;
 use super::connection::{Connection, Door};
 use super::services::supervised;
-use super::{Destination, Output, tunnel};
+use super::{Destination, tunnel};
 use crate::audit::Who;
 use crate::blocking;
 use crate::gate::{Denied, Evidence, Identity, Permit, Refused};
@@ -65,7 +65,7 @@ impl<D: Door> Connection<D> {
     ) -> Result<String, russh::Error> {
         self.refused_forwards += 1;
         if self.refused_forwards > MOST_REFUSED {
-            session.disconnect(russh::Disconnect::ByApplication, NO_FORWARDING, "en")?;
+            self.dismiss(NO_FORWARDING, session)?;
             return Ok(NO_FORWARDING.to_owned());
         }
         let refusal = Refusal {
@@ -126,7 +126,7 @@ impl<D: Door> Connection<D> {
         };
         let (here, there) = tunnel::ends(INPUT_QUEUE);
         self.channels.insert(channel, Channel::Tunnel(here));
-        let output = Output::new(session.handle(), channel);
+        let output = self.output(channel, session);
         let state = Arc::clone(&self.server.state);
         supervised(output.clone(), async move {
             match tunnel::open(&state, opening).await {

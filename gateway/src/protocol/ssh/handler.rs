@@ -32,15 +32,20 @@ impl<D: Door> Handler for Connection<D> {
         Ok(Auth::reject())
     }
 
+    async fn auth_password(&mut self, user: &str, _password: &str) -> Result<Auth, Self::Error> {
+        self.asked(user);
+        Ok(Auth::reject())
+    }
+
     async fn auth_publickey_offered(
         &mut self,
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
+        self.asked(user);
         let Some(login) = &mut self.login else {
             return Ok(Auth::reject());
         };
-        login.attempt(user);
         if !algorithms::takes(self.server.algorithms, offer.algorithm) {
             login.not_taken(offer.public_key, offer.algorithm);
             return Ok(Auth::reject());
@@ -78,9 +83,7 @@ impl<D: Door> Handler for Connection<D> {
         user: &str,
         _certificate: &Certificate,
     ) -> Result<Auth, Self::Error> {
-        if let Some(login) = &mut self.login {
-            login.attempt(user);
-        }
+        self.asked(user);
         Ok(Auth::reject())
     }
 
@@ -90,10 +93,8 @@ impl<D: Door> Handler for Connection<D> {
         _submethods: &str,
         _response: Option<Response<'a>>,
     ) -> Result<Auth, Self::Error> {
-        let advice = self.login.as_mut().and_then(|login| {
-            login.attempt(user);
-            login.advice()
-        });
+        self.asked(user);
+        let advice = self.login.as_mut().and_then(|login| login.advice());
         Ok(match advice {
             Some(advice) => Auth::Partial {
                 name: "".into(),
@@ -112,7 +113,6 @@ impl<D: Door> Handler for Connection<D> {
         let Some((person, fingerprint)) = self.person.take() else {
             return Err(russh::Error::Inconsistent);
         };
-        self.door.entered();
         let client = session.remote_sshid();
         let identity = Identity {
             person,
@@ -120,9 +120,7 @@ impl<D: Door> Handler for Connection<D> {
             address: self.address.clone(),
             client: policy::escape(client.strip_prefix(b"SSH-2.0-").unwrap_or(client)),
         };
-        tracing::info!(person = %identity.person, address = %identity.address, client = %identity.client, "logged in");
-        self.identity = Some(identity);
-        Ok(())
+        self.enter(identity, session)
     }
 
     async fn channel_open_session(
@@ -138,6 +136,7 @@ impl<D: Door> Handler for Connection<D> {
                 .await;
             return Ok(());
         }
+        self.activity.touch();
         self.channels
             .insert(channel.id(), Channel::Fresh(Wishes::default()));
         reply.accept().await;

@@ -1,11 +1,13 @@
 //! SSH: who is there, where they want to go, and which service takes over.
 
+mod activity;
 mod address;
 mod algorithms;
 mod channel;
 mod command;
 mod connection;
 mod forwarding;
+mod dismissal;
 mod handler;
 mod keys;
 mod login;
@@ -20,13 +22,15 @@ mod window;
 
 use std::sync::Arc;
 
+pub use activity::{Activity, Working};
 pub use address::Destination;
 pub use connection::{Connection, Door};
+pub use dismissal::dismissal;
 pub use keys::{HostKeys, PublicKey};
 pub use output::Output;
 pub use serve::{Broken, Offer, Served};
 
-use crate::config::Algorithms;
+use crate::config::{Algorithms, Limits};
 use crate::gate::Gate;
 use crate::protocol::console::Console;
 use crate::protocol::git;
@@ -46,8 +50,8 @@ pub struct Server {
     pub git: Arc<git::Service>,
     /// Runs the commands of the console.
     pub console: Arc<Console>,
-    /// How many channels a connection may have open.
-    pub max_channels: usize,
     /// Which keys let people in.
     pub algorithms: Algorithms,
+    /// What one connection and one channel may take.
+    pub limits: Limits,
 }

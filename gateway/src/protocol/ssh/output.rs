@@ -1,10 +1,12 @@
 //! Writing to a channel from outside the session's own task: git's and the console's answers.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use russh::ChannelId;
 use russh::server::Handle;
 
+use super::Working;
 use super::terminal::ended_for_a_screen;
 
 /// The other end of one channel.
@@ -13,6 +15,8 @@ pub struct Output {
     handle: Handle,
     channel: ChannelId,
     screen: bool,
+    /// As long as anybody may still write, the connection is not idle.
+    _working: Arc<Working>,
 }
 
 /// Bytes to a packet; below every client's least packet size (RFC 4253 §6.1).
@@ -24,19 +28,20 @@ pub struct Gone;
 
 impl Output {
     /// Takes the other end of a channel.
-    pub fn new(handle: Handle, channel: ChannelId) -> Self {
+    pub(super) fn new(handle: Handle, channel: ChannelId, working: Working) -> Self {
         Self {
             handle,
             channel,
             screen: false,
+            _working: Arc::new(working),
         }
     }
 
     /// Takes the other end of a channel behind which is the screen of a person.
-    pub(super) fn on_a_screen(handle: Handle, channel: ChannelId) -> Self {
+    pub(super) fn on_a_screen(self) -> Self {
         Self {
             screen: true,
-            ..Self::new(handle, channel)
+            ..self
         }
     }
 

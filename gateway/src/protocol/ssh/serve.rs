@@ -97,6 +97,26 @@ impl Broken {
     pub fn is_panic(&self) -> bool {
         matches!(&self.0, russh::Error::Join(_))
     }
+
+    /// Returns true if the client did not speak SSH as it should. One that has gone, or has no
+    /// algorithm in common with us, did.
+    pub fn is_garbage(&self) -> bool {
+        use russh::Error;
+        !matches!(
+            &self.0,
+            Error::IO(_)
+                | Error::HUP
+                | Error::Disconnect
+                | Error::NoCommonAlgo { .. }
+                | Error::ConnectionTimeout
+                | Error::KeepaliveTimeout
+                | Error::InactivityTimeout
+                | Error::Elapsed(_)
+                | Error::SendError
+                | Error::RecvError
+                | Error::Join(_)
+        )
+    }
 }
 
 impl fmt::Display for Broken {

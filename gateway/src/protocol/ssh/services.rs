@@ -12,6 +12,7 @@ use super::connection::{Connection, Door};
 use super::forwarding::NO_FORWARDING;
 use super::terminal::Keyboard;
 use super::{Destination, Output};
+use crate::blocking;
 use crate::gate::{Denied, Evidence, Identity};
 use crate::protocol::console::Reply;
 use crate::protocol::{git, refusal_text, sftp};
@@ -75,7 +76,8 @@ impl<D: Door> Connection<D> {
             site,
             environment,
             tree,
-        );
+        )
+        .bounded(&self.server.limits);
         self.channels.insert(channel, Channel::Sftp(Box::new(sftp)));
         session.channel_success(channel)
     }
@@ -94,7 +96,7 @@ impl<D: Door> Connection<D> {
         let (sender, receiver) = mpsc::channel(INPUT_QUEUE);
         self.channels.insert(channel, Channel::Task(sender));
         session.channel_success(channel)?;
-        let output = Output::new(session.handle(), channel);
+        let output = self.output(channel, session);
         let service = Arc::clone(&self.server.git);
         let request = git::Request {
             program,
@@ -118,11 +120,13 @@ impl<D: Door> Connection<D> {
         session: &mut Session,
     ) -> Result<(), russh::Error> {
         let (sender, receiver) = mpsc::channel(INPUT_QUEUE);
+        let output = self.output(channel, session);
         let (serving, output) = if wishes.terminal {
-            let output = Output::on_a_screen(session.handle(), channel);
-            (Channel::Terminal(Keyboard::new(sender)), output)
+            (
+                Channel::Terminal(Keyboard::new(sender)),
+                output.on_a_screen(),
+            )
         } else {
-            let output = Output::new(session.handle(), channel);
             (Channel::Task(sender), output)
         };
         self.channels.insert(channel, serving);
@@ -142,6 +146,42 @@ impl<D: Door> Connection<D> {
             reply.end(status).await;
         });
         Ok(())
+    }
+
+    /// Lets a person in, unless they have too many connections.
+    pub(super) fn enter(
+        &mut self,
+        identity: Identity,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        if let Err(sentence) = self.door.entered(&identity.person) {
+            self.too_many_connections(&identity, &sentence);
+            return self.dismiss(&sentence, session);
+        }
+        tracing::info!(person = %identity.person, address = %identity.address, client = %identity.client, "logged in");
+        self.identity = Some(identity);
+        Ok(())
+    }
+
+    /// Keeps in the audit that a person had more connections than one may have.
+    fn too_many_connections(&self, who: &Identity, sentence: &str) {
+        tracing::warn!(person = %who.person, "turned away: {sentence}");
+        let refusal = policy::Refusal {
+            rule: "too-many-connections",
+            message: sentence.to_owned(),
+            hint: String::new(),
+        };
+        let whom = crate::audit::Who {
+            person: Some(who.person.to_string()),
+            fingerprint: who.fingerprint.clone(),
+            address: Some(who.address.clone()),
+            client: Some(who.client.clone()),
+        };
+        let gate = &self.server.gate;
+        let kept = blocking::wait(|| gate.refuse_outright(whom, "login", None, &refusal));
+        if let Err(fault) = kept {
+            tracing::error!("a login that was turned away could not be recorded: {fault}");
+        }
     }
 
     pub(super) fn after_sftp(

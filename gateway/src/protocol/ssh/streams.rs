@@ -15,12 +15,14 @@ impl<D: Door> Connection<D> {
         session: &mut Session,
     ) -> Result<(), russh::Error> {
         self.windows.receive(channel.into(), data.len(), session)?;
+        self.activity.touch();
         match self.channels.get_mut(&channel) {
             Some(Channel::Sftp(sftp)) => {
                 crash::panic_on(data);
                 let mut output = SftpOutput::new(session, channel);
                 let answered = sftp.receive(data, &mut output);
                 output.done()?;
+                self.note_progress(channel, session);
                 self.after_sftp(channel, answered, session)
             }
             // Waiting here holds the whole connection back, which is what a client deserves that
@@ -55,12 +57,14 @@ impl<D: Door> Connection<D> {
         channel: ChannelId,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
+        self.activity.touch();
         let Some(Channel::Sftp(sftp)) = self.channels.get_mut(&channel) else {
             return Ok(());
         };
         let mut output = SftpOutput::new(session, channel);
         let answered = sftp.proceed(&mut output);
         output.done()?;
+        self.note_progress(channel, session);
         self.after_sftp(channel, answered, session)
     }
 
@@ -73,6 +77,7 @@ impl<D: Door> Connection<D> {
             tunnel.input = None;
             return Ok(());
         }
+        self.behind.remove(&channel);
         match self.channels.insert(channel, Channel::Over) {
             Some(Channel::Sftp(sftp)) => {
                 sftp.close();
@@ -94,6 +99,8 @@ impl<D: Door> Connection<D> {
 
     pub(super) fn closed(&mut self, channel: ChannelId) {
         self.windows.close(channel.into());
+        self.activity.touch();
+        self.behind.remove(&channel);
         if let Some(Channel::Sftp(sftp)) = self.channels.remove(&channel) {
             sftp.close();
         }
