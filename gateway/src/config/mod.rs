@@ -1,10 +1,14 @@
 //! The configuration file: TOML, every key known, each with a default but the data folder.
 
+mod uploads;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+
+pub use uploads::Uploads;
 
 use crate::fault::{Fault, OrFault};
 
@@ -29,6 +33,9 @@ pub struct Config {
     /// What git may do.
     #[serde(default)]
     pub git: Git,
+    /// Uploads that broke off.
+    #[serde(default)]
+    pub uploads: Uploads,
 }
 
 /// Where and as what the gateway is reached.

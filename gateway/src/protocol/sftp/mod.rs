@@ -102,7 +102,8 @@ impl Session {
     }
 
     /// The channel is over, orderly or not: ends every open handle. Files that were being written
-    /// are recorded as interrupted, and those that would have replaced another are thrown away.
+    /// are recorded as interrupted, and those that have not taken their places are kept for their
+    /// person to resume.
     pub fn close(self) {
         drop(self);
     }
