@@ -11,10 +11,12 @@
 
 mod access;
 mod attributes;
+mod checksum;
 mod directory;
 mod engine;
 mod files;
 mod handles;
+mod ids;
 mod operation;
 mod reply;
 mod requests;

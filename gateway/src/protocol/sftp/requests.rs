@@ -7,6 +7,7 @@ use super::access::Granted;
 use super::directory::Directory;
 use super::engine;
 use super::handles::{self, Open};
+use super::ids;
 use super::operation::Operation;
 use super::reply;
 use super::status::{Code, No};
@@ -64,6 +65,8 @@ impl Session {
             O::HandleSpace { handle } => {
                 return Ok(reply::space(id, &self.handle_space(handle)?));
             }
+            O::CheckFile { check, .. } => return self.check_file(id, granted, check),
+            O::NamesOfIds { users, groups } => return ids::names(id, users, groups),
             O::RealPath { path } => return Ok(reply::path(id, &real_path(path)?)),
             O::ExpandPath { path } => return Ok(reply::path(id, &expand_path(path)?)),
             O::HomeDirectory => return Ok(reply::path(id, b"/")),
