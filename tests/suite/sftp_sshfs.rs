@@ -10,6 +10,8 @@ use nix::sys::signal::Signal;
 use support::process::Process;
 use support::{Client, Person, Role, Shared, Site, Tree, tree, wait_for};
 
+use crate::sftp_uploads::settled;
+
 static SHARED: Shared = Shared::new();
 
 #[test]
@@ -34,6 +36,7 @@ fn a_mounted_tree_is_worked_in_like_any_other() {
             .run()
             .ok();
         Tree::read(&copied).must_equal(&sample);
+        settled(&site, "dev");
         Tree::read(on_disk.join("copied")).must_equal(&sample);
 
         // As editors save: beside, flushed, then over the old one.
@@ -44,6 +47,7 @@ fn a_mounted_tree_is_worked_in_like_any_other() {
         beside.sync_all().unwrap();
         drop(beside);
         fs::rename(inside.join(".page.php.swp"), &page).unwrap();
+        settled(&site, "dev");
         assert_eq!(fs::read(on_disk.join("page.php")).unwrap(), b"second");
 
         OpenOptions::new()
@@ -115,6 +119,7 @@ fn archives_and_large_files_pass_through_a_mount() {
         .arg(&inside)
         .run()
         .ok();
+    settled(&site, "dev");
     Tree::read(site.disk("dev", "files").join("unpacked")).must_equal(&sample);
     let packed = tom
         .client("tar")
@@ -135,6 +140,7 @@ fn archives_and_large_files_pass_through_a_mount() {
     let content = tree::noise(41, 16 * 1024 * 1024 + 3);
     fs::write(mount.path("files").join("large"), &content).unwrap();
     assert!(fs::read(mount.path("files").join("large")).unwrap() == content);
+    settled(&site, "dev");
     assert!(fs::read(site.disk("dev", "files").join("large")).unwrap() == content);
     tom.client("df").arg(mount.path("files")).run().ok();
 }
@@ -165,6 +171,7 @@ fn what_may_not_be_changed_is_denied_to_programs_too() {
         b"<?php echo 'first';\n"
     );
     fs::write(mount.path("files").join("photo.jpg"), "a photo").unwrap();
+    settled(&site, "live");
     assert_eq!(
         site.tree("live", "files").content("photo.jpg"),
         Some(&b"a photo"[..])
@@ -172,13 +179,13 @@ fn what_may_not_be_changed_is_denied_to_programs_too() {
 }
 
 /// A mounted environment; unmounted on drop.
-struct Mount {
+pub(crate) struct Mount {
     sshfs: Process,
     point: PathBuf,
 }
 
 impl Mount {
-    fn new(site: &Site, person: &Person, environment: &str) -> Self {
+    pub(crate) fn new(site: &Site, person: &Person, environment: &str) -> Self {
         let point = person.desk(&format!("mounted-{}", site.name));
         let outside = fs::metadata(&point).unwrap().dev();
         let sshfs = person
@@ -196,7 +203,7 @@ impl Mount {
         Self { sshfs, point }
     }
 
-    fn path(&self, area: &str) -> PathBuf {
+    pub(crate) fn path(&self, area: &str) -> PathBuf {
         self.point.join(area)
     }
 }
@@ -218,7 +225,7 @@ impl Drop for Mount {
 
 /// Says whether file systems can be mounted here. A container without /dev/fuse may skip these
 /// tests, and says so; CI may not.
-fn fuse_is_there() -> bool {
+pub(crate) fn fuse_is_there() -> bool {
     let device = Path::new("/dev/fuse");
     match OpenOptions::new().read(true).write(true).open(device) {
         Ok(_) => true,

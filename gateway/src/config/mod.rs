@@ -4,6 +4,7 @@ mod algorithms;
 mod network;
 mod penalties;
 mod startups;
+mod uploads;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ pub use algorithms::{Algorithms, Ciphers, Ssh};
 pub use network::Network;
 pub use penalties::{Overflow, Penalties};
 pub use startups::Startups;
+pub use uploads::Uploads;
 
 use crate::fault::{Fault, OrFault};
 
@@ -45,6 +47,9 @@ pub struct Config {
     /// What git may do.
     #[serde(default)]
     pub git: Git,
+    /// Uploads that broke off.
+    #[serde(default)]
+    pub uploads: Uploads,
 }
 
 /// Where and as what the gateway is reached.

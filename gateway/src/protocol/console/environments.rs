@@ -38,6 +38,7 @@ impl Run<'_> {
             .state
             .deployments(&place.site, &place.environment)?;
         let newest = deployments.first();
+        let unfinished = self.unfinished(&place, None).await?;
         let table = Table::record(vec![
             ("id", place.environment.as_str().into()),
             ("created", for_people(state.created).into()),
@@ -72,6 +73,14 @@ impl Run<'_> {
             (
                 "deployed_at",
                 newest.map_or(Value::Null, |newest| for_people(newest.time).into()),
+            ),
+            (
+                "unfinished_uploads",
+                if unfinished.is_empty() {
+                    Value::Null
+                } else {
+                    unfinished.join("; ").into()
+                },
             ),
         ]);
         self.reply.print(&table).await?;

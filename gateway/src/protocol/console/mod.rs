@@ -12,6 +12,7 @@ mod people;
 mod reply;
 mod sites;
 mod table;
+mod unfinished;
 
 use std::path::PathBuf;
 use std::sync::Arc;

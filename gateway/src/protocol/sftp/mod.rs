@@ -11,10 +11,12 @@
 
 mod access;
 mod attributes;
+mod checksum;
 mod directory;
 mod engine;
 mod files;
 mod handles;
+mod ids;
 mod operation;
 mod reply;
 mod requests;
@@ -111,7 +113,8 @@ impl Session {
     }
 
     /// The channel is over, orderly or not: ends every open handle. Files that were being written
-    /// are recorded as interrupted, and those that would have replaced another are thrown away.
+    /// are recorded as interrupted, and those that have not taken their places are kept for their
+    /// person to resume.
     pub fn close(self) {
         drop(self);
     }
