@@ -12,6 +12,7 @@
     reason = "a test says what it expects by failing"
 )]
 
+mod limited;
 mod table;
 mod words;
 
@@ -61,6 +62,7 @@ fn matrix() -> String {
     ] {
         section(&mut text, title, items);
     }
+    text.push_str(&limited::section());
     text
 }
 
