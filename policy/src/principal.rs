@@ -81,8 +81,10 @@ pub enum Standing {
 pub enum Ended {
     /// The key was removed.
     KeyRemoved,
-    /// The key's time is over, or it is used from where it may not be.
+    /// The key's time is over.
     KeyExpired,
+    /// The key may not be used from where it is.
+    KeyElsewhere,
     /// The key, the certificate or its authority stands on the revocation list.
     Revoked,
     /// The revocation list cannot be read, so nobody knows.
@@ -97,9 +99,10 @@ pub enum Ended {
 
 impl Ended {
     /// All reasons.
-    pub const ALL: [Ended; 7] = [
+    pub const ALL: [Ended; 8] = [
         Ended::KeyRemoved,
         Ended::KeyExpired,
+        Ended::KeyElsewhere,
         Ended::Revoked,
         Ended::RevocationUnknown,
         Ended::CertificateExpired,

@@ -1,10 +1,14 @@
 //! The configuration file: TOML, every key known, each with a default but the data folder.
 
+mod identity;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+
+pub use identity::{Identity, SecurityKeys};
 
 use crate::fault::{Fault, OrFault};
 
@@ -23,6 +27,9 @@ pub struct Config {
     /// Limits on connections.
     #[serde(default)]
     pub limits: Limits,
+    /// Who is taken for whom.
+    #[serde(default)]
+    pub identity: Identity,
     /// What is logged.
     #[serde(default)]
     pub log: Log,
@@ -173,6 +180,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
+        self.identity.check()?;
         let limits = &self.limits;
         let rules = [
             (

@@ -104,6 +104,14 @@ fn over(principal: &Principal, ended: Ended, action: Action) -> Decision {
             ),
             "Log in with another key, or have it added again: ssh-key:remove ID, then ssh-key:add FILE.",
         ),
+        Ended::KeyElsewhere => (
+            "key-elsewhere",
+            format!(
+                "The key that {} logged in with may not be used from their address",
+                principal.person
+            ),
+            "Connect from where it may, or use another key: ssh-key:list shows from where each may be used.",
+        ),
         Ended::Revoked => (
             "key-revoked",
             format!(

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use russh::server::{ChannelOpenHandle, Session};
+use russh::server::{Auth, ChannelOpenHandle, Session};
 use russh::{ChannelId, ChannelOpenFailure};
 
 use super::channel::{Channel, Wishes};
-use super::login::Login;
+use super::login::{Entered, Login};
 use super::{Destination, Server};
 use crate::gate::Identity;
 
@@ -24,7 +24,7 @@ pub struct Connection<D> {
     pub(super) door: D,
     pub(super) address: String,
     pub(super) login: Option<Login>,
-    pub(super) person: Option<(policy::PersonName, String)>,
+    pub(super) person: Option<Entered>,
     pub(super) destination: Destination,
     pub(super) identity: Option<Identity>,
     pub(super) channels: HashMap<ChannelId, Channel>,
@@ -58,6 +58,16 @@ impl<D: Door> Connection<D> {
             refused_forwards: 0,
             refused_listening: false,
         }
+    }
+
+    /// Lets in whom a key or certificate has let in.
+    pub(super) fn enter(&mut self, user: &str, entered: Option<Entered>) -> Auth {
+        let Some(entered) = entered else {
+            return Auth::reject();
+        };
+        self.person = Some(entered);
+        self.destination = Destination::parse(user);
+        Auth::Accept
     }
 
     /// Gives a sentence to the person and ends the channel.

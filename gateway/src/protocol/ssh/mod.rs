@@ -2,13 +2,16 @@
 
 mod address;
 mod algorithms;
+mod certificates;
 mod channel;
 mod command;
 mod connection;
+mod forced;
 mod handler;
 mod keys;
 mod login;
 mod output;
+mod overheard;
 mod services;
 
 use std::sync::Arc;
@@ -18,6 +21,7 @@ pub use algorithms::configuration;
 pub use connection::{Connection, Door};
 pub use keys::{HostKeys, PublicKey};
 pub use output::Output;
+pub use overheard::listen as listen_to_library;
 
 use crate::gate::Gate;
 use crate::protocol::console::Console;

@@ -86,6 +86,9 @@ impl Desk {
                 fingerprint: "SHA256:alice".to_owned(),
                 comment: String::new(),
                 created: Timestamp::now(),
+                expires: None,
+                sources: None,
+                limits: policy::Limits::default(),
             })
             .unwrap();
         state
@@ -323,6 +326,7 @@ fn session(
     let who = Identity {
         person: "alice".parse().unwrap(),
         fingerprint: Some("SHA256:alice".to_owned()),
+        certificate: None,
         address: "192.0.2.1".to_owned(),
         client: "test".to_owned(),
     };
