@@ -60,6 +60,10 @@ impl Gate {
     pub fn standing(&self, who: &Identity, site: &policy::SiteName) -> Standing {
         let target = Target::Site(site.clone());
         let model = self.state.model();
+        let sites = who.limits(&model).sites;
+        if !sites.is_empty() && !sites.contains(site) {
+            return Standing::Stranger;
+        }
         self.standing_for(&model, who, Action::ViewSite, &target, Asked::Really)
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Login {
     tried: Vec<String>,
     /// Why what was proven did not count, in sentences.
     reasons: Vec<String>,
+    /// The key or certificate that was proven last, and did not count.
+    proven: Option<String>,
     with_sha1: bool,
     told: bool,
     over: bool,
@@ -51,6 +53,7 @@ impl Login {
             user: None,
             tried: Vec::new(),
             reasons: Vec::new(),
+            proven: None,
             with_sha1: false,
             told: false,
             over: false,
@@ -71,13 +74,11 @@ impl Login {
         if self.is_sha1(&fingerprint, algorithm) {
             return false;
         }
-        if self.state.model().keys.contains_key(&fingerprint)
-            || self.gate.trust().takes_certificates()
-        {
+        if self.state.model().keys.contains_key(&fingerprint) {
             return true;
         }
         self.remember(fingerprint);
-        false
+        self.gate.trust().takes_certificates()
     }
 
     /// Returns whom a key has let in; call with a key whose signature has been verified.
@@ -108,6 +109,7 @@ impl Login {
                 })
             }
             Err(reason) => {
+                self.proven = Some(fingerprint.clone());
                 self.remember(fingerprint);
                 self.because(reason);
                 None
@@ -137,10 +139,12 @@ impl Login {
                     .chars()
                     .take(128)
                     .collect();
-                self.remember(format!(
+                let named = format!(
                     "{key} (certificate '{id}', serial {}, CA {authority})",
                     certificate.serial()
-                ));
+                );
+                self.proven = Some(named.clone());
+                self.remember(named);
                 self.because(reason);
                 None
             }
@@ -213,7 +217,10 @@ impl Drop for Login {
     /// A connection that asked to be let in and was not leaves a row.
     fn drop(&mut self) {
         self.hear();
-        let Some(user) = self.user.take().filter(|_| !self.over) else {
+        // russh asks nobody about a certificate that it refuses itself, so no name is known then.
+        let unheard = (!self.reasons.is_empty()).then(|| "unknown".to_owned());
+        let user = self.user.take().or(unheard);
+        let Some(user) = user.filter(|_| !self.over) else {
             return;
         };
         let mut message = if self.tried.is_empty() {
@@ -234,6 +241,7 @@ impl Drop for Login {
             hint: String::new(),
         };
         let who = Who {
+            fingerprint: self.proven.take(),
             address: Some(self.address.clone()),
             ..Who::default()
         };
