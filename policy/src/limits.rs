@@ -116,11 +116,13 @@ pub struct Limits {
     pub environments: BTreeSet<Environment>,
     /// The only actions.
     pub actions: BTreeSet<ActionGroup>,
+    /// Whether it counts for a time only, or from some addresses: a key with an end, a certificate.
+    pub passing: bool,
 }
 
 impl Limits {
-    /// Returns true if nothing is limited.
-    pub fn is_none(&self) -> bool {
+    /// Returns true if it reaches everything, be it for a time.
+    pub fn reach_everything(&self) -> bool {
         self.sites.is_empty() && self.environments.is_empty() && self.actions.is_empty()
     }
 }

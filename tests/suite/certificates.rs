@@ -10,7 +10,7 @@ use support::authority::{Authority, fingerprint, newcomer, try_to_enter};
 use support::gateway::Setting;
 use support::packets::{self, Request};
 use support::raw::Raw;
-use support::{Clone, Gateway, Person, Role, Site, guest, wait_for};
+use support::{Clone, Gateway, Person, Role, Site, guest, personas, wait_for};
 
 #[test]
 fn a_certificate_alone_gives_a_person_their_rights_until_the_person_is_removed() {
@@ -60,7 +60,13 @@ fn a_certificate_alone_gives_a_person_their_rights_until_the_person_is_removed()
     clone.git(&["push", "dev", "main"]).run().ok();
     assert!(site.tree("dev", "code").holds("pushed.php"));
 
-    // The rights of a developer, and no more.
+    // The rights of a developer, and no more; no key that would outlive the certificate.
+    let lasting = fs::read_to_string(site.person(Role::Attacker).public_key()).unwrap();
+    zoe.console(&["ssh-key:add", "-"])
+        .input(&lasting)
+        .run()
+        .code(3)
+        .says("a new one would outlive it");
     site.console(&zoe, &["env:deploy", "SITE.test"])
         .run()
         .code(3)
@@ -96,6 +102,28 @@ fn a_certificate_alone_gives_a_person_their_rights_until_the_person_is_removed()
     try_to_enter(&zoe)
         .code(255)
         .says("No principal of your certificate (zoe) is a person of this server");
+}
+
+#[test]
+fn every_kind_of_key_can_be_certified() {
+    let (site, authority) = site("c-kinds", &[]);
+    site.must(&["ca:add", &authority.public_key().display().to_string()]);
+    let zoe = newcomer(&site.gateway, "zoe");
+    site.must(&["user:add", "zoe"]);
+    for kind in [
+        &["-t", "ed25519"][..],
+        &["-t", "ecdsa", "-b", "256"],
+        &["-t", "ecdsa", "-b", "384"],
+        &["-t", "ecdsa", "-b", "521"],
+        &["-t", "rsa", "-b", "3072"],
+    ] {
+        personas::make_key(&zoe.key(), kind, "zoe");
+        authority.sign(&zoe, &["-I", "x", "-n", "zoe"]);
+        try_to_enter(&zoe).code(0).says("Hello, zoe!");
+    }
+    personas::make_key(&zoe.key(), &["-t", "rsa", "-b", "1024"], "zoe");
+    authority.sign(&zoe, &["-I", "small", "-n", "zoe"]);
+    try_to_enter(&zoe).code(255).says_not("Hello");
 }
 
 #[test]

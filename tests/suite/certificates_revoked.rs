@@ -36,7 +36,7 @@ fn what_a_revocation_list_names_lets_nobody_in() {
     };
     let krl = |lines: &str| authority.revoke(&list, lines);
     let authority_key = fs::read_to_string(authority.public_key()).unwrap();
-    let means: Vec<(&str, Box<dyn Fn()>)> = vec![
+    let means: Vec<Means<'_>> = vec![
         ("serial", Box::new(|| krl("serial: 4711\n"))),
         ("range", Box::new(|| krl("serial: 4000-5000\n"))),
         ("bitmap", Box::new(|| krl(&bitmap))),
@@ -89,6 +89,9 @@ fn what_a_revocation_list_names_lets_nobody_in() {
     });
     refused(&site, tom, "has been revoked");
 }
+
+/// A means of revoking, and how it is done.
+type Means<'a> = (&'static str, Box<dyn Fn() + 'a>);
 
 #[test]
 fn a_list_that_cannot_be_read_lets_no_certificate_in() {

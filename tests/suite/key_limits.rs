@@ -150,7 +150,14 @@ fn a_key_for_pushing_only_pushes() {
 #[test]
 fn a_key_that_expires_ends_open_sessions_and_logins() {
     let (site, _) = site("k-ends", &[]);
-    let robot = with_key(&site, "ends", &["--valid-for", "4s"]);
+    let robot = with_key(&site, "ends", &["--valid-for", "5s"]);
+    let lasting = fs::read_to_string(site.person(Role::Attacker).public_key()).unwrap();
+    robot
+        .console(&["ssh-key:add", "-"])
+        .input(&lasting)
+        .run()
+        .code(3)
+        .says("a new one would outlive it");
     let mut raw = Raw::open(&site, &robot, "dev");
     let handle = raw.open_file("/code/x", packets::FLAG_WRITE | packets::FLAG_CREATE);
     let reading = raw.open_file("/code/index.php", packets::FLAG_READ);

@@ -245,7 +245,7 @@ pub fn remove_key(state: &State, mut permit: Permit, key: &Key) -> Result<(), Fa
 /// Returns what a key's end and limits are, as the rest of a sentence; nothing for a key without.
 pub fn limits_of(key: &Key) -> String {
     let mut text = String::new();
-    if !key.limits.is_none() {
+    if !key.limits.reach_everything() {
         text.push_str(&format!(", limited to {}", key.limits));
     }
     if let Some(sources) = &key.sources {

@@ -126,13 +126,14 @@ pub(super) fn load(connection: &Connection, model: &mut Model) -> Result<(), Fau
             fingerprint: fingerprint.clone(),
             comment,
             created: parse(&created)?,
-            expires: expires.map(|end| parse(&end)).transpose()?,
-            sources,
             limits: Limits {
+                passing: expires.is_some() || sources.is_some(),
                 sites: set(&sites)?,
                 environments: set(&environments)?,
                 actions: set(&actions)?,
             },
+            expires: expires.map(|end| parse(&end)).transpose()?,
+            sources,
         };
         model.keys.insert(fingerprint, key);
     }

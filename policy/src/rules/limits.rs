@@ -13,14 +13,25 @@ const HINT: &str = "Use a key without this limit, or have the key's limits chang
 /// Returns the refusal of a limit, if one stands in the way.
 pub(super) fn refusal(principal: &Principal, action: Action, target: &Target) -> Option<Decision> {
     let limits = &principal.limits;
-    if limits.is_none() {
+    let own = *target == Target::Person(principal.person.clone());
+    if limits.passing && own && action == Action::ManageOwnKeys {
+        return Some(refuse(
+            "key-limited-in-time",
+            format!(
+                "What {} logged in with counts for a time only, or from some addresses; it changes none of their own keys, since a new one would outlive it.",
+                principal.person
+            ),
+            "Log in with a key that has no end, or ask the server's administrator.",
+        ));
+    }
+    if limits.reach_everything() {
         return None;
     }
-    let own = matches!(
+    let makes_keys = matches!(
         action,
         Action::CreateSite | Action::ManagePeople | Action::ManageOwnKeys
     );
-    if own {
+    if makes_keys {
         return Some(refuse(
             "key-limited",
             format!(

@@ -88,11 +88,14 @@ pub fn limits() -> impl Strategy<Value = Limits> {
     let sites = prop::collection::btree_set(select(vec![acme(), name("beta")]), 0..2);
     let environments = prop::collection::btree_set(environment(), 0..3);
     let actions = prop::collection::btree_set(select(&ActionGroup::ALL[..]), 0..3);
-    (sites, environments, actions).prop_map(|(sites, environments, actions)| Limits {
-        sites,
-        environments,
-        actions,
-    })
+    (sites, environments, actions, any::<bool>()).prop_map(
+        |(sites, environments, actions, passing)| Limits {
+            sites,
+            environments,
+            actions,
+            passing,
+        },
+    )
 }
 
 /// An action that changes code, if it is about code.

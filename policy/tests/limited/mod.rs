@@ -75,6 +75,13 @@ fn limits() -> Vec<(String, Limits)> {
             },
         ),
     ];
+    all.push((
+        "a time or to some addresses".to_owned(),
+        Limits {
+            passing: true,
+            ..none()
+        },
+    ));
     all.extend(ActionGroup::ALL.map(|group| {
         let limits = Limits {
             actions: [group].into(),

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use policy::{ActionGroup, Environment, Limits, SiteName};
 use serde::{Deserialize, Serialize};
 
-use crate::audit;
+use crate::audit::{self};
 use crate::gate::Sources;
 
 /// Options of `ssh-key:add`.
@@ -80,6 +80,7 @@ impl KeyLimits {
                 sites: self.site.iter().cloned().collect(),
                 environments: self.environment.iter().cloned().collect(),
                 actions,
+                passing: expires.is_some() || self.from.is_some(),
             },
         })
     }

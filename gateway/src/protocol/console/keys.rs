@@ -90,7 +90,13 @@ impl Run<'_> {
             "environments",
             "actions",
         ]);
-        for key in model.keys.values().filter(|key| key.person == person) {
+        let mut keys: Vec<&Key> = model
+            .keys
+            .values()
+            .filter(|key| key.person == person)
+            .collect();
+        keys.sort_by_key(|key| (key.created, &key.id));
+        for key in keys {
             table.push(vec![
                 key.id.as_str().into(),
                 key.fingerprint.as_str().into(),

@@ -88,7 +88,7 @@ impl Desk {
                 created: Timestamp::now(),
                 expires: None,
                 sources: None,
-                limits: policy::Limits::default(),
+                limits: ::policy::Limits::default(),
             })
             .unwrap();
         state
