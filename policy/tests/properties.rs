@@ -15,11 +15,11 @@ mod anything;
 mod model;
 mod words;
 
-use anything::{action, change, code_action, context, environment, request, target};
+use anything::{action, change, code_action, context, environment, limits, request, target};
 use model::{Ask, Request, Site};
 use policy::{
-    Action, Area, ConnectionMode, Context, Decision, Environment, RefKind, Role, Standing, Target,
-    decide,
+    Action, Area, ConnectionMode, Context, Decision, Ended, Environment, Principal, RefKind, Role,
+    Standing, Target, decide,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -55,8 +55,9 @@ proptest! {
     fn those_without_a_part_are_permitted_nothing(
         action in action(), target in target(), context in context(),
     ) {
-        for standing in [Standing::Stranger, Standing::KeyRemoved] {
-            if target.site().is_some() || standing == Standing::KeyRemoved {
+        let ended = Ended::ALL.map(Standing::Ended);
+        for standing in ended.into_iter().chain([Standing::Stranger]) {
+            if target.site().is_some() || standing != Standing::Stranger {
                 prop_assert!(!decide(&alice(standing), action, &target, &context).is_permit());
             }
         }
@@ -100,11 +101,48 @@ proptest! {
         }
     }
 
+    /// A limit only ever takes away, and what it takes away is no matter of what exists.
+    #[test]
+    fn a_limited_key_never_permits_more(
+        standing in select(&STANDINGS[..]), limits in limits(), action in action(),
+        target in target(), context in context(),
+    ) {
+        let limited = Principal { limits: limits.clone(), ..alice(standing) };
+        let with = decide(&limited, action, &target, &context);
+        let without = decide(&alice(standing), action, &target, &context);
+        prop_assert!(!with.is_permit() || without.is_permit(), "{limits:?}");
+        if with.is_permit() {
+            let site = target.site();
+            prop_assert!(limits.sites.is_empty() || site.is_some_and(|site| limits.sites.contains(site)));
+            let there = target.environment();
+            prop_assert!(
+                limits.environments.is_empty()
+                    || there.is_some_and(|there| limits.environments.contains(there))
+                    || !action.changes()
+            );
+            prop_assert!(
+                limits.actions.is_empty() || limits.actions.iter().any(|group| group.holds(action))
+            );
+            let keys = matches!(action, Action::ManageOwnKeys | Action::ManagePeople);
+            prop_assert!(!keys || limits.reach_everything(), "a limited key could make an unlimited one");
+            let own = action == Action::ManageOwnKeys && target == Target::Person(name("alice"));
+            prop_assert!(!own || !limits.passing, "a passing key could make a lasting one");
+        } else if with != without {
+            prop_assert!(with.rule().starts_with("key-limited"), "{with:?}");
+            let unknown = Context::default();
+            prop_assert_eq!(&with, &decide(&limited, action, &target, &unknown));
+            let stranger = Principal { standing: Standing::Stranger, ..limited };
+            prop_assert_eq!(&with, &decide(&stranger, action, &target, &unknown));
+        }
+    }
+
     #[test]
     fn refusals_are_sentences_with_hints(
-        standing in select(&STANDINGS[..]), action in action(), target in target(), context in context(),
+        standing in any_standing(), limits in limits(), action in action(), target in target(),
+        context in context(),
     ) {
-        match decide(&alice(standing), action, &target, &context) {
+        let principal = Principal { limits, ..alice(standing) };
+        match decide(&principal, action, &target, &context) {
             Decision::Permit(rule) => is_rule(rule)?,
             Decision::Refuse(refusal) => {
                 is_rule(refusal.rule)?;
@@ -363,11 +401,16 @@ fn lesser_roles_keep_to_their_part(
                 prop_assert!(before.hotfixes.contains_key(hotfix));
             }
         }
-        Standing::Member(Role::Viewer) | Standing::Stranger | Standing::KeyRemoved => {
+        Standing::Member(Role::Viewer) | Standing::Stranger | Standing::Ended(_) => {
             prop_assert!(!done, "{:?}", request);
         }
     }
     Ok(())
+}
+
+fn any_standing() -> impl Strategy<Value = Standing> {
+    let ended = Ended::ALL.map(Standing::Ended).to_vec();
+    prop_oneof![3 => select(&STANDINGS[..]), 1 => select(ended)]
 }
 
 fn is_rule(rule: &str) -> Result<(), TestCaseError> {

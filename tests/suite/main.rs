@@ -2,6 +2,8 @@
 
 mod audit_strain;
 mod audits;
+mod certificates;
+mod certificates_revoked;
 mod console;
 mod crash;
 mod crash_disk;
@@ -17,6 +19,7 @@ mod git_client;
 mod git_hostile;
 mod git_routing;
 mod hotfixes;
+mod key_limits;
 mod layering;
 mod lifecycle;
 mod login;

@@ -1,6 +1,7 @@
 //! The configuration file: TOML, every key known, each with a default but the data folder.
 
 mod algorithms;
+mod identity;
 mod network;
 mod penalties;
 mod startups;
@@ -17,6 +18,7 @@ pub use network::Network;
 pub use penalties::{Overflow, Penalties};
 pub use startups::Startups;
 pub use uploads::Uploads;
+pub use identity::{Identity, SecurityKeys};
 
 use crate::fault::{Fault, OrFault};
 
@@ -41,6 +43,9 @@ pub struct Config {
     /// How long sources that misbehave before login are kept out.
     #[serde(default)]
     pub penalties: Penalties,
+    /// Who is taken for whom.
+    #[serde(default)]
+    pub identity: Identity,
     /// What is logged.
     #[serde(default)]
     pub log: Log,
@@ -243,6 +248,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
+        self.identity.check()?;
         let limits = &self.limits;
         let rules = [
             (

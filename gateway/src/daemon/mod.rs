@@ -26,7 +26,7 @@ pub use init::{Wanted, init};
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::fault::{Fault, OrFault};
-use crate::gate::Gate;
+use crate::gate::{Gate, Trust};
 use crate::protocol::console::Console;
 use crate::protocol::git::{HookServer, Pushes, Service};
 use crate::protocol::ssh::{self, HostKeys};
@@ -67,6 +67,7 @@ const HOOK_FOLDER: &str = "/usr/lib/funicular";
 /// When it cannot start.
 pub fn serve(config: Config) -> Result<(), Fault> {
     logging::start(&config.log);
+    ssh::listen_to_library();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -99,7 +100,10 @@ async fn run(config: Config) -> Result<(), Fault> {
     let port = config.listen.public_port.unwrap_or(first.port());
     let address = format!("{}:{port}", config.listen.public_host);
 
-    let gate = Arc::new(Gate::new(Arc::clone(&state), Arc::clone(&audit), address));
+    let trust = Arc::new(Trust::new(Arc::clone(&state), &config.identity)?);
+    tokio::spawn(Arc::clone(&trust).watch());
+    let gate = Gate::new(Arc::clone(&state), Arc::clone(&audit), address);
+    let gate = Arc::new(gate.with_trust(trust));
     let sites = Arc::new(Sites {
         state: Arc::clone(&state),
         layout: Layout::new(data.clone()),

@@ -5,6 +5,8 @@ use clap::{Args, Parser, Subcommand};
 use policy::{ConnectionMode, Environment, HotfixName, PersonName, Role, SiteName};
 use serde::{Deserialize, Serialize};
 
+use super::key_limits::KeyLimits;
+
 /// A command with what applies to all of them.
 #[derive(Debug, Clone, Parser, Serialize, Deserialize)]
 #[command(
@@ -175,6 +177,9 @@ pub enum Command {
         /// Whose key it is, if not yours
         #[arg(long, value_name = "NAME")]
         user: Option<PersonName>,
+        /// What it is limited to
+        #[command(flatten)]
+        limits: KeyLimits,
     },
     /// List public keys
     #[command(name = "ssh-key:list", visible_alias = "ssh-keys")]
@@ -188,6 +193,24 @@ pub enum Command {
     KeyRemove {
         /// Its id
         id: String,
+    },
+    /// Trust an authority: certificates that it signs let people in
+    #[command(name = "ca:add")]
+    CaAdd {
+        /// The authority's public key file, or - for standard input
+        file: String,
+        /// A name for it [default: the key's comment]
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List trusted authorities
+    #[command(name = "ca:list")]
+    CaList,
+    /// Trust an authority no more
+    #[command(name = "ca:remove", visible_alias = "ca:rm")]
+    CaRemove {
+        /// Its name or fingerprint
+        name: String,
     },
     /// List the environments of a site
     #[command(name = "env:list", visible_alias = "envs")]
@@ -341,6 +364,9 @@ pub enum Command {
         /// For a hotfix: the reason that would be given
         #[arg(long)]
         reason: Option<String>,
+        /// With which of their keys; its id
+        #[arg(long, value_name = "ID")]
+        key: Option<String>,
     },
 }
 

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use russh::ChannelId;
-use russh::server::Session;
+use russh::server::{Auth, Session};
 
 use super::channel::{Channel, Wishes};
-use super::login::Login;
+use super::login::{Entered, Login};
 use super::window::Windows;
 use super::{Activity, Destination, Output, Server, Working};
 use crate::gate::Identity;
@@ -31,7 +31,7 @@ pub struct Connection<D> {
     pub(super) door: D,
     pub(super) address: String,
     pub(super) login: Option<Login>,
-    pub(super) person: Option<(policy::PersonName, String)>,
+    pub(super) person: Option<Entered>,
     pub(super) destination: Destination,
     pub(super) identity: Option<Identity>,
     pub(super) channels: HashMap<ChannelId, Channel>,
@@ -105,6 +105,16 @@ impl<D: Door> Connection<D> {
     ) -> Result<(), russh::Error> {
         self.activity.dismiss();
         session.disconnect(russh::Disconnect::ByApplication, sentence, "en")
+    }
+
+    /// Lets in whom a key or certificate has let in.
+    pub(super) fn proven(&mut self, user: &str, entered: Option<Entered>) -> Auth {
+        let Some(entered) = entered else {
+            return Auth::reject();
+        };
+        self.person = Some(entered);
+        self.destination = Destination::parse(user);
+        Auth::Accept
     }
 
     /// Gives a sentence to the person and ends the channel.

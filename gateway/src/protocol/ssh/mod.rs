@@ -3,15 +3,18 @@
 mod activity;
 mod address;
 mod algorithms;
+mod certificates;
 mod channel;
 mod command;
 mod connection;
-mod forwarding;
 mod dismissal;
+mod forced;
+mod forwarding;
 mod handler;
 mod keys;
 mod login;
 mod output;
+mod overheard;
 mod serve;
 mod services;
 mod socket;
@@ -28,6 +31,7 @@ pub use connection::{Connection, Door};
 pub use dismissal::dismissal;
 pub use keys::{HostKeys, PublicKey};
 pub use output::Output;
+pub use overheard::listen as listen_to_library;
 pub use serve::{Broken, Offer, Served};
 
 use crate::config::{Algorithms, Limits};
