@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use support::authority::{fingerprint, newcomer, try_to_enter};
+use support::authority::{Authority, fingerprint, newcomer, try_to_enter};
+use support::gateway::change_setting;
 use support::packets::{self, Request};
 use support::raw::Raw;
 use support::{Role, wait_for};
@@ -88,6 +89,66 @@ fn what_a_revocation_list_names_lets_nobody_in() {
         (try_to_enter(tom).code == Some(255)).then_some(())
     });
     refused(&site, tom, "has been revoked");
+}
+
+/// Authorities that the configuration names: a file, which may change, and a key itself.
+#[test]
+fn authorities_of_the_configuration_are_trusted_as_long_as_they_stand_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (
+        Authority::new(folder.path(), "one"),
+        Authority::new(folder.path(), "two"),
+    );
+    let read = |authority: &Authority| fs::read_to_string(authority.public_key()).unwrap();
+    let file = folder.path().join("authorities.pub");
+    fs::write(&file, format!("# ours\n{}", read(&one))).unwrap();
+    let setting = format!(
+        "[{:?}, {:?}]",
+        file.display().to_string(),
+        read(&two).trim()
+    );
+    let (site, _) = site("r-configured", &[("identity", "authorities", &setting)]);
+    site.must(&["ca:list"])
+        .says(&one.fingerprint())
+        .says(&two.fingerprint());
+    site.command(&["ca:remove", &one.fingerprint()])
+        .run()
+        .code(1)
+        .says("stands in the configuration");
+    let robot = newcomer(&site.gateway, "robot");
+    for authority in [&two, &one] {
+        authority.sign(&robot, &["-I", "x", "-n", "tom"]);
+        try_to_enter(&robot).code(0).says("Hello, tom!");
+    }
+    let mut raw = Raw::open(&site, &robot, "dev");
+    let handle = raw.open_file("/code/x", packets::FLAG_WRITE | packets::FLAG_CREATE);
+    fs::write(&file, "# none\n").unwrap();
+    let (_, told) = wait_for("the authority's end", Duration::from_secs(3), || {
+        let answer = raw.ask(|id| Request::write(id, &handle, 0, b"b"));
+        answer
+            .status()
+            .filter(|(code, _)| *code == packets::PERMISSION_DENIED)
+    });
+    assert!(told.contains("no longer trusted"), "{told}");
+    refused(&site, &robot, "is no authority that is trusted here");
+
+    let config = site.gateway.config();
+    for (section, key, value) in [
+        ("identity", "authorities", "[\"ssh-ed25519 AAAA\"]"),
+        ("identity", "authorities", "[\"relative.pub\"]"),
+        ("identity", "role_principals", "\"{role}\""),
+        ("identity", "revoked", "\"relative.krl\""),
+        ("identity.principals", "\"x\"", "\"acme:owner\""),
+    ] {
+        let wrong = folder.path().join("wrong.toml");
+        fs::copy(&config, &wrong).unwrap();
+        change_setting(&wrong, section, key, value);
+        site.gateway
+            .command(&["check-config", &wrong.display().to_string()])
+            .run()
+            .fails()
+            .says("identity");
+    }
 }
 
 /// A means of revoking, and how it is done.

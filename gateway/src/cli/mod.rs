@@ -87,7 +87,7 @@ pub fn main() -> ExitCode {
             public_host,
             write_config,
         }),
-        Task::Serve => match Config::read(&config) {
+        Task::Serve => match read(&config) {
             Ok(config) => daemon::serve(config).map(|()| status::DONE),
             // Starting again would not help, and systemd is told so by this status.
             Err(fault) => {
@@ -108,7 +108,13 @@ pub fn main() -> ExitCode {
 }
 
 fn check(file: &std::path::Path) -> Result<u32, Fault> {
-    Config::read(file)?;
+    read(file)?;
     println!("{} is a sound configuration.", file.display());
     Ok(status::DONE)
+}
+
+fn read(file: &std::path::Path) -> Result<Config, Fault> {
+    let config = Config::read(file)?;
+    daemon::check(&config)?;
+    Ok(config)
 }

@@ -61,6 +61,14 @@ const EXPIRY: Duration = Duration::from_secs(5 * 60);
 /// Where packages put it.
 const HOOK_FOLDER: &str = "/usr/lib/funicular";
 
+/// Says whether a configuration makes sense in what only its users can tell.
+///
+/// # Errors
+/// With what is wrong.
+pub fn check(config: &Config) -> Result<(), Fault> {
+    Trust::check(&config.identity)
+}
+
 /// Runs the gateway until it is told to stop.
 ///
 /// # Errors

@@ -91,22 +91,9 @@ impl Trust {
     /// # Errors
     /// When the configuration makes no sense.
     pub fn new(state: Arc<State>, identity: &config::Identity) -> Result<Self, Fault> {
-        let authorities = identity
-            .authorities
-            .iter()
-            .map(|one| {
-                if one.starts_with('/') {
-                    return Ok(Authorities::File(PathBuf::from(one)));
-                }
-                let blob = revoked::key_blob(one).ok_or_else(|| {
-                    Fault::new(format!("identity.authorities: '{one}' is no public key"))
-                })?;
-                Ok(Authorities::Key(revoked::fingerprint(&blob)))
-            })
-            .collect::<Result<_, Fault>>()?;
+        let (authorities, principals) = read_words(identity)?;
         let trust = Self {
-            principals: Principals::read(&identity.principals, &identity.role_principals)
-                .map_err(Fault::new)?,
+            principals,
             security_keys: identity.security_keys,
             authorities,
             revocation: identity.revoked.clone(),
@@ -114,6 +101,14 @@ impl Trust {
         };
         trust.look();
         Ok(trust)
+    }
+
+    /// Says whether the configuration makes sense, as far as its own words tell.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    pub fn check(identity: &config::Identity) -> Result<(), Fault> {
+        read_words(identity).map(|_| ())
     }
 
     /// Looks at files and ends for ever.
@@ -379,6 +374,22 @@ impl Trust {
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn read_words(identity: &config::Identity) -> Result<(Vec<Authorities>, Principals), Fault> {
+    let authorities = identity.authorities.iter().map(|one| {
+        if one.starts_with('/') {
+            return Ok(Authorities::File(PathBuf::from(one)));
+        }
+        let blob = revoked::key_blob(one)
+            .ok_or_else(|| Fault::new(format!("identity.authorities: '{one}' is no public key")))?;
+        Ok(Authorities::Key(revoked::fingerprint(&blob)))
+    });
+    let principals = Principals::read(&identity.principals, &identity.role_principals);
+    Ok((
+        authorities.collect::<Result<_, Fault>>()?,
+        principals.map_err(Fault::new)?,
+    ))
 }
 
 fn is_over(end: Option<Timestamp>) -> bool {
