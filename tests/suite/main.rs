@@ -12,6 +12,7 @@ mod explain;
 mod file_size;
 mod git_client;
 mod git_hostile;
+mod git_packs;
 mod git_routing;
 mod hotfixes;
 mod layering;
