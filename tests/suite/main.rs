@@ -1,5 +1,6 @@
 //! The tests from outside, in one program.
 
+mod audit_kill;
 mod audit_strain;
 mod audits;
 mod console;
