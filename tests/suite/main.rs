@@ -1,5 +1,6 @@
 //! The tests from outside, in one program.
 
+mod audit_kill;
 mod audit_strain;
 mod audits;
 mod certificates;
@@ -17,6 +18,7 @@ mod explain;
 mod file_size;
 mod git_client;
 mod git_hostile;
+mod git_packs;
 mod git_routing;
 mod hotfixes;
 mod key_limits;

@@ -215,6 +215,8 @@ pub struct Git {
     pub max_seconds: u64,
     /// The largest pack that a push may bring, in bytes; 0 for no limit.
     pub max_pack_bytes: u64,
+    /// What the packs of clones may take on the disk to be sent again, in bytes; 0 for none.
+    pub pack_cache_bytes: u64,
 }
 
 impl Default for Git {
@@ -222,6 +224,7 @@ impl Default for Git {
         Self {
             max_seconds: 6 * 60 * 60,
             max_pack_bytes: 0,
+            pack_cache_bytes: 2 << 30,
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::protocol::console::Console;
 use crate::protocol::git::{HookServer, Pushes, Service};
 use crate::protocol::ssh::{self, HostKeys};
 use crate::site::layout::Layout;
+use crate::site::packs::PackCache;
 use crate::site::{Leases, Sites, Uploads, blocking, repair};
 use crate::state::State;
 use doors::Doors;
@@ -50,6 +51,8 @@ pub mod place {
     pub const HOOKS: &str = "hooks";
     /// The folder of sites.
     pub const SITES: &str = "sites";
+    /// The packs of clones, kept to be sent again.
+    pub const PACKS: &str = "packs";
 }
 
 /// The name of the program that git runs as a hook.
@@ -156,6 +159,7 @@ async fn run(config: Config) -> Result<(), Fault> {
             sites,
             pushes,
             hooks,
+            PackCache::open(data.join(place::PACKS), config.git.pack_cache_bytes)?,
             config.git.clone(),
         )),
         console,
@@ -229,7 +233,7 @@ fn private_folder(path: &Path) -> Result<PathBuf, Fault> {
     Ok(path.to_path_buf())
 }
 
-/// Makes the folder that git is forced to take its hooks from: two links to our program.
+/// Makes the folder that git is forced to take its hooks from: links to our program.
 fn hooks_folder(data: &Path) -> Result<PathBuf, Fault> {
     let folder = data.join(place::HOOKS);
     let program = hook_program()?;
@@ -237,7 +241,7 @@ fn hooks_folder(data: &Path) -> Result<PathBuf, Fault> {
         fs::remove_dir_all(&folder).or_fault(|| "clearing the hooks")?;
     }
     fs::create_dir(&folder).or_fault(|| "making the folder of hooks")?;
-    for hook in ["pre-receive", "proc-receive"] {
+    for hook in ["pre-receive", "proc-receive", ::hooks::PACK_OBJECTS] {
         symlink(&program, folder.join(hook)).or_fault(|| "linking a hook")?;
     }
     Ok(folder)
