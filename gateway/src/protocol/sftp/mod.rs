@@ -11,6 +11,7 @@
 
 mod access;
 mod attributes;
+mod dialect;
 mod directory;
 mod engine;
 mod files;
