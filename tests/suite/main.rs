@@ -2,6 +2,11 @@
 
 mod audit_strain;
 mod audits;
+mod client_curl;
+mod client_libssh;
+mod client_openssh;
+mod client_sshfs;
+mod client_stage;
 mod console;
 mod crash;
 mod crash_disk;
