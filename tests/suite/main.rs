@@ -3,8 +3,10 @@
 mod audit_strain;
 mod audits;
 mod client_curl;
+mod client_lftp;
 mod client_libssh;
 mod client_openssh;
+mod client_rclone;
 mod client_sshfs;
 mod client_stage;
 mod console;
