@@ -2,6 +2,7 @@
 
 mod audit;
 mod bad_input;
+mod folders;
 mod links;
 mod operations;
 mod packets;
