@@ -27,6 +27,8 @@ fn libssh_transfers_and_changes_attributes() {
     let found = fs::metadata(stage.disk("code/new/moved")).unwrap();
     assert_eq!(found.mtime(), 1_100_000_000);
     assert_ne!(found.mode() & 0o100, 0);
+    // No owner has a meaning here; the request failed nothing.
+    assert_ne!(found.uid(), 1234);
     // libssh has a link's two paths in the order of the draft.
     let link = fs::read_link(stage.disk("code/new/link")).unwrap();
     assert_eq!(link.to_str(), Some("moved"));
@@ -110,6 +112,8 @@ await raw('chown', '/files/copied', 1234, 1234);
     assert_eq!(link.to_str(), Some("copied"));
     let found = fs::metadata(stage.disk("files/copied")).unwrap();
     assert_eq!(found.mtime(), 1_100_000_000);
+    let other = fs::metadata(stage.disk("files/put")).unwrap();
+    assert_eq!((found.uid(), found.gid()), (other.uid(), other.gid()));
 }
 
 #[test]

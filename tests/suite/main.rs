@@ -6,6 +6,8 @@ mod client_curl;
 mod client_lftp;
 mod client_libssh;
 mod client_openssh;
+mod client_putty;
+mod client_python;
 mod client_rclone;
 mod client_sshfs;
 mod client_stage;

@@ -20,7 +20,7 @@ import sys
 (REPLY, DONE, ERROR, VERBOSE, INFO, STATUS, RECV, SEND, LISTENTRY, ASK_HOSTKEY, ASK_HOSTKEY_CHANGED,
  ASK_HOSTKEY_BETTER, ASK_PASSWORD, TRANSFER, PREAMBLE, INSTRUCTION, QUOTA_RECV, QUOTA_SEND) = range(18)
 IO_SIZE, IO_OPEN, IO_NEXTBUF, IO_FINALIZE = range(26, 30)
-WITHOUT_TEXT = (RECV, SEND, QUOTA_RECV, QUOTA_SEND, IO_SIZE)
+WITHOUT_TEXT = (QUOTA_RECV, QUOTA_SEND, IO_SIZE)
 LINES = {LISTENTRY: 3, ASK_HOSTKEY: 2, ASK_HOSTKEY_CHANGED: 2, ASK_HOSTKEY_BETTER: 2}
 BUFFER = 256 * 1024
 
@@ -61,8 +61,10 @@ class Engine:
         elif words[0] in ('put', 'reput'):
             self.local = open(words[1], 'rb')
         self.say(command)
+        complained = False
         while True:
             kind, text = self.event()
+            complained = complained or kind == ERROR
             # Commands with an answer of their own end with it, the others with DONE.
             if kind == REPLY:
                 print(text[0])
@@ -71,7 +73,8 @@ class Engine:
                 if self.local:
                     self.local.close()
                     self.local = None
-                return text[0].startswith('1')
+                # A chmod that was done ends as one that was not, but for the complaint.
+                return not complained and (text[0].startswith('1') or words[0] == 'chmod')
             self.answer(kind, text)
 
     def answer(self, kind, text):
@@ -121,6 +124,7 @@ def main():
     for command in sys.stdin.read().splitlines():
         print('Command:', command)
         if not engine.command(command):
+            print('Failed:', command)
             failed = True
         sys.stdout.flush()
     raise SystemExit(1 if failed else 0)
