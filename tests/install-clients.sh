@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what the tests need from Debian: the real clients, and the WordPress tree that serves as
-# real input. Does nothing, quickly, when nothing is missing. With CI=true a missing package that
-# cannot be installed is an error; elsewhere a warning.
+# Installs what the tests need: the real clients, from Debian and Node's registry, and the WordPress
+# tree that serves as real input. Does nothing, quickly, when nothing is missing. With CI=true a
+# missing package that cannot be installed is an error; elsewhere a warning.
 #
 #   tests/install-clients.sh           the clients
 #   tests/install-clients.sh --bench   the clients and the OpenSSH server to compare with
@@ -9,7 +9,8 @@
 # shellcheck disable=SC2086 # lists of packages are split on purpose
 set -eu
 
-packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools openssh-server python3-pip"
+packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools
+    curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm openssh-server python3-pip"
 cache=${FUNICULAR_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/funicular-tests}
 
 # Debian's ssh-audit knows no key exchange of the last years; this one is from PyPI, by its hash.
@@ -33,6 +34,10 @@ present() {
     python3-pip) /usr/bin/python3 -m pip --version ;;
     fuse3) command -v fusermount3 ;;
     putty-tools) command -v psftp && command -v puttygen ;;
+    dropbear-bin) command -v dbclient && command -v dropbearconvert ;;
+    libssh-dev) test -e /usr/include/libssh/sftp.h ;;
+    vim-tiny) command -v ex ;;
+    nodejs) command -v node ;;
     python3-*) test -x /usr/bin/python3 && test -e "/usr/lib/python3/dist-packages/${1#python3-}" ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1
@@ -45,9 +50,13 @@ done
 test -e "$cache/$ssh_audit/ssh_audit/__main__.py" || missing_audit=$ssh_audit
 wordpress=$cache/wordpress
 test -e "$wordpress/wp-settings.php" || missing_tree=wordpress
+test -x "$cache/fzsftp" || missing_engine=filezilla
+# Node's modules are those of this lock, and no others.
+node=$(cd "$(dirname "$0")/node" && pwd)
+cmp -s "$node/package-lock.json" "$cache/node/package-lock.json" || missing_modules=ssh2-sftp-client
 
 if [ "${1:-}" = --list ]; then
-    printf '%s\n' $missing ${missing_audit:-} ${missing_tree:-}
+    printf '%s\n' $missing ${missing_audit:-} ${missing_tree:-} ${missing_engine:-} ${missing_modules:-}
     exit 0
 fi
 
@@ -88,6 +97,9 @@ if [ -n "$missing" ]; then
     fi
 fi
 
+work=""
+trap 'test -z "$work" || rm -rf "$work"' EXIT
+
 if [ -n "${missing_audit:-}" ]; then
     work=$(mktemp -d)
     echo "ssh-audit==${ssh_audit#ssh-audit-} --hash=sha256:$ssh_audit_sha256" >"$work/wanted"
@@ -100,32 +112,53 @@ if [ -n "${missing_audit:-}" ]; then
     else
         give_up "ssh-audit could not be downloaded from PyPI."
     fi
-    rm -rf "$work"
 fi
+
+# Unpacks a Debian package without installing it: to $work/unpacked.
+unpack() {
+    rm -rf "${work:-/nonexistent}"
+    work=$(mktemp -d)
+    if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-deb >/dev/null 2>&1; then
+        give_up "Debian's $1 package is needed, and this machine has no apt-get or dpkg-deb."
+        return 1
+    fi
+    (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root "$1" >&2) || {
+        may_install && refresh_lists
+        (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root "$1" >&2) || true
+    }
+    if ! deb=$(ls "$work/$1"_*.deb 2>/dev/null); then
+        give_up "Debian's $1 package could not be downloaded."
+        return 1
+    fi
+    dpkg-deb --extract "$deb" "$work/unpacked"
+    mkdir -p "$cache"
+}
 
 # WordPress is only unpacked: its tree is data for the tests, and installing it would bring a web
 # server.
-if [ -n "${missing_tree:-}" ]; then
-    if command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1; then
-        work=$(mktemp -d)
-        trap 'rm -rf "$work"' EXIT
-            (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root wordpress >&2) || {
-            may_install && refresh_lists
-            (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root wordpress >&2) || true
-        }
-        if deb=$(ls "$work"/wordpress_*.deb 2>/dev/null); then
-            dpkg-deb --extract "$deb" "$work/unpacked"
-            mkdir -p "$cache"
-            # Links into other packages lead nowhere here.
-            find "$work/unpacked/usr/share/wordpress" -xtype l -delete
-            rm -rf "$wordpress.new"
-            cp -R "$work/unpacked/usr/share/wordpress" "$wordpress.new"
-            rm -rf "$wordpress"
-            mv "$wordpress.new" "$wordpress"
-        else
-            give_up "Debian's wordpress package could not be downloaded."
-        fi
+if [ -n "${missing_tree:-}" ] && unpack wordpress; then
+    # Links into other packages lead nowhere here.
+    find "$work/unpacked/usr/share/wordpress" -xtype l -delete
+    rm -rf "$wordpress.new"
+    cp -R "$work/unpacked/usr/share/wordpress" "$wordpress.new"
+    rm -rf "$wordpress"
+    mv "$wordpress.new" "$wordpress"
+fi
+
+# Of FileZilla only the engine, which needs no desktop.
+if [ -n "${missing_engine:-}" ] && unpack filezilla; then
+    cp "$work/unpacked/usr/bin/fzsftp" "$cache/fzsftp.new"
+    mv "$cache/fzsftp.new" "$cache/fzsftp"
+fi
+
+if [ -n "${missing_modules:-}" ]; then
+    rm -rf "$cache/node.new"
+    mkdir -p "$cache/node.new"
+    cp "$node/package.json" "$node/package-lock.json" "$cache/node.new"
+    if (cd "$cache/node.new" && npm ci --ignore-scripts --omit=optional --no-audit --no-fund >&2); then
+        rm -rf "$cache/node"
+        mv "$cache/node.new" "$cache/node"
     else
-        give_up "Debian's wordpress package is needed, and this machine has no apt-get or dpkg-deb."
+        give_up "npm could not install ssh2-sftp-client."
     fi
 fi

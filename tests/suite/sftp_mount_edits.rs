@@ -6,9 +6,9 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use support::{Person, Role, Shared, Site, clients, tree, wait_for};
+use support::{Mount, Person, Role, Shared, Site, clients, fuse_is_there, tree, wait_for};
 
-use crate::sftp_sshfs::{Mount, fuse_is_there};
+
 use crate::sftp_uploads::{LONG, settled};
 
 static SHARED: Shared = Shared::new();

@@ -20,7 +20,7 @@ sftp = client.open_sftp()
 sftp.get_channel().settimeout(60)
 ";
 
-const ASYNCSSH: &str = "
+pub(crate) const ASYNCSSH: &str = "
 import asyncio, os, asyncssh
 async def main():
     async with asyncssh.connect(os.environ['HOST'], port=int(os.environ['PORT']),

@@ -3,12 +3,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use nix::sys::signal::Signal;
-use support::process::Process;
-use support::{Client, Person, Role, Shared, Site, Tree, tree, wait_for};
+use support::{Mount, Person, Role, Shared, Site, Tree, fuse_is_there, tree};
 
 use crate::sftp_uploads::settled;
 
@@ -20,7 +16,7 @@ fn a_mounted_tree_is_worked_in_like_any_other() {
         return;
     }
     let (site, tom) = site("f-mount");
-    let mount = Mount::new(&site, &tom, "dev");
+    let mount = Mount::sshfs(&site, &tom, "dev");
     let sample = Tree::sample()
         .file("new\nline", "two lines\n")
         .link("link", "index.php");
@@ -101,7 +97,7 @@ fn archives_and_large_files_pass_through_a_mount() {
         return;
     }
     let (site, tom) = site("f-tar");
-    let mount = Mount::new(&site, &tom, "dev");
+    let mount = Mount::sshfs(&site, &tom, "dev");
     let desk = tom.desk("tar");
     let sample = Tree::sample();
     sample.write(desk.join("up"));
@@ -153,7 +149,7 @@ fn what_may_not_be_changed_is_denied_to_programs_too() {
     let (site, tom) = site("f-live");
     site.deploy_all();
     let before = site.tree("live", "code");
-    let mount = Mount::new(&site, &tom, "live");
+    let mount = Mount::sshfs(&site, &tom, "live");
     let code = mount.path("code");
     assert!(fs::write(code.join("evil.php"), "evil").is_err());
     assert!(fs::write(code.join("index.php"), "evil").is_err());
@@ -176,66 +172,6 @@ fn what_may_not_be_changed_is_denied_to_programs_too() {
         site.tree("live", "files").content("photo.jpg"),
         Some(&b"a photo"[..])
     );
-}
-
-/// A mounted environment; unmounted on drop.
-pub(crate) struct Mount {
-    sshfs: Process,
-    point: PathBuf,
-}
-
-impl Mount {
-    pub(crate) fn new(site: &Site, person: &Person, environment: &str) -> Self {
-        let point = person.desk(&format!("mounted-{}", site.name));
-        let outside = fs::metadata(&point).unwrap().dev();
-        let sshfs = person
-            .client("sshfs")
-            .args(["-f", "-o", "auto_unmount", "-F"])
-            .arg(person.config())
-            .arg(format!("{}:/", site.destination(environment)))
-            .arg(&point)
-            .start_piped();
-        wait_for("the mount", Duration::from_secs(30), || {
-            fs::metadata(&point)
-                .is_ok_and(|mounted| mounted.dev() != outside)
-                .then_some(())
-        });
-        Self { sshfs, point }
-    }
-
-    pub(crate) fn path(&self, area: &str) -> PathBuf {
-        self.point.join(area)
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let unmount = Client::new("fusermount3")
-            .args(["-u", "-z"])
-            .arg(&self.point)
-            .run();
-        if unmount.code != Some(0) {
-            eprintln!("{unmount}");
-        }
-        if self.sshfs.wait(Duration::from_secs(10)).is_none() {
-            self.sshfs.signal_group(Signal::SIGKILL);
-        }
-    }
-}
-
-/// Says whether file systems can be mounted here. A container without /dev/fuse may skip these
-/// tests, and says so; CI may not.
-pub(crate) fn fuse_is_there() -> bool {
-    let device = Path::new("/dev/fuse");
-    match OpenOptions::new().read(true).write(true).open(device) {
-        Ok(_) => true,
-        Err(error) => {
-            let why = format!("{} cannot be opened: {error}", device.display());
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
-            eprintln!("Nothing is tested with sshfs here: {why}");
-            false
-        }
-    }
 }
 
 fn site(name: &str) -> (Site, Person) {

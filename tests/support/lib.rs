@@ -2,11 +2,13 @@
 //! trees they move. It knows Funicular only as its users do: by its programs, ports and messages.
 
 pub mod authority;
+pub mod cache;
 pub mod clients;
 pub mod clone;
 pub mod gateway;
 pub mod guest;
 pub mod knocking;
+pub mod mount;
 pub mod openssh;
 pub mod packets;
 pub mod personas;
@@ -20,6 +22,7 @@ pub mod wordpress;
 pub use clients::{Client, Finished};
 pub use clone::Clone;
 pub use gateway::{Gateway, Shared};
+pub use mount::{Mount, fuse_is_there};
 pub use personas::{Person, Role};
 pub use site::Site;
 pub use tree::Tree;

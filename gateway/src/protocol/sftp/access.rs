@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use nix::errno::Errno;
 use policy::{Action, Area, PathError, SitePath, Target, TreeChange};
 
 use super::Session;
@@ -91,6 +92,9 @@ impl Session {
     }
 
     /// Asks the gate for all that the table says an operation needs.
+    ///
+    /// The top of an area is there whatever the gate would say to making it. Clients that make each
+    /// folder of a path go on when they hear so, and give up when they hear a refusal.
     pub(super) fn grant(&mut self, operation: &Operation<'_>) -> Result<Granted, No> {
         let [first, second] = operation.asks();
         let place = |asked: Option<(Action, &[u8])>| -> Result<Option<(Action, Place)>, No> {
@@ -99,6 +103,11 @@ impl Session {
                 .transpose()
         };
         let (first, second) = (place(first)?, place(second)?);
+        if let Some((Action::ChangeTree(TreeChange::MakeDirectory), place)) = &first
+            && place.path.is_empty()
+        {
+            return Err(No::Obstacle(Obstacle::System(Errno::EEXIST)));
+        }
         let mut granted = Granted::default();
         if let Some((action, place)) = first {
             let permit = self.ask(action, &place)?;

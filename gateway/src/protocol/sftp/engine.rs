@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::operation::{INIT, Operation, Unreadable, WRITE};
 use super::status::{Code, No};
 use super::wire::Fields;
-use super::{Ended, Output, Session, reply};
+use super::{Ended, Output, Session, dialect, reply};
 
 /// Clients are told that a packet may be this long, as OpenSSH has it.
 pub(super) const LONGEST_ADVERTISED: u64 = 256 << 10;
@@ -196,7 +196,7 @@ impl Session {
             return Err(Ended(NOT_BEGUN));
         }
         let answer = match Operation::read(kind, &mut fields) {
-            Ok(operation) => self.perform(number, &operation),
+            Ok(read) => self.perform(number, &dialect::meant(read, &self.who.client)),
             Err(Unreadable::Malformed) => {
                 Err(No::Status(Code::BadMessage, "The request is malformed."))
             }

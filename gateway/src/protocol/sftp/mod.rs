@@ -12,6 +12,7 @@
 mod access;
 mod attributes;
 mod checksum;
+mod dialect;
 mod directory;
 mod engine;
 mod files;

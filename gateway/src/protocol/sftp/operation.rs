@@ -281,7 +281,7 @@ impl<'a> Operation<'a> {
             19 => O::ReadLink {
                 path: fields.string()?,
             },
-            // The draft has the link first; OpenSSH and all after it have its content first.
+            // OpenSSH's order; see `dialect` for the clients that have another.
             20 => O::Symlink {
                 content: fields.string()?,
                 path: fields.string()?,

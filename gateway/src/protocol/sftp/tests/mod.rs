@@ -3,6 +3,7 @@
 mod audit;
 mod bad_input;
 mod checksums;
+mod folders;
 mod links;
 mod operations;
 mod packets;
