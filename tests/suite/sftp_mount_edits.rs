@@ -19,7 +19,7 @@ fn an_editor_saves_by_rename_a_hundred_times() {
         return;
     }
     let (site, tom) = site("e-editor");
-    let mount = Mount::new(&site, &tom, "dev");
+    let mount = Mount::sshfs(&site, &tom, "dev");
     let page = mount.path("code").join("index.php");
     let live = site.disk("dev", "code").join("index.php");
     for number in 0..100_u64 {
@@ -57,7 +57,7 @@ fn files_are_renamed_over_and_removed_while_they_are_open() {
         return;
     }
     let (site, tom) = site("e-open");
-    let mount = Mount::new(&site, &tom, "dev");
+    let mount = Mount::sshfs(&site, &tom, "dev");
     let (inside, live) = (mount.path("code"), site.disk("dev", "code"));
 
     // Renamed while it is written: what is written later goes along.
@@ -107,7 +107,7 @@ fn files_are_written_in_the_middle_mapped_and_sparse() {
         return;
     }
     let (site, tom) = site("e-middle");
-    let mount = Mount::new(&site, &tom, "dev");
+    let mount = Mount::sshfs(&site, &tom, "dev");
     let (inside, live) = (mount.path("files"), site.disk("dev", "files"));
     let mut content = tree::noise(62, 1 << 20);
     fs::write(inside.join("data"), &content).unwrap();
@@ -160,7 +160,7 @@ fn git_works_in_a_mounted_tree() {
         return;
     }
     let (site, tom) = site("e-git");
-    let mount = Mount::new(&site, &tom, "dev");
+    let mount = Mount::sshfs(&site, &tom, "dev");
     // Git's own directory is nothing that a site may hold, so it has another name.
     let work = mount.path("files").join("work");
     fs::create_dir(&work).unwrap();
