@@ -26,6 +26,7 @@ mod testing;
 pub mod tree;
 pub mod work;
 mod workflow;
+pub mod workplace;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -282,6 +282,9 @@ impl<D: Door> Handler for Connection<D> {
             Ok(Command::UploadPack) => git::Program::UploadPack,
             Ok(Command::ReceivePack) => git::Program::ReceivePack,
             Ok(Command::UploadArchive) => git::Program::UploadArchive,
+            Ok(Command::Exec(program)) => {
+                return self.start_exec(channel, program, identity, session);
+            }
             Ok(Command::Console(words)) => {
                 return self.start_console(channel, words, &wishes, identity, session);
             }

@@ -17,11 +17,11 @@ pub use address::Destination;
 pub use algorithms::configuration;
 pub use connection::{Connection, Door};
 pub use keys::{HostKeys, PublicKey};
-pub use output::Output;
+pub use output::{Gone, Output};
 
 use crate::gate::Gate;
 use crate::protocol::console::Console;
-use crate::protocol::git;
+use crate::protocol::{exec, git};
 use crate::site::Sites;
 use crate::state::State;
 
@@ -36,6 +36,8 @@ pub struct Server {
     pub sites: Arc<Sites>,
     /// Runs git.
     pub git: Arc<git::Service>,
+    /// Runs rsync, scp and the checksum commands.
+    pub exec: Arc<exec::Service>,
     /// Runs the commands of the console.
     pub console: Arc<Console>,
     /// How many channels a connection may have open.
