@@ -16,9 +16,8 @@ use std::sync::Arc;
 use policy::{Action, Area, Environment, Refusal, SiteName, SitePath, Target};
 use tokio::sync::mpsc;
 
-use crate::audit::Who;
 use crate::fault::Fault;
-use crate::gate::{Denied, Evidence, Gate, Identity, Permit, Refused};
+use crate::gate::{Denied, Evidence, Gate, Identity, Permit};
 use crate::protocol::refusal_lines;
 use crate::protocol::ssh::Output;
 use crate::site::Sites;
@@ -158,25 +157,10 @@ impl Run {
 
     /// Keeps a refusal that needs no policy: what was asked for is never served.
     fn refuse(&self, action: &str, object: &[u8], refusal: Refusal) -> Denied {
-        let who = Who {
-            person: Some(self.who.person.to_string()),
-            fingerprint: self.who.fingerprint.clone(),
-            address: Some(self.who.address.clone()),
-            client: Some(self.who.client.clone()),
-        };
-        let object = format!(
-            "{}.{}:{}",
-            self.site,
-            self.environment,
-            policy::escape(object)
-        );
-        let kept = crate::blocking::wait(|| {
-            self.service
-                .gate
-                .refuse_outright(who, action, Some(object), &refusal)
-        });
-        match kept {
-            Ok(incident) => Denied::Refused(Refused { refusal, incident }),
+        let target = Target::Environment(self.site.clone(), self.environment.clone());
+        let gate = &self.service.gate;
+        match gate.refuse_unserved(&self.who, &target, (action, object), refusal) {
+            Ok(refused) => Denied::Refused(refused),
             Err(fault) => Denied::Fault(fault),
         }
     }

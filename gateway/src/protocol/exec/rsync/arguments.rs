@@ -23,6 +23,8 @@ pub(super) struct Arguments {
     pub(super) links: bool,
     /// Whether hard links are made.
     pub(super) hard_links: bool,
+    /// Whether the client sends a list of what it wants.
+    pub(super) has_list: bool,
     /// Whether nothing is to be changed at all.
     pub(super) dry_run: bool,
     /// Whether what arrived of a file is kept when the transfer is cut off.
@@ -228,6 +230,7 @@ impl Arguments {
             "--debug" | "--msgs2stderr" | "--no-msgs2stderr" | "--stderr" => Fate::Ours,
             "--files-from" => {
                 if value() == "-" {
+                    self.has_list = true;
                     self.options.push(b"--files-from=-".to_vec());
                     Fate::Ours
                 } else {

@@ -1,6 +1,6 @@
 //! What rsync's daemon is told: its settings, its arguments, and what the kernel lets it reach.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -51,8 +51,15 @@ impl Settings {
         };
         let area = workplace.environment().join(&base);
         let log = workplace.pipe("log")?;
-        let never = workplace.write("never", &never(transfer, &base))?;
-        let path = workplace.environment();
+        // The names of a list are looked up from the module's root (rsync 3.5.0 loses the folder).
+        let lists = transfer.arguments.sends && transfer.arguments.has_list;
+        let below = OsStr::from_bytes(transfer.place.path.as_bytes());
+        let path = if lists {
+            area.join(below)
+        } else {
+            workplace.environment().to_path_buf()
+        };
+        let never = workplace.write("never", &never(transfer, &base, lists))?;
         let mut settings = format!(
             "use chroot = no\nmunge symlinks = no\nnumeric ids = yes\nreverse lookup = no\n\
              max verbosity = 2\nlog file = {}\ntransfer logging = yes\nlog format = {}\n",
@@ -108,7 +115,10 @@ impl Settings {
             }
         }
         arguments.push(b".".to_vec());
-        for one in &transfer.named {
+        if lists {
+            arguments.push(format!("{MODULE}/").into_bytes());
+        }
+        for one in transfer.named.iter().filter(|_| !lists) {
             let mut path = format!("{MODULE}/{base}").into_bytes();
             if transfer.arguments.sends {
                 // With --relative, names begin at the area, as those of a plain server would.
@@ -142,15 +152,21 @@ fn path_from_area(path: &[u8], area: Area) -> Vec<u8> {
 }
 
 /// The rules of what rsync neither shows nor writes, one a line.
-fn never(transfer: &Transfer, base: &str) -> Vec<u8> {
+fn never(transfer: &Transfer, base: &str, lists: bool) -> Vec<u8> {
     let mut rules = GIT.join("\n").into_bytes();
     rules.push(b'\n');
     let link = transfer
         .files_path
         .as_ref()
         .filter(|link| transfer.place.area == Area::Code && !link.is_empty());
-    if let Some(link) = link {
-        let path = [b"/", base.as_bytes(), b"/", link.as_bytes()].concat();
+    let anchored = link.and_then(|link| {
+        if lists {
+            let below = link.strip_prefix(&transfer.place.path)?;
+            return Some([b"/", below.as_bytes()].concat());
+        }
+        Some([b"/", base.as_bytes(), b"/", link.as_bytes()].concat())
+    });
+    if let Some(path) = anchored {
         let has_wildcard = path.iter().any(|byte| b"*?[".contains(byte));
         let quoted = quoted(&path);
         // A rule without wildcards is no pattern, and so has nothing quoted.
@@ -175,7 +191,7 @@ fn quoted(path: &[u8]) -> Vec<u8> {
 
 fn joined(option: &str, path: &std::path::Path) -> OsString {
     let mut argument = OsString::from(option);
-    argument.push(std::ffi::OsStr::from_bytes(path.as_os_str().as_bytes()));
+    argument.push(path);
     argument
 }
 
