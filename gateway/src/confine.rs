@@ -164,8 +164,7 @@ fn change() -> BitFlags<AccessFs> {
         | AccessFs::Refer
 }
 
-const READ: BitFlags<AccessFs> =
-    landlock::make_bitflags!(AccessFs::{ReadFile | ReadDir});
+const READ: BitFlags<AccessFs> = landlock::make_bitflags!(AccessFs::{ReadFile | ReadDir});
 
 /// What each program of Debian's needs to start: its libraries.
 const SYSTEM: [&str; 5] = [

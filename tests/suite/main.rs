@@ -2,6 +2,7 @@
 
 mod audit_strain;
 mod audits;
+mod confine;
 mod console;
 mod crash;
 mod crash_disk;

@@ -40,7 +40,11 @@ fn documented_flags_carry_a_tree_both_ways() {
     let plain = Tree::sample();
     for (number, flags) in DOCUMENTED.into_iter().enumerate() {
         // With -L, a link arrives as what it leads to.
-        let carried = if flags[0].contains('L') { &plain } else { &sample };
+        let carried = if flags[0].contains('L') {
+            &plain
+        } else {
+            &sample
+        };
         let up = desk.join(format!("up-{number}"));
         carried.write(&up);
         for area in ["files", "code", "tmp"] {
@@ -52,8 +56,11 @@ fn documented_flags_carry_a_tree_both_ways() {
             Tree::read(&there).must_equal_but_modes(carried);
             let down = desk.join(format!("down-{number}-{area}"));
             // On the way down, this folder would be one of the person's own.
-            let flags: Vec<&str> =
-                flags.iter().copied().filter(|flag| !flag.starts_with("--temp")).collect();
+            let flags: Vec<&str> = flags
+                .iter()
+                .copied()
+                .filter(|flag| !flag.starts_with("--temp"))
+                .collect();
             fetch(&site, &tom, "dev", &flags, &remote, &down).run().ok();
             Tree::read(&down).must_equal_but_modes(carried);
         }
@@ -69,7 +76,9 @@ fn only_what_changed_is_sent_and_what_is_gone_is_removed() {
     Tree::sample().write(&up);
     let mirror = |site: &Site| {
         let flags = ["-a", "--delete", "--stats"];
-        rsync(site, &tom, "dev", &flags, &[&up_of(&up)], "/files").run().ok()
+        rsync(site, &tom, "dev", &flags, &[&up_of(&up)], "/files")
+            .run()
+            .ok()
     };
     mirror(&site);
     Tree::read(site.disk("dev", "files")).must_equal(&Tree::sample());
@@ -83,8 +92,12 @@ fn only_what_changed_is_sent_and_what_is_gone_is_removed() {
     assert!(!files.holds("many") && files.content("index.php") == Some(&b"changed"[..]));
     // One file, by its own name and by another.
     let one = up.join("index.php").display().to_string();
-    rsync(&site, &tom, "dev", &["-t"], &[&one], "/code/renamed.php").run().ok();
-    rsync(&site, &tom, "dev", &["-t", "-s"], &[&one], "/code/lib/").run().ok();
+    rsync(&site, &tom, "dev", &["-t"], &[&one], "/code/renamed.php")
+        .run()
+        .ok();
+    rsync(&site, &tom, "dev", &["-t", "-s"], &[&one], "/code/lib/")
+        .run()
+        .ok();
     let code = site.tree("dev", "code");
     assert_eq!(code.content("renamed.php"), Some(&b"changed"[..]));
     assert_eq!(code.content("lib/index.php"), Some(&b"changed"[..]));
@@ -138,7 +151,9 @@ fn what_rsync_did_is_in_the_audit_file_by_file() {
         .file("made/odd\nname", "x")
         .link("made/link", "new.php")
         .write(&up);
-    rsync(&site, &tom, "dev", &["-a"], &[&up_of(&up)], "/code/").run().ok();
+    rsync(&site, &tom, "dev", &["-a"], &[&up_of(&up)], "/code/")
+        .run()
+        .ok();
     let rows = audit(&site, &["--user", "tom"]);
     for expected in [
         "made/new.php",
@@ -150,14 +165,28 @@ fn what_rsync_did_is_in_the_audit_file_by_file() {
         assert!(rows.contains(expected), "{expected} in {rows}");
     }
     let new = audit(&site, &["--path", "made/new.php"]);
-    assert!(new.contains("\"bytes\": 5") || new.contains("\"bytes\":5"), "{new}");
+    assert!(
+        new.contains("\"bytes\": 5") || new.contains("\"bytes\":5"),
+        "{new}"
+    );
     // A dry run does nothing, and leaves no row that says it did.
     fs::write(up.join("made/dry.php"), "dry").unwrap();
-    rsync(&site, &tom, "dev", &["-an"], &[&up_of(&up)], "/code/").run().ok();
+    rsync(&site, &tom, "dev", &["-an"], &[&up_of(&up)], "/code/")
+        .run()
+        .ok();
     assert!(!site.tree("dev", "code").holds("made/dry.php"));
     assert!(!audit(&site, &["--path", "made/dry.php"]).contains("dry.php"));
     fs::remove_dir_all(up.join("made")).unwrap();
-    rsync(&site, &tom, "dev", &["-a", "--delete"], &[&up_of(&up)], "/code/").run().ok();
+    rsync(
+        &site,
+        &tom,
+        "dev",
+        &["-a", "--delete"],
+        &[&up_of(&up)],
+        "/code/",
+    )
+    .run()
+    .ok();
     let gone = audit(&site, &["--path", "made/new.php"]);
     assert!(gone.contains("\"remove\""), "{gone}");
 }
@@ -184,12 +213,22 @@ fn a_refused_area_is_refused_before_rsync_starts() {
         (dan, "live", "/files/"),
     ] {
         let before = everything(&site, environment);
-        let refused = rsync(&site, person, environment, &["-a", "--delete"], &[&up_of(&up)], place)
-            .run()
-            .fails()
-            .says("Refused: ");
+        let refused = rsync(
+            &site,
+            person,
+            environment,
+            &["-a", "--delete"],
+            &[&up_of(&up)],
+            place,
+        )
+        .run()
+        .fails()
+        .says("Refused: ");
         audited(&site, &refused);
-        assert!(everything(&site, environment) == before, "{place} of {environment}");
+        assert!(
+            everything(&site, environment) == before,
+            "{place} of {environment}"
+        );
     }
     for (person, environment, place) in [(vera, "dev", "/files/"), (dan, "live", "/files/")] {
         let down = desk.join("never");
@@ -199,7 +238,9 @@ fn a_refused_area_is_refused_before_rsync_starts() {
             .says("Refused: ");
         audited(&site, &refused);
     }
-    fetch(&site, vera, "live", &["-a"], "/code/", &desk.join("viewer")).run().ok();
+    fetch(&site, vera, "live", &["-a"], "/code/", &desk.join("viewer"))
+        .run()
+        .ok();
     assert!(Tree::read(desk.join("viewer")).holds("index.php"));
 }
 
@@ -229,11 +270,18 @@ fn options_that_reach_further_are_refused() {
         "-X",
     ] {
         let before = everything(&site, "dev");
-        rsync(&site, &tom, "dev", &["-a", option], &[&up_of(&up)], "/files/")
-            .run()
-            .fails()
-            .says("Refused: ")
-            .says("[incident ");
+        rsync(
+            &site,
+            &tom,
+            "dev",
+            &["-a", option],
+            &[&up_of(&up)],
+            "/files/",
+        )
+        .run()
+        .fails()
+        .says("Refused: ")
+        .says("[incident ");
         assert!(everything(&site, "dev") == before, "{option}");
     }
     for line in [
@@ -244,7 +292,10 @@ fn options_that_reach_further_are_refused() {
         "/usr/bin/rsync --server -re.iLs . /code/",
     ] {
         let destination = site.destination("dev");
-        tom.openssh("ssh").args(["-T", &destination, line]).run().fails();
+        tom.openssh("ssh")
+            .args(["-T", &destination, line])
+            .run()
+            .fails();
     }
     assert!(!Path::new("/tmp/funicular-never").exists());
     let refused = fetch(
@@ -289,7 +340,9 @@ fn no_link_leads_rsync_out_of_its_area() {
     }
     for place in ["/code/etc/passwd", "/code/up/secret", "/code/keys/"] {
         let down = desk.join("through");
-        fetch(&site, &tom, "dev", &["-rL"], place, &down).run().fails();
+        fetch(&site, &tom, "dev", &["-rL"], place, &down)
+            .run()
+            .fails();
         assert!(!down.join("passwd").exists() && !down.join("secret").exists());
     }
     // Written through, or planted by the client.
@@ -297,7 +350,9 @@ fn no_link_leads_rsync_out_of_its_area() {
     Tree::default().file("evil", "evil").write(&up);
     for place in ["/code/up/", "/code/etc/", "/code/keys/", "/code/up/made/"] {
         let before = everything(&site, "dev");
-        rsync(&site, &tom, "dev", &["-a"], &[&up_of(&up)], place).run().fails();
+        rsync(&site, &tom, "dev", &["-a"], &[&up_of(&up)], place)
+            .run()
+            .fails();
         assert!(!files.join("evil").exists() && !host_keys.join("evil").exists());
         drop(before);
     }
@@ -305,7 +360,15 @@ fn no_link_leads_rsync_out_of_its_area() {
     fs::create_dir_all(planting.join("deep")).unwrap();
     symlink("/etc/passwd", planting.join("absolute")).unwrap();
     symlink("../../../../../etc/passwd", planting.join("deep/climbs")).unwrap();
-    rsync(&site, &tom, "dev", &["-a"], &[&up_of(&planting)], "/files/planted/").run();
+    rsync(
+        &site,
+        &tom,
+        "dev",
+        &["-a"],
+        &[&up_of(&planting)],
+        "/files/planted/",
+    )
+    .run();
     for link in ["absolute", "deep/climbs"] {
         let path = files.join("planted").join(link);
         let led = fs::canonicalize(&path);
@@ -324,7 +387,9 @@ fn uploads_behind_their_link_outlive_a_mirror_of_code() {
     let site = SHARED
         .gateway()
         .site_with("r-uploads", &["--files-path", "wp-content/uploads"]);
-    let tom = site.person(Role::TeamMember).at_another_computer("r-uploads");
+    let tom = site
+        .person(Role::TeamMember)
+        .at_another_computer("r-uploads");
     let desk = tom.desk("uploads");
     fs::write(site.disk("dev", "files").join("photo.jpg"), "photo").unwrap();
     let link = site.disk("dev", "code").join("wp-content/uploads");
@@ -332,7 +397,16 @@ fn uploads_behind_their_link_outlive_a_mirror_of_code() {
     let up = desk.join("up");
     Tree::default().file("index.php", "new").write(&up);
     // A checkout that knows nothing of uploads.
-    rsync(&site, &tom, "dev", &["-a", "--delete"], &[&up_of(&up)], "/code/").run().ok();
+    rsync(
+        &site,
+        &tom,
+        "dev",
+        &["-a", "--delete"],
+        &[&up_of(&up)],
+        "/code/",
+    )
+    .run()
+    .ok();
     assert_eq!(fs::read_link(&link).unwrap(), leads_to);
     // One that has a folder of its own there.
     Tree::default()
@@ -367,10 +441,21 @@ fn uploads_behind_their_link_outlive_a_mirror_of_code() {
     Tree::read(site.disk("dev", "files")).must_equal(&Tree::default().file("photo.jpg", "photo"));
     // By its name, it is /files.
     let mine = up.join("wp-content/uploads");
-    rsync(&site, &tom, "dev", &["-a"], &[&up_of(&mine)], "/code/wp-content/uploads/").run().ok();
+    rsync(
+        &site,
+        &tom,
+        "dev",
+        &["-a"],
+        &[&up_of(&mine)],
+        "/code/wp-content/uploads/",
+    )
+    .run()
+    .ok();
     assert!(site.tree("dev", "files").holds("mine.jpg"));
     let down = desk.join("down");
-    fetch(&site, &tom, "dev", &["-a"], "/code/", &down).run().ok();
+    fetch(&site, &tom, "dev", &["-a"], "/code/", &down)
+        .run()
+        .ok();
     assert!(fs::symlink_metadata(down.join("wp-content/uploads")).is_err());
 }
 
@@ -394,7 +479,9 @@ fn gits_own_directory_is_neither_sent_nor_taken() {
     assert!(code.holds(".gitignore") && !code.holds(".git") && !code.holds("lib/.GIT"));
     fs::create_dir(site.disk("dev", "code").join(".git")).unwrap();
     let down = desk.join("down");
-    fetch(&site, &tom, "dev", &["-a"], "/code/", &down).run().ok();
+    fetch(&site, &tom, "dev", &["-a"], "/code/", &down)
+        .run()
+        .ok();
     assert!(!down.join(".git").exists() && down.join(".gitignore").exists());
     fs::remove_dir(site.disk("dev", "code").join(".git")).unwrap();
 }
@@ -413,7 +500,11 @@ fn a_transfer_that_is_cut_off_leaves_the_old_file_and_can_go_on() {
     let spool = site.disk("dev", "uploads");
     let arrived = || {
         let temporary = files_below(&spool);
-        temporary.iter().filter_map(|path| fs::metadata(path).ok()).map(|found| found.len()).max()
+        temporary
+            .iter()
+            .filter_map(|path| fs::metadata(path).ok())
+            .map(|found| found.len())
+            .max()
     };
     wait_for("some of the file", Duration::from_secs(30), || {
         arrived().filter(|length| *length > 2 << 20)
@@ -423,9 +514,9 @@ fn a_transfer_that_is_cut_off_leaves_the_old_file_and_can_go_on() {
     running.kill();
     let kept = wait_for("the part to be kept", Duration::from_secs(20), || {
         let found = files_below(&spool);
-        found.into_iter().find(|path| {
-            path.to_string_lossy().contains("rsync-partial-") && path.ends_with("big")
-        })
+        found
+            .into_iter()
+            .find(|path| path.to_string_lossy().contains("rsync-partial-") && path.ends_with("big"))
     });
     assert!(fs::metadata(&kept).unwrap().len() > 1 << 20);
     nothing_runs(&site);
@@ -453,6 +544,52 @@ fn a_transfer_that_is_cut_off_leaves_the_old_file_and_can_go_on() {
 }
 
 #[test]
+fn files_that_wait_for_all_the_others_are_no_work() {
+    let (site, tom) = site("r-delayed");
+    let desk = tom.desk("delayed");
+    let up = desk.join("up");
+    fs::create_dir_all(&up).unwrap();
+    fs::write(up.join("a-small"), "small").unwrap();
+    fs::write(up.join("big"), tree::noise(8, 24 << 20)).unwrap();
+    let code = site.disk("dev", "code");
+    let before = site.tree("dev", "code");
+    let slowly = [
+        "-a",
+        "--delete",
+        "--partial",
+        "--delay-updates",
+        "--bwlimit=4096",
+        "-W",
+    ];
+    let running = rsync(&site, &tom, "dev", &slowly, &[&up_of(&up)], "/code/new/").start();
+    let spool = site.disk("dev", "uploads");
+    wait_for("some of the file", Duration::from_secs(30), || {
+        let found = files_below(&spool);
+        let mut lengths = found.iter().filter_map(|path| fs::metadata(path).ok());
+        lengths.any(|found| found.len() > 2 << 20).then_some(())
+    });
+    assert!(
+        !code.join("new/a-small").exists(),
+        "no file comes before the others"
+    );
+    running.kill();
+    nothing_runs(&site);
+    assert!(!code.join("new/a-small").exists() && !code.join("new/big").exists());
+    site.must(&["env:diffstat", "SITE.dev"])
+        .says_not("small")
+        .says_not("big");
+    let again = ["-a", "--delete", "--partial", "--delay-updates"];
+    rsync(&site, &tom, "dev", &again, &[&up_of(&up)], "/code/new/")
+        .run()
+        .ok();
+    let after = before
+        .file("new/a-small", "small")
+        .file("new/big", tree::noise(8, 24 << 20));
+    site.tree("dev", "code").must_equal_but_modes(&after);
+    site.must(&["env:diffstat", "SITE.dev"]).says("new/big");
+}
+
+#[test]
 fn a_lost_role_or_a_mode_switch_ends_a_running_rsync() {
     let (site, tom) = site("r-switch");
     let desk = tom.desk("switch");
@@ -477,9 +614,16 @@ fn a_lost_role_or_a_mode_switch_ends_a_running_rsync() {
         site.must(change);
         let since = std::time::Instant::now();
         let ended = running.finish().fails().says("Refused: ");
-        assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+        assert!(
+            since.elapsed() < Duration::from_secs(3),
+            "{:?}",
+            since.elapsed()
+        );
         audited(&site, &ended);
-        assert!(!site.tree("dev", place.trim_matches('/')).holds("big"), "{place}");
+        assert!(
+            !site.tree("dev", place.trim_matches('/')).holds("big"),
+            "{place}"
+        );
     }
     site.must(&["site:team:role", "SITE", "tom", "team_member"]);
 }
@@ -518,7 +662,12 @@ fn rsync(
     to: &str,
 ) -> Client {
     let to = at(site, environment, to);
-    let words: Vec<&str> = flags.iter().chain(from).copied().chain([to.as_str()]).collect();
+    let words: Vec<&str> = flags
+        .iter()
+        .chain(from)
+        .copied()
+        .chain([to.as_str()])
+        .collect();
     ask(site, person, &words)
 }
 
@@ -533,7 +682,11 @@ fn fetch(
     fs::create_dir_all(to).unwrap();
     let from = at(site, environment, from);
     let to = up_of(to);
-    let words: Vec<&str> = flags.iter().copied().chain([from.as_str(), to.as_str()]).collect();
+    let words: Vec<&str> = flags
+        .iter()
+        .copied()
+        .chain([from.as_str(), to.as_str()])
+        .collect();
     ask(site, person, &words)
 }
 
@@ -546,7 +699,15 @@ fn ask(_site: &Site, person: &Person, words: &[&str]) -> Client {
 }
 
 fn audit(site: &Site, filter: &[&str]) -> String {
-    let words = ["audit:list", "--site", "SITE", "--format", "json", "--limit", "1000"];
+    let words = [
+        "audit:list",
+        "--site",
+        "SITE",
+        "--format",
+        "json",
+        "--limit",
+        "1000",
+    ];
     site.must(&[&words, filter].concat()).out()
 }
 

@@ -36,19 +36,33 @@ fn scp_copies_files_and_trees_both_ways() {
     let to = |place: &str| format!("{}:{place}", site.destination("dev"));
     fs::write(desk.join("one"), "1").unwrap();
     fs::write(desk.join("two"), "2").unwrap();
-    scp(&tom, &desk, &["one", &to("/code/index.php")]).run().ok();
+    scp(&tom, &desk, &["one", &to("/code/index.php")])
+        .run()
+        .ok();
     scp(&tom, &desk, &["one", &to("code/new-name")]).run().ok();
-    scp(&tom, &desk, &["one", "two", &to("/code/lib")]).run().ok();
-    scp(&tom, &desk, &["-r", "up/a", &to("/code/new-folder")]).run().ok();
+    scp(&tom, &desk, &["one", "two", &to("/code/lib")])
+        .run()
+        .ok();
+    scp(&tom, &desk, &["-r", "up/a", &to("/code/new-folder")])
+        .run()
+        .ok();
     let code = site.tree("dev", "code");
     assert_eq!(code.content("index.php"), Some(&b"1"[..]));
     assert_eq!(code.content("new-name"), Some(&b"1"[..]));
     assert!(code.holds("lib/one") && code.holds("lib/two"));
     assert!(code.holds("new-folder/b/c/d/e/f/deep.txt"));
     fs::create_dir(desk.join("matched")).unwrap();
-    scp(&tom, &desk, &[&to("/files/up/many/file-00*"), "matched"]).run().ok();
+    scp(&tom, &desk, &[&to("/files/up/many/file-00*"), "matched"])
+        .run()
+        .ok();
     assert_eq!(fs::read_dir(desk.join("matched")).unwrap().count(), 10);
-    scp(&tom, &desk, &[&to("/files/up/glob\\[1\\]\\*\\?.txt"), "glob"]).run().ok();
+    scp(
+        &tom,
+        &desk,
+        &[&to("/files/up/glob\\[1\\]\\*\\?.txt"), "glob"],
+    )
+    .run()
+    .ok();
     assert_eq!(fs::read(desk.join("glob")).unwrap(), b"glob\n");
 }
 
@@ -63,11 +77,19 @@ fn pscp_copies_both_ways() {
     });
     sample.write(desk.join("up"));
     let to = format!("{}@gateway:/files/", site.login("dev"));
-    pscp(&site, &tom, &desk, &["-r", "-p", "up", &to]).run().ok();
+    pscp(&site, &tom, &desk, &["-r", "-p", "up", &to])
+        .run()
+        .ok();
     Tree::read(site.disk("dev", "files").join("up")).must_equal_but_modes(&sample);
     let from = format!("{}@gateway:/files/up", site.login("dev"));
-    pscp(&site, &tom, &desk, &["-r", "-unsafe", &from, "down"]).run().ok();
-    let down = if desk.join("down/up").exists() { "down/up" } else { "down" };
+    pscp(&site, &tom, &desk, &["-r", "-unsafe", &from, "down"])
+        .run()
+        .ok();
+    let down = if desk.join("down/up").exists() {
+        "down/up"
+    } else {
+        "down"
+    };
     Tree::read(desk.join(down)).must_equal_but_modes(&sample);
 }
 
@@ -77,12 +99,15 @@ fn each_file_has_a_row_and_each_refusal_its_sentence() {
     site.deploy_all();
     let desk = tom.desk("audit");
     fs::write(desk.join("put.php"), "12345").unwrap();
-    let to = |environment: &str, place: &str| {
-        format!("{}:{place}", site.destination(environment))
-    };
-    scp(&tom, &desk, &["put.php", &to("dev", "/code/lib/put.php")]).run().ok();
+    let to = |environment: &str, place: &str| format!("{}:{place}", site.destination(environment));
+    scp(&tom, &desk, &["put.php", &to("dev", "/code/lib/put.php")])
+        .run()
+        .ok();
     let row = audit(&site, &["--path", "lib/put.php"]);
-    assert!(row.contains("\"bytes\": 5") && row.contains("\"write\""), "{row}");
+    assert!(
+        row.contains("\"bytes\": 5") && row.contains("\"write\""),
+        "{row}"
+    );
     let vera = site.person(Role::Viewer);
     let dan = site.person(Role::Developer);
     for (person, environment, place) in [
@@ -94,7 +119,10 @@ fn each_file_has_a_row_and_each_refusal_its_sentence() {
         (vera, "dev", "/files/x"),
         (dan, "live", "/files/x"),
     ] {
-        let before = (site.tree(environment, "code"), site.tree(environment, "files"));
+        let before = (
+            site.tree(environment, "code"),
+            site.tree(environment, "files"),
+        );
         let from = desk.join("put.php").display().to_string();
         let refused = scp(person, &desk, &[&from, &to(environment, place)])
             .run()
@@ -109,7 +137,10 @@ fn each_file_has_a_row_and_each_refusal_its_sentence() {
     fs::write(desk.join("mixed/.git/config"), "evil").unwrap();
     fs::write(desk.join("mixed/a.php"), "a").unwrap();
     fs::write(desk.join("mixed/z.php"), "z").unwrap();
-    scp(&tom, &desk, &["-r", "mixed", &to("dev", "/code/")]).run().fails().says("git");
+    scp(&tom, &desk, &["-r", "mixed", &to("dev", "/code/")])
+        .run()
+        .fails()
+        .says("git");
     let code = site.tree("dev", "code");
     assert!(code.holds("mixed/a.php") && code.holds("mixed/z.php") && !code.holds("mixed/.git"));
     fs::write(site.disk("live", "files").join("private"), "private").unwrap();
@@ -143,17 +174,37 @@ fn no_link_leads_scp_out_of_its_area() {
     fs::write(files.join("photo"), "photo").unwrap();
     fs::write(desk.join("evil"), "evil").unwrap();
     let at = |place: &str| format!("{}:{place}", site.destination("dev"));
-    scp(&tom, &desk, &[&at("/code/passwd"), "x"]).run().fails().says("link");
-    scp(&tom, &desk, &["-r", &at("/code"), "down"]).run().fails().says("link");
+    scp(&tom, &desk, &[&at("/code/passwd"), "x"])
+        .run()
+        .fails()
+        .says("link");
+    scp(&tom, &desk, &["-r", &at("/code"), "down"])
+        .run()
+        .fails()
+        .says("link");
     let down = Tree::read(desk.join("down"));
     assert!(down.holds("index.php") && !down.holds("passwd") && !down.holds("up"));
-    assert!(!down.holds("wp-content/uploads"), "uploads are had from /files");
-    scp(&tom, &desk, &["evil", &at("/code/up/evil")]).run().fails().says("link");
+    assert!(
+        !down.holds("wp-content/uploads"),
+        "uploads are had from /files"
+    );
+    scp(&tom, &desk, &["evil", &at("/code/up/evil")])
+        .run()
+        .fails()
+        .says("link");
     assert!(!files.join("evil").exists());
     // By the site's own path, uploads are files.
-    scp(&tom, &desk, &["evil", &at("/code/wp-content/uploads/mine")]).run().ok();
+    scp(&tom, &desk, &["evil", &at("/code/wp-content/uploads/mine")])
+        .run()
+        .ok();
     assert!(files.join("mine").exists());
-    scp(&tom, &desk, &[&at("/code/wp-content/uploads/photo"), "photo"]).run().ok();
+    scp(
+        &tom,
+        &desk,
+        &[&at("/code/wp-content/uploads/photo"), "photo"],
+    )
+    .run()
+    .ok();
     assert_eq!(fs::read(desk.join("photo")).unwrap(), b"photo");
 }
 
@@ -197,7 +248,10 @@ fn hostile_lines_end_the_session_and_write_nothing() {
         "scp -S sh -t /files",
     ] {
         let heard = tell(&site, &tom, command, b"");
-        assert!(heard.code != Some(0) && !heard.screen().is_empty(), "{heard}");
+        assert!(
+            heard.code != Some(0) && !heard.screen().is_empty(),
+            "{heard}"
+        );
     }
 }
 
@@ -242,7 +296,10 @@ fn a_mode_switch_stops_a_file_on_its_way() {
     drop(to);
     let mut said = String::new();
     from.read_to_string(&mut said).unwrap();
-    assert!(said.starts_with('\x01') && said.contains("Refused: "), "{said:?}");
+    assert!(
+        said.starts_with('\x01') && said.contains("Refused: "),
+        "{said:?}"
+    );
     site.set_mode("sftp");
     site.tree("dev", "code").must_equal(&before);
 }
@@ -302,7 +359,15 @@ fn pscp(site: &Site, person: &Person, desk: &Path, words: &[&str]) -> Client {
 }
 
 fn audit(site: &Site, filter: &[&str]) -> String {
-    let words = ["audit:list", "--site", "SITE", "--format", "json", "--limit", "1000"];
+    let words = [
+        "audit:list",
+        "--site",
+        "SITE",
+        "--format",
+        "json",
+        "--limit",
+        "1000",
+    ];
     site.must(&[&words, filter].concat()).out()
 }
 

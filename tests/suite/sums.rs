@@ -53,23 +53,45 @@ fn sums_are_those_of_coreutils() {
                     name => personas::quoted(&format!("files/{name}")),
                 })
                 .collect();
-            let heard = tell(&site, &tom, "dev", &format!("{command} {}", line.join(" ")), "").ok();
+            let heard = tell(
+                &site,
+                &tom,
+                "dev",
+                &format!("{command} {}", line.join(" ")),
+                "",
+            )
+            .ok();
             let heard = heard.out().replace("files/", "");
             assert_eq!(heard, wanted.out(), "{command} {option}");
         }
         let wanted = Client::new(command).input("abc").run().ok();
-        assert_eq!(tell(&site, &tom, "dev", command, "abc").ok().stdout, wanted.stdout);
+        assert_eq!(
+            tell(&site, &tom, "dev", command, "abc").ok().stdout,
+            wanted.stdout
+        );
         let heard = tell(&site, &tom, "dev", &format!("{command} -b -"), "abc").ok();
-        let wanted = Client::new(command).args(["-b", "-"]).input("abc").run().ok();
+        let wanted = Client::new(command)
+            .args(["-b", "-"])
+            .input("abc")
+            .run()
+            .ok();
         assert_eq!(heard.stdout, wanted.stdout);
     }
     let matched = tell(&site, &tom, "dev", "md5sum /files/many/file-00*", "").ok();
     assert_eq!(matched.out().lines().count(), 10);
-    tell(&site, &tom, "dev", "md5sum /files/index.php /files/nothing", "")
+    tell(
+        &site,
+        &tom,
+        "dev",
+        "md5sum /files/index.php /files/nothing",
+        "",
+    )
+    .code(1)
+    .says("No such file or directory")
+    .says("/files/index.php");
+    tell(&site, &tom, "dev", "md5sum /files/many", "")
         .code(1)
-        .says("No such file or directory")
-        .says("/files/index.php");
-    tell(&site, &tom, "dev", "md5sum /files/many", "").code(1).says("directory");
+        .says("directory");
 }
 
 #[test]
@@ -86,14 +108,26 @@ fn only_what_may_be_read_is_summed() {
     let incident = incident.split(']').next().unwrap();
     let rows = site.must(&["audit:list", "--site", "SITE", "--decision", "refuse"]);
     rows.says(incident);
-    tell(&site, vera, "live", "md5sum /files/private", "").code(1).says("Refused: ");
+    tell(&site, vera, "live", "md5sum /files/private", "")
+        .code(1)
+        .says("Refused: ");
     tell(&site, vera, "live", "md5sum /code/index.php", "").ok();
     std::os::unix::fs::symlink("/etc/passwd", site.disk("dev", "files").join("out")).unwrap();
-    for path in ["/files/out", "/etc/passwd", "/code/../../../../etc/passwd", "/proc/self/environ"] {
+    for path in [
+        "/files/out",
+        "/etc/passwd",
+        "/code/../../../../etc/passwd",
+        "/proc/self/environ",
+    ] {
         let heard = tell(&site, &tom, "dev", &format!("md5sum {path}"), "").fails();
         assert!(heard.stdout.is_empty(), "{path}: {heard}");
     }
-    for line in ["md5sum -c /files/list", "md5sum /files/a; id", "md5sum $(id)", "md5sum 'x"] {
+    for line in [
+        "md5sum -c /files/list",
+        "md5sum /files/a; id",
+        "md5sum $(id)",
+        "md5sum 'x",
+    ] {
         let heard = tell(&site, &tom, "dev", line, "").fails();
         assert!(!heard.screen().contains("uid="), "{heard}");
     }
@@ -109,7 +143,9 @@ fn rclone_checks_by_hash_without_being_told_how() {
     sample.write(desk.join("up"));
     for area in ["files", "code"] {
         let there = format!(":sftp:/{area}/checked");
-        rclone(&site, &tom, &desk, &["copy", "up", &there]).run().ok();
+        rclone(&site, &tom, &desk, &["copy", "up", &there])
+            .run()
+            .ok();
         rclone(&site, &tom, &desk, &["check", "-vv", "up", &there])
             .run()
             .ok()
@@ -120,7 +156,7 @@ fn rclone_checks_by_hash_without_being_told_how() {
             // One at a time: several would ask at once which hashes there are, and rclone 1.60 tells
             // all but the first that there are none.
             let sums = |place: &str| {
-                let words = ["hashsum", "--checkers", "1", hash, place];
+                let words = ["hashsum", "--checkers=1", "--transfers=1", hash, place];
                 rclone(&site, &tom, &desk, &words).run().ok()
             };
             let (near, far) = (sums("up"), sums(&there));
@@ -130,15 +166,27 @@ fn rclone_checks_by_hash_without_being_told_how() {
         let disk = site.disk("dev", area).join("checked/exact-32k");
         let time = fs::metadata(&disk).unwrap().modified().unwrap();
         fs::write(&disk, tree::noise(99, 32 * 1024)).unwrap();
-        fs::File::options().write(true).open(&disk).unwrap().set_modified(time).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&disk)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
         rclone(&site, &tom, &desk, &["check", "up", &there])
             .run()
             .fails()
             .says("1 differences found");
-        rclone(&site, &tom, &desk, &["sync", "--checksum", "up", &there]).run().ok();
-        rclone(&site, &tom, &desk, &["check", "up", &there]).run().ok();
+        rclone(&site, &tom, &desk, &["sync", "--checksum", "up", &there])
+            .run()
+            .ok();
+        rclone(&site, &tom, &desk, &["check", "up", &there])
+            .run()
+            .ok();
     }
-    rclone(&site, &tom, &desk, &["about", ":sftp:/files"]).run().ok().says("Total");
+    rclone(&site, &tom, &desk, &["about", ":sftp:/files"])
+        .run()
+        .ok()
+        .says("Total");
 }
 
 fn sorted(finished: &Finished) -> Vec<String> {

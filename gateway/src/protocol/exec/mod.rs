@@ -119,7 +119,9 @@ impl Service {
         let status = match request.program {
             Program::Rsync(words) => rsync::serve(&run, &words, &mut input).await,
             Program::Scp(words) => scp::serve(&run, &words, &mut input).await,
-            Program::Sum(algorithm, words) => sums::serve(&run, algorithm, &words, &mut input).await,
+            Program::Sum(algorithm, words) => {
+                sums::serve(&run, algorithm, &words, &mut input).await
+            }
             Program::ShellProbe => sums::shell_probe(&run).await,
         };
         output.end(status).await;

@@ -89,12 +89,7 @@ mod tests {
         assert_eq!(named(b"."), (Area::Root, none(), none(), true));
         assert_eq!(
             named(b"files/a/../b/*.jpg"),
-            (
-                Area::Files,
-                b"b/*.jpg".to_vec(),
-                b"b/*.jpg".to_vec(),
-                false
-            )
+            (Area::Files, b"b/*.jpg".to_vec(), b"b/*.jpg".to_vec(), false)
         );
         assert_eq!(
             named(b"/code/wp-content/uploads/'a*'/"),
@@ -102,7 +97,12 @@ mod tests {
         );
         assert_eq!(
             named(b"/code/../../etc/passwd"),
-            (Area::Root, b"etc/passwd".to_vec(), b"etc/passwd".to_vec(), false)
+            (
+                Area::Root,
+                b"etc/passwd".to_vec(),
+                b"etc/passwd".to_vec(),
+                false
+            )
         );
     }
 }

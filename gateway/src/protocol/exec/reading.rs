@@ -131,10 +131,7 @@ impl<'a> Reading<'a> {
     /// Looks at what a place is, links followed.
     pub(super) fn look(&self, place: &Place) -> Result<FileStat, Unread> {
         let permit = self.permit(place)?;
-        self.told(
-            place,
-            self.tree.look(&permit, &place.path, Follow::Links),
-        )
+        self.told(place, self.tree.look(&permit, &place.path, Follow::Links))
     }
 
     fn permit(&self, place: &Place) -> Result<Permit, Unread> {
@@ -278,7 +275,10 @@ mod tests {
             ("[", "["),
             ("a\\[1]", "a[1]"),
         ] {
-            assert!(matches(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
+            assert!(
+                matches(pattern.as_bytes(), name.as_bytes()),
+                "{pattern} {name}"
+            );
         }
         for (pattern, name) in [
             ("*.php", "index.html"),
@@ -290,7 +290,10 @@ mod tests {
             ("a", ""),
             ("*a", "ab"),
         ] {
-            assert!(!matches(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
+            assert!(
+                !matches(pattern.as_bytes(), name.as_bytes()),
+                "{pattern} {name}"
+            );
         }
         let long = "a".repeat(200);
         assert!(!matches("*a*a*a*a*a*a*a*a*b".as_bytes(), long.as_bytes()));

@@ -162,7 +162,12 @@ pub(super) async fn serve(
         for found in found {
             match of_file(&reading, algorithm, &found).await {
                 Ok(sum) => {
-                    if run.output.out(&line(&sum, mark, &found.shown)).await.is_err() {
+                    if run
+                        .output
+                        .out(&line(&sum, mark, &found.shown))
+                        .await
+                        .is_err()
+                    {
                         return 1;
                     }
                 }
@@ -244,7 +249,9 @@ fn options(words: &[Word]) -> Result<(u8, Vec<&Word>), String> {
 /// A line of output; a name that would break it is escaped, which a backslash before the sum tells.
 fn line(sum: &str, mark: u8, name: &[u8]) -> Vec<u8> {
     let mut line = Vec::with_capacity(sum.len() + name.len() + 4);
-    let breaks = name.iter().any(|byte| matches!(byte, b'\\' | b'\n' | b'\r'));
+    let breaks = name
+        .iter()
+        .any(|byte| matches!(byte, b'\\' | b'\n' | b'\r'));
     if breaks {
         line.push(b'\\');
     }

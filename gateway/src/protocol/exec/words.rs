@@ -145,16 +145,12 @@ mod tests {
     fn words_split_as_a_shell_splits_them() {
         assert_eq!(
             texts(b"scp  -t 'a b' c\\ d \"e \\\"f\\\" \\x\" ''"),
-            [
-                &b"scp"[..],
-                b"-t",
-                b"a b",
-                b"c d",
-                b"e \"f\" \\x",
-                b""
-            ]
+            [&b"scp"[..], b"-t", b"a b", b"c d", b"e \"f\" \\x", b""]
         );
-        assert_eq!(texts(b"md5sum caf\xe9'\n'x"), [&b"md5sum"[..], b"caf\xe9\nx"]);
+        assert_eq!(
+            texts(b"md5sum caf\xe9'\n'x"),
+            [&b"md5sum"[..], b"caf\xe9\nx"]
+        );
         assert_eq!(texts(b""), Vec::<Vec<u8>>::new());
     }
 

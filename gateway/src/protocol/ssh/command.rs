@@ -107,9 +107,7 @@ impl Command {
             return Ok(None);
         }
         let words = words::split(rest).map_err(|why| match why {
-            NoWords::Unclosed => {
-                UnknownCommand::unreadable("This command has an unclosed quote.")
-            }
+            NoWords::Unclosed => UnknownCommand::unreadable("This command has an unclosed quote."),
             NoWords::NeedsShell(character) => UnknownCommand::unreadable(&format!(
                 "There is no shell here that would know what '{character}' means; quote it if it \
                  is part of a name."

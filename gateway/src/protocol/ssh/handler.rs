@@ -122,8 +122,11 @@ impl<D: Door> Handler for Connection<D> {
         &mut self,
         channel: russh::Channel<Msg>,
         reply: ChannelOpenHandle,
-        _session: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Self::Error> {
+        // russh does not tell of the end of a channel that we closed first.
+        self.channels
+            .retain(|channel, _| session.max_packet_size(channel) > 0);
         if self.identity.is_none() || self.channels.len() >= self.server.max_channels {
             reply
                 .reject(ChannelOpenFailure::Other {

@@ -71,7 +71,11 @@ async fn line(from: &mut (impl AsyncRead + Unpin)) -> Result<String, Fault> {
     let mut line = Vec::new();
     // By the byte, since what follows the last line is the client's to read.
     while line.len() < LONGEST {
-        match from.read_u8().await.or_fault(|| "reading rsync's greeting")? {
+        match from
+            .read_u8()
+            .await
+            .or_fault(|| "reading rsync's greeting")?
+        {
             b'\n' => return Ok(policy::escape(&line)),
             byte => line.push(byte),
         }

@@ -108,9 +108,7 @@ fn changed(line: &[u8]) -> Option<Line> {
         [b'c', b'L', ..] => TreeChange::Symlink,
         [b'c', ..] => TreeChange::Write,
         // What stands for no change at all is blank or dotted.
-        [b'.', _, attributes @ ..]
-            if attributes.iter().any(|one| !matches!(one, b'.' | b' ')) =>
-        {
+        [b'.', _, attributes @ ..] if attributes.iter().any(|one| !matches!(one, b'.' | b' ')) => {
             TreeChange::SetAttributes
         }
         _ => return None,

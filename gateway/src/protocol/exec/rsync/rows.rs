@@ -126,12 +126,7 @@ impl Rows {
 }
 
 /// Writes the row of one change, under the permit that rsync was started with.
-fn row(
-    transfer: &Transfer,
-    change: TreeChange,
-    bytes: u64,
-    path: &SitePath,
-) -> Result<(), Fault> {
+fn row(transfer: &Transfer, change: TreeChange, bytes: u64, path: &SitePath) -> Result<(), Fault> {
     let action = Action::ChangeTree(change);
     let permit = transfer
         .permits

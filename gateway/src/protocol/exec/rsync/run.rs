@@ -108,12 +108,7 @@ async fn ready(run: &Run, transfer: &mut Transfer, input: &mut Input) -> Result<
     let mut child = start(&settings, &workplace)?;
     let mut streams = Streams::of(&mut child)?;
     let arguments = &settings.arguments;
-    let greeted = greeting::greet(
-        version,
-        arguments,
-        &mut streams.stdout,
-        &mut streams.stdin,
-    );
+    let greeted = greeting::greet(version, arguments, &mut streams.stdout, &mut streams.stdin);
     match greeted.await {
         Ok(Greeted::Serves(own)) => {
             // A client that has gone is noticed by what follows.

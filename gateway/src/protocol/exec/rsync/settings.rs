@@ -74,7 +74,11 @@ impl Settings {
              incoming chmod = ug-s,o-t,u+rw,Du+x\n",
             path.display(),
             never.display(),
-            if transfer.arguments.sends { "yes" } else { "no" },
+            if transfer.arguments.sends {
+                "yes"
+            } else {
+                "no"
+            },
         ));
         let configuration = workplace.write("rsyncd.conf", settings.as_bytes())?;
 

@@ -4,6 +4,7 @@
 //! A side sends a line for each file or folder and waits for a byte: 0 goes on, 1 is a warning with a
 //! sentence, after which this file is left out, 2 ends everything.
 
+mod lines;
 mod sink;
 mod source;
 
@@ -156,9 +157,7 @@ impl Talk<'_> {
     async fn warn_unread(&mut self, name: &[u8], unread: Unread) -> Result<(), Lost> {
         match unread {
             Unread::Denied(denied) => self.warn_denied(denied).await,
-            Unread::Cannot(why) => {
-                self.warn(&format!("{}: {why}", policy::escape(name))).await
-            }
+            Unread::Cannot(why) => self.warn(&format!("{}: {why}", policy::escape(name))).await,
         }
     }
 
@@ -193,7 +192,15 @@ mod tests {
         assert_eq!(names, 1);
         let (options, names) = parse("-rf a b").unwrap();
         assert!(options.from && options.recursive && names == 2);
-        for line in ["", "/code", "-f", "-f -t x", "-S sh -t x", "-o x -f y", "-t"] {
+        for line in [
+            "",
+            "/code",
+            "-f",
+            "-f -t x",
+            "-S sh -t x",
+            "-o x -f y",
+            "-t",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

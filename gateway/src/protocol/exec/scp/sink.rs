@@ -3,6 +3,7 @@
 use nix::errno::Errno;
 use policy::{Action, Area, TreeChange};
 
+use super::lines::{Announced, announced, read_times};
 use super::{LONGEST_LINE, Lost, Talk};
 use crate::audit::Outcome;
 use crate::blocking;
@@ -22,26 +23,15 @@ struct Level {
     attributes: Attributes,
 }
 
-/// A line that announces a file or folder.
-struct Announced {
-    is_folder: bool,
-    mode: u32,
-    size: u64,
-    name: Vec<u8>,
-}
-
 /// Receives into the place that a word names.
 pub(super) async fn receive(talk: &mut Talk<'_>, word: &Word) -> Result<(), Lost> {
     let mut reading = match Reading::new(talk.run) {
         Ok(reading) => reading,
         Err(fault) => return talk.warn_denied(fault.into()).await,
     };
-    let named = match Named::of(word, reading.files_path.as_ref()) {
-        Ok(named) => named,
-        Err(_) => {
-            let why = Unread::Cannot("File name too long");
-            return talk.warn_unread(&word.text, why).await;
-        }
+    let Ok(named) = Named::of(word, reading.files_path.as_ref()) else {
+        let why = Unread::Cannot("File name too long");
+        return talk.warn_unread(&word.text, why).await;
     };
     let target = named.place;
     let mut is_folder = folder(&reading, &target);
@@ -114,9 +104,8 @@ pub(super) async fn receive(talk: &mut Talk<'_>, word: &Word) -> Result<(), Lost
 
 /// The next line; `None` when the other side has said all.
 async fn line(talk: &mut Talk<'_>) -> Result<Option<Vec<u8>>, Lost> {
-    let first = match talk.input.byte().await {
-        Ok(first) => first,
-        Err(_) => return Ok(None),
+    let Ok(first) = talk.input.byte().await else {
+        return Ok(None);
     };
     if first == b'\n' {
         return Ok(Some(Vec::new()));
@@ -131,36 +120,6 @@ async fn broken(talk: &mut Talk<'_>, what: &str) -> Result<(), Lost> {
     let line = format!("\x02scp: protocol error: {what}\n");
     talk.say(line.as_bytes()).await?;
     Err(Lost)
-}
-
-/// `TMODIFIED 0 ACCESSED 0`
-fn read_times(rest: &[u8]) -> Option<(u32, u32)> {
-    let text = std::str::from_utf8(rest).ok()?;
-    let numbers: Vec<&str> = text.split(' ').collect();
-    let [modified, _, accessed, _] = numbers.as_slice() else {
-        return None;
-    };
-    let whole = |text: &str| text.parse::<u32>().ok();
-    Some((whole(accessed)?, whole(modified)?))
-}
-
-/// `MODE SIZE NAME`, where the name is one component and nothing else.
-fn announced(is_folder: bool, rest: &[u8]) -> Option<Announced> {
-    let mut parts = rest.splitn(3, |byte| *byte == b' ');
-    let (mode, size, name) = (parts.next()?, parts.next()?, parts.next()?);
-    let mode = u32::from_str_radix(std::str::from_utf8(mode).ok()?, 8).ok()?;
-    let size = std::str::from_utf8(size).ok()?.parse().ok()?;
-    let hostile = matches!(name, b"" | b"." | b"..")
-        || name.len() > 255
-        || name
-            .iter()
-            .any(|byte| *byte == b'/' || byte.is_ascii_control());
-    (!hostile).then(|| Announced {
-        is_folder,
-        mode: mode & 0o777,
-        size,
-        name: name.to_vec(),
-    })
 }
 
 /// Looks at the tree anew when anything has changed since.
@@ -204,20 +163,14 @@ async fn enter(
 ) -> Result<Option<Level>, Lost> {
     let shown = place.path.as_bytes().to_vec();
     if !folder(reading, &place) {
-        let made = change(
-            talk,
-            reading,
-            &place,
-            TreeChange::MakeDirectory,
-            |permit| {
-                let attributes = Attributes {
-                    // So that what is to come can be put into it.
-                    permissions: Some(announced.mode | 0o700),
-                    ..Attributes::default()
-                };
-                reading.tree.make_directory(permit, &attributes)
-            },
-        );
+        let made = change(talk, reading, &place, TreeChange::MakeDirectory, |permit| {
+            let attributes = Attributes {
+                // So that what is to come can be put into it.
+                permissions: Some(announced.mode | 0o700),
+                ..Attributes::default()
+            };
+            reading.tree.make_directory(permit, &attributes)
+        });
         if let Err(unread) = made {
             talk.warn_unread(&shown, unread).await?;
             return Ok(None);
@@ -275,12 +228,8 @@ fn authorize(
     change: TreeChange,
     leads_out: bool,
 ) -> Result<Permit, Denied> {
-    talk.run.authorize(
-        Action::ChangeTree(change),
-        &reading.tree,
-        place,
-        leads_out,
-    )
+    talk.run
+        .authorize(Action::ChangeTree(change), &reading.tree, place, leads_out)
 }
 
 fn failed(
@@ -436,40 +385,6 @@ fn put(
         Err(obstacle) => {
             writing.end(Outcome::Failed)?;
             Err(cannot(obstacle))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hostile_lines_announce_nothing() {
-        for line in [
-            &b"0644 5 ../x"[..],
-            b"0644 5 .",
-            b"0644 5 ..",
-            b"0644 5 ",
-            b"0644 5 a/b",
-            b"0644 5 a\x1b[2J",
-            b"0644 -5 a",
-            b"0644 99999999999999999999999 a",
-            b"9999 5 a",
-            b"0644 5",
-            b"",
-        ] {
-            assert!(announced(false, line).is_none(), "{line:?}");
-        }
-        let plain = announced(false, b"4755 5 a b").unwrap();
-        assert_eq!((plain.mode, plain.size, plain.name), (0o755, 5, b"a b".to_vec()));
-    }
-
-    #[test]
-    fn times_are_two_numbers() {
-        assert_eq!(read_times(b"10 0 20 0"), Some((20, 10)));
-        for line in [&b""[..], b"1 0 2", b"-1 0 2 0", b"x 0 y 0"] {
-            assert_eq!(read_times(line), None, "{line:?}");
         }
     }
 }

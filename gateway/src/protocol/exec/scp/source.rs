@@ -49,9 +49,7 @@ async fn one(talk: &mut Talk<'_>, reading: &Reading<'_>, found: &Found) -> Resul
     };
     if name.is_empty() {
         let why = "name an area: /code, /files, /tmp, /logs or /backups";
-        return talk
-            .warn_unread(&found.shown, Unread::Cannot(why))
-            .await;
+        return talk.warn_unread(&found.shown, Unread::Cannot(why)).await;
     }
     let stat = match reading.look(&found.place) {
         Ok(stat) => stat,
@@ -80,14 +78,11 @@ async fn folder(
     let mut levels = Vec::new();
     enter(talk, reading, &mut levels, place, name, stat).await?;
     while let Some(level) = levels.last_mut() {
-        let entry = match level.names.next_entry() {
-            Ok(Some(entry)) => entry,
-            Ok(None) | Err(_) => {
-                levels.pop();
-                talk.say(b"E\n").await?;
-                talk.answer().await?;
-                continue;
-            }
+        let Ok(Some(entry)) = level.names.next_entry() else {
+            levels.pop();
+            talk.say(b"E\n").await?;
+            talk.answer().await?;
+            continue;
         };
         let place = match child(&level.place, &entry.name) {
             Ok(place) => place,
