@@ -1,5 +1,5 @@
 //! Runs a program where the kernel confines it: it reads and writes beneath the places that were
-//! named, and nowhere else, and opens no TCP connection (Landlock, `landlock(7)`).
+//! named, and nowhere else (Landlock, `landlock(7)`), and opens no socket (`seccomp(2)`).
 //!
 //! The gateway starts itself once more (`funicular confine`), which restricts itself and becomes the
 //! program; so no code runs between fork and exec, and the gateway itself stays as it is.
@@ -15,6 +15,7 @@ use landlock::{
     Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use nix::sys::resource::{Resource, setrlimit};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 use crate::fault::{Fault, OrFault};
 
@@ -102,10 +103,37 @@ impl Confined {
         if status.ruleset == RulesetStatus::NotEnforced || !status.no_new_privs {
             return Err(Fault::new("the kernel does not confine programs"));
         }
+        no_sockets()?;
         let mut command = Command::new(program);
         command.args(arguments);
         Ok(command)
     }
+}
+
+/// Denies sockets of every kind: Landlock knows TCP only, and the gateway's own control socket, which
+/// asks nobody who they are, is a file of the account that the program runs as.
+fn no_sockets() -> Result<(), Fault> {
+    let doing = || "denying sockets to a program";
+    let denied = [
+        libc::SYS_socket,
+        libc::SYS_connect,
+        libc::SYS_ptrace,
+        libc::SYS_process_vm_readv,
+        libc::SYS_process_vm_writev,
+        // Both open sockets past the above.
+        libc::SYS_io_uring_setup,
+        libc::SYS_pidfd_getfd,
+    ];
+    let architecture = std::env::consts::ARCH.try_into().or_fault(doing)?;
+    let filter = SeccompFilter::new(
+        denied.into_iter().map(|call| (call, Vec::new())).collect(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::EPERM.unsigned_abs()),
+        architecture,
+    )
+    .or_fault(doing)?;
+    let program: BpfProgram = filter.try_into().or_fault(doing)?;
+    seccompiler::apply_filter(&program).or_fault(doing)
 }
 
 /// Makes sure that this kernel confines programs.

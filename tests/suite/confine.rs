@@ -4,6 +4,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use support::{Client, programs};
@@ -61,17 +62,26 @@ fn a_confined_program_reaches_what_was_named_and_nothing_else() {
 }
 
 #[test]
-fn a_confined_program_opens_no_connection() {
+fn a_confined_program_opens_no_socket() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
+    let port = listener.local_addr().unwrap().port();
     let folder = tempfile::tempdir().unwrap();
-    let connect = "import socket,sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])))";
-    let python = ["/usr/bin/python3", "-S", "-c", connect, &port];
-    Client::new(python[0]).args(&python[1..]).run().ok();
-    confined(folder.path(), folder.path(), &python)
-        .run()
-        .fails()
-        .says("Permission denied");
+    // As the gateway's own control socket: a file that the account may write to.
+    let control = folder.path().join("control.sock");
+    let _waiting = UnixListener::bind(&control).unwrap();
+    for connect in [
+        format!("socket.create_connection(('127.0.0.1', {port}))"),
+        format!("socket.socket(socket.AF_UNIX).connect('{}')", control.display()),
+        format!("socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', {port}))"),
+    ] {
+        let script = format!("import socket; {connect}");
+        let python = ["/usr/bin/python3", "-S", "-c", &script];
+        Client::new(python[0]).args(&python[1..]).run().ok();
+        confined(folder.path(), folder.path(), &python)
+            .run()
+            .fails()
+            .says("Operation not permitted");
+    }
 }
 
 #[test]
