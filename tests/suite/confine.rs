@@ -71,7 +71,10 @@ fn a_confined_program_opens_no_socket() {
     let _waiting = UnixListener::bind(&control).unwrap();
     for connect in [
         format!("socket.create_connection(('127.0.0.1', {port}))"),
-        format!("socket.socket(socket.AF_UNIX).connect('{}')", control.display()),
+        format!(
+            "socket.socket(socket.AF_UNIX).connect('{}')",
+            control.display()
+        ),
         format!("socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', {port}))"),
     ] {
         let script = format!("import socket; {connect}");

@@ -487,6 +487,34 @@ fn gits_own_directory_is_neither_sent_nor_taken() {
 }
 
 #[test]
+fn what_rsync_complains_of_is_shown_without_paths_of_the_server() {
+    let (site, tom) = site("r-complains");
+    let desk = tom.desk("complains");
+    let up = desk.join("up");
+    Tree::default().file("a", "a").write(&up);
+    Client::new("mkfifo").arg(up.join("pipe")).run().ok();
+    let code = site.disk("dev", "code");
+    fs::write(code.join("secret"), "secret").unwrap();
+    let data = site.gateway.data().display().to_string();
+    rsync(&site, &tom, "dev", &["-a"], &[&up_of(&up)], "/code/odd/")
+        .run()
+        .fails()
+        .says("pipe")
+        .says("/code/odd")
+        .says_not("generations")
+        .says_not(&data);
+    let odd = site.tree("dev", "code");
+    assert!(odd.holds("odd/a") && !odd.holds("odd/pipe"));
+    let down = desk.join("down");
+    fetch(&site, &tom, "dev", &["-a"], "/code/nothing", &down)
+        .run()
+        .fails()
+        .says("/code/nothing")
+        .says("No such file")
+        .says_not(&data);
+}
+
+#[test]
 fn a_transfer_that_is_cut_off_leaves_the_old_file_and_can_go_on() {
     let (site, tom) = site("r-cut");
     let desk = tom.desk("cut");

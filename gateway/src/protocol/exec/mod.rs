@@ -116,6 +116,11 @@ impl Service {
             environment: request.environment,
             output: output.clone(),
         };
+        if let Err(denied) = run.enter() {
+            run.show(request.program.name(), denied).await;
+            output.end(NOT_LET_IN).await;
+            return;
+        }
         let status = match request.program {
             Program::Rsync(words) => rsync::serve(&run, &words, &mut input).await,
             Program::Scp(words) => scp::serve(&run, &words, &mut input).await,
@@ -128,7 +133,20 @@ impl Service {
     }
 }
 
+/// The exit status of who is not let in at all.
+const NOT_LET_IN: u32 = 1;
+
 impl Run {
+    /// Asks whether the person may be in this environment at all, before anything is opened.
+    fn enter(&self) -> Result<(), Denied> {
+        let target = self.target(Area::Root, &SitePath::default());
+        let gate = &self.service.gate;
+        let evidence = Evidence::default();
+        let permit = gate.authorize(&self.who, Action::ReadTree, &target, evidence)?;
+        permit.forget();
+        Ok(())
+    }
+
     fn target(&self, area: Area, path: &SitePath) -> Target {
         Target::Tree(
             self.site.clone(),

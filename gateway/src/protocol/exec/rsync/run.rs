@@ -6,7 +6,7 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 
@@ -38,6 +38,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const ENDING: Duration = Duration::from_secs(10);
 /// Bytes moved at once.
 const PIECE: usize = 64 * 1024;
+/// The longest line of rsync's that is shown in one.
+const LONGEST: u64 = 16 * 1024;
 /// Refusals shown on one person's screen.
 const MOST_SHOWN: usize = 20;
 
@@ -135,7 +137,9 @@ async fn ready(run: &Run, transfer: &mut Transfer, input: &mut Input) -> Result<
         shown: 0,
     };
     let group = child.id();
-    let ended = join(run, transfer, &mut follower, &mut child, streams, input).await;
+    let plain = settings.plain_paths(&workplace, transfer.place.area);
+    let going = (&mut child, streams, plain.as_slice());
+    let ended = join(run, transfer, &mut follower, going, input).await;
     // What rsync left running dies with it.
     kill_group(group);
     let _ = tokio::time::timeout(ENDING, child.wait()).await;
@@ -148,8 +152,7 @@ async fn join(
     run: &Run,
     transfer: &mut Transfer,
     follower: &mut Follower,
-    child: &mut Child,
-    streams: Streams,
+    (child, streams, plain): (&mut Child, Streams, &[(String, String)]),
     input: &mut Input,
 ) -> Result<u32, Denied> {
     let Streams {
@@ -158,7 +161,10 @@ async fn join(
         stderr,
     } = streams;
     let moving = async {
-        tokio::join!(carry(stdout, &run.output), listen(stderr));
+        tokio::join!(
+            carry(stdout, &run.output),
+            complain(stderr, plain, &run.output)
+        );
         tokio::time::timeout(ENDING, child.wait()).await
     };
     let feeding = async {
@@ -331,14 +337,22 @@ async fn carry(mut from: ChildStdout, to: &Output) {
     }
 }
 
-/// Keeps what rsync says on its standard error for the operator; the client hears of it in rsync's
-/// own protocol.
-async fn listen(mut from: ChildStderr) {
-    let mut piece = vec![0; 4096];
-    while let Ok(length) = from.read(&mut piece).await {
-        let Some(bytes) = piece.get(..length).filter(|bytes| !bytes.is_empty()) else {
+/// Hands what rsync says on its standard error to the client, line by line: its errors come by this
+/// way (rsync(1), `--stderr`). Paths of the server are told as those of the tree.
+async fn complain(from: ChildStderr, plain: &[(String, String)], to: &Output) {
+    let mut from = BufReader::new(from);
+    loop {
+        let mut line = Vec::new();
+        match (&mut from).take(LONGEST).read_until(b'\n', &mut line).await {
+            Ok(length) if length > 0 => {}
+            Ok(_) | Err(_) => return,
+        }
+        let mut text = policy::escape(line.trim_ascii_end());
+        for (path, shown) in plain {
+            text = text.replace(path, shown);
+        }
+        if to.err(format!("{text}\r\n").as_bytes()).await.is_err() {
             return;
-        };
-        tracing::debug!("rsync: {}", policy::escape(bytes.trim_ascii_end()));
+        }
     }
 }

@@ -21,6 +21,7 @@ pub(super) struct Settings {
     pub(super) arguments: Vec<Vec<u8>>,
     /// Where its log comes out.
     pub(super) log: PathBuf,
+    base: String,
 }
 
 /// The most memory of each of rsync's processes: some ten million files of one transfer.
@@ -142,7 +143,17 @@ impl Settings {
             confined,
             arguments,
             log,
+            base,
         }))
+    }
+
+    /// Returns what the server's own paths are called in what a person is told.
+    pub(super) fn plain_paths(&self, workplace: &Workplace, area: Area) -> Vec<(String, String)> {
+        vec![
+            (workplace.environment().display().to_string(), String::new()),
+            (self.base.clone(), area.to_string()),
+            (format!(" (in {MODULE})"), String::new()),
+        ]
     }
 }
 
