@@ -72,6 +72,7 @@ fn one_round(folder: &Path) -> (Duration, Duration) {
     let who = Identity {
         person,
         fingerprint: None,
+        certificate: None,
         address: "203.0.113.7".to_owned(),
         client: "SSH-2.0-OpenSSH_9.2".to_owned(),
     };

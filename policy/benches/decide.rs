@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use policy::{
-    Action, Area, ConnectionMode, Context, Environment, ModeFacts, Principal, Role, SitePath,
+    Action, Area, ConnectionMode, Context, Environment, Limits, ModeFacts, Principal, Role, SitePath,
     Standing, Target, TreeChange, decide,
 };
 
@@ -71,6 +71,7 @@ fn requests() -> Vec<(&'static str, Request)> {
         principal: Principal {
             person: "tom".parse().unwrap(),
             standing: Standing::Member(role),
+            limits: Limits::default(),
         },
         action,
         target: Target::Tree(

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use policy::PersonName;
 
 use crate::config::Config;
+use crate::confine::Confined;
 use crate::daemon;
 use crate::fault::Fault;
 use crate::protocol::console::{Command, Common, status};
@@ -60,6 +61,9 @@ enum Task {
         /// The file
         file: Option<PathBuf>,
     },
+    /// Run a program that the kernel confines; the gateway uses it for its own children
+    #[command(hide = true)]
+    Confine(Confined),
     #[command(flatten)]
     Console(Command),
 }
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
             }
         },
         Task::CheckConfig { file } => check(&file.unwrap_or(config)),
+        Task::Confine(confined) => Err(confined.enter()),
         Task::Console(command) => client::call(&config, command, common),
     };
     match done {

@@ -25,9 +25,11 @@ pub use init::{Wanted, init};
 
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::confine;
 use crate::fault::{Fault, OrFault};
 use crate::gate::{Gate, Trust};
 use crate::protocol::console::Console;
+use crate::protocol::exec;
 use crate::protocol::git::{HookServer, Pushes, Service};
 use crate::protocol::ssh::{self, HostKeys};
 use crate::site::layout::Layout;
@@ -150,10 +152,14 @@ async fn run(config: Config) -> Result<(), Fault> {
     let control = control::Control::bind(&run_folder.join(CONTROL_SOCKET), Arc::clone(&console))?;
     tokio::spawn(control.run());
 
+    if let Err(fault) = confine::available() {
+        tracing::warn!("rsync will be refused: {fault}");
+    }
     let server = Arc::new(ssh::Server {
         gate: Arc::clone(&gate),
         state,
         sites: Arc::clone(&sites),
+        exec: Arc::new(exec::Service::new(Arc::clone(&gate), Arc::clone(&sites))),
         git: Arc::new(Service::new(
             Arc::clone(&gate),
             sites,

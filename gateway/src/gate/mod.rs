@@ -187,6 +187,30 @@ impl Gate {
         })
     }
 
+    /// Keeps a refusal on a target that exists, of something that is never served: no policy has to
+    /// be asked. `asked` is the word for it, `object` what it was about.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    pub fn refuse_unserved(
+        &self,
+        who: &Identity,
+        target: &Target,
+        (asked, object): (&str, &[u8]),
+        refusal: Refusal,
+    ) -> Result<Refused, Fault> {
+        let decision = Decision::Refuse(refusal.clone());
+        let action = Action::ReadTree;
+        let (_, mode) = self.decide(who, action, target, &Evidence::default(), Asked::Really);
+        let record = Record {
+            object: Some(policy::escape(object)),
+            action: asked.to_owned(),
+            ..self.record(who, action, target, mode, &decision, None)
+        };
+        let incident = blocking::wait(|| self.audit.refuse(record))?;
+        Ok(Refused { refusal, incident })
+    }
+
     /// Gives start-up repair the permit to end what had been permitted before the gateway was cut
     /// off. Nothing else may call this: it asks nobody.
     pub fn resume(

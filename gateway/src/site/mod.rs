@@ -30,6 +30,7 @@ pub mod upkeep;
 pub mod uploads;
 pub mod work;
 mod workflow;
+pub mod workplace;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! The console: the commands of `ssh HOST COMMAND` and of the command line on the server.
 
+mod audit_query;
 mod audits;
 mod authorities;
 mod code;

@@ -126,8 +126,11 @@ impl<D: Door> Handler for Connection<D> {
         &mut self,
         channel: russh::Channel<Msg>,
         reply: ChannelOpenHandle,
-        _session: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Self::Error> {
+        // russh does not tell of the end of a channel that we closed first.
+        self.channels
+            .retain(|channel, _| session.max_packet_size(channel) > 0);
         if self.identity.is_none() || !self.has_room() {
             let reason = self.no_room();
             reply
@@ -291,6 +294,9 @@ impl<D: Door> Handler for Connection<D> {
             Ok(Command::UploadPack) => git::Program::UploadPack,
             Ok(Command::ReceivePack) => git::Program::ReceivePack,
             Ok(Command::UploadArchive) => git::Program::UploadArchive,
+            Ok(Command::Exec(program)) => {
+                return self.start_exec(channel, program, identity, session);
+            }
             Ok(Command::Console(words)) => {
                 return self.start_console(channel, words, &wishes, identity, session);
             }
