@@ -9,12 +9,15 @@
 # shellcheck disable=SC2086 # lists of packages are split on purpose
 set -eu
 
-packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools"
+packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools openssh-server python3-pip"
 cache=${FUNICULAR_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/funicular-tests}
 
+# Debian's ssh-audit knows no key exchange of the last years; this one is from PyPI, by its hash.
+ssh_audit=ssh-audit-3.9.0
+ssh_audit_sha256=3dad48d4678e0de31f6332cc7674f9d7dd1805f86babf3796f41c2fd879cb812
+
 case "${1:-}" in
---bench) packages="$packages openssh-server" ;;
---list | '') ;;
+--bench | --list | '') ;;
 *)
     sed -n 's/^# \{0,1\}//; 2,8p' "$0" >&2
     exit 2
@@ -27,6 +30,7 @@ present() {
     case $1 in
     openssh-client) command -v ssh && command -v sftp && command -v scp && command -v ssh-keygen ;;
     openssh-server) test -x /usr/sbin/sshd ;;
+    python3-pip) /usr/bin/python3 -m pip --version ;;
     fuse3) command -v fusermount3 ;;
     putty-tools) command -v psftp && command -v puttygen ;;
     python3-*) test -x /usr/bin/python3 && test -e "/usr/lib/python3/dist-packages/${1#python3-}" ;;
@@ -38,11 +42,12 @@ missing=""
 for package in $packages; do
     present "$package" || missing="$missing $package"
 done
+test -e "$cache/$ssh_audit/ssh_audit/__main__.py" || missing_audit=$ssh_audit
 wordpress=$cache/wordpress
 test -e "$wordpress/wp-settings.php" || missing_tree=wordpress
 
 if [ "${1:-}" = --list ]; then
-    printf '%s\n' $missing ${missing_tree:-}
+    printf '%s\n' $missing ${missing_audit:-} ${missing_tree:-}
     exit 0
 fi
 
@@ -81,6 +86,21 @@ if [ -n "$missing" ]; then
     else
         give_up "Missing Debian packages:$missing (install them with apt-get as root)"
     fi
+fi
+
+if [ -n "${missing_audit:-}" ]; then
+    work=$(mktemp -d)
+    echo "ssh-audit==${ssh_audit#ssh-audit-} --hash=sha256:$ssh_audit_sha256" >"$work/wanted"
+    if /usr/bin/python3 -m pip download --quiet --no-deps --require-hashes --dest "$work" \
+        --requirement "$work/wanted" >&2; then
+        mkdir -p "$cache"
+        rm -rf "$cache/$ssh_audit.new" "${cache:?}/$ssh_audit"
+        /usr/bin/python3 -m zipfile -e "$work"/ssh_audit-*.whl "$cache/$ssh_audit.new"
+        mv "$cache/$ssh_audit.new" "$cache/$ssh_audit"
+    else
+        give_up "ssh-audit could not be downloaded from PyPI."
+    fi
+    rm -rf "$work"
 fi
 
 # WordPress is only unpacked: its tree is data for the tests, and installing it would bring a web

@@ -1,5 +1,6 @@
 //! The configuration file: TOML, every key known, each with a default but the data folder.
 
+mod algorithms;
 mod network;
 mod penalties;
 mod startups;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use algorithms::{Algorithms, Ciphers, Ssh};
 pub use network::Network;
 pub use penalties::{Overflow, Penalties};
 pub use startups::Startups;
@@ -28,6 +30,9 @@ pub struct Config {
     /// Where and as what the gateway is reached.
     #[serde(default)]
     pub listen: Listen,
+    /// What SSH clients are offered.
+    #[serde(default)]
+    pub ssh: Ssh,
     /// Limits on connections.
     #[serde(default)]
     pub limits: Limits,

@@ -142,6 +142,7 @@ async fn run(config: Config) -> Result<(), Fault> {
         )),
         console,
         limits: config.limits.clone(),
+        algorithms: config.ssh.algorithms,
     });
     let doors = Doors::new(&config.limits);
     let offer = ssh::Offer::new(keys, &config);

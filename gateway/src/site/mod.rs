@@ -3,6 +3,7 @@
 mod blobs;
 mod contents;
 pub mod crash;
+pub mod database;
 pub mod deploy;
 mod folder;
 pub mod git;

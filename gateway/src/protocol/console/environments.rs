@@ -107,6 +107,12 @@ impl Run<'_> {
         }
         fields.push(("git_url", git_url.into()));
         fields.push(("connection_mode", mode_word(&state)));
+        if state.database.is_some() {
+            fields.push((
+                "database_command",
+                format!("ssh -N -p {port} -L 3306:database:3306 {user}@{host}").into(),
+            ));
+        }
         self.reply.print(&Table::record(fields)).await?;
         Ok(())
     }

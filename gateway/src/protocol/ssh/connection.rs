@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use russh::server::{ChannelOpenHandle, Session};
-use russh::{ChannelId, ChannelOpenFailure};
+use russh::ChannelId;
+use russh::server::Session;
 
 use super::channel::{Channel, Wishes};
 use super::login::Login;
@@ -42,11 +42,6 @@ pub struct Connection<D> {
     pub(super) refused_forwards: u32,
     pub(super) refused_listening: bool,
 }
-
-/// Forwardings that are refused one by one before the connection is ended.
-const MOST_REFUSED_FORWARDS: u32 = 100;
-
-pub(super) const NO_FORWARDING: &str = "Funicular forwards no ports and no sockets.";
 
 impl<D: Door> Connection<D> {
     /// Begins for a client at this address.
@@ -131,7 +126,14 @@ impl<D: Door> Connection<D> {
     pub(super) fn fresh(&mut self, channel: ChannelId) -> Option<&mut Wishes> {
         match self.channels.get_mut(&channel) {
             Some(Channel::Fresh(wishes)) => Some(wishes),
-            Some(Channel::Sftp(_) | Channel::Task(_) | Channel::Over) | None => None,
+            Some(
+                Channel::Sftp(_)
+                | Channel::Task(_)
+                | Channel::Terminal(_)
+                | Channel::Tunnel(_)
+                | Channel::Over,
+            )
+            | None => None,
         }
     }
 
@@ -154,21 +156,32 @@ impl<D: Door> Connection<D> {
         session.channel_failure(channel)
     }
 
-    pub(super) async fn refuse_forward(
-        &mut self,
-        reply: ChannelOpenHandle,
-        session: &mut Session,
-    ) -> Result<(), russh::Error> {
-        self.refused_forwards += 1;
-        if self.refused_forwards > MOST_REFUSED_FORWARDS {
-            return self.dismiss(NO_FORWARDING, session);
-        }
-        reply
-            .reject(ChannelOpenFailure::Other {
-                code: 1,
-                reason: NO_FORWARDING.to_owned(),
-            })
-            .await;
-        Ok(())
+    /// Returns whether one more channel may be opened.
+    pub(super) fn has_room(&mut self, session: &Session) -> bool {
+        self.forget_over(session);
+        self.channels.len() < self.server.limits.max_channels
+    }
+
+    pub(super) fn no_room(&self) -> String {
+        format!(
+            "This connection has {} channels open, which is the most allowed.",
+            self.channels.len()
+        )
+    }
+
+    /// Forgets channels that we closed ourselves. The library tells of a channel's end only when
+    /// the client closes first, but it has no packet size for a channel that is no more, and keeps
+    /// one whose last answers wait to be read.
+    fn forget_over(&mut self, session: &Session) {
+        let gone = |id: &ChannelId| session.max_packet_size(id) == 0;
+        let (behind, windows) = (&mut self.behind, &mut self.windows);
+        self.channels.retain(|id, channel| {
+            let keep = !(gone(id) && !channel.may_be_opening());
+            if !keep {
+                behind.remove(id);
+                windows.close((*id).into());
+            }
+            keep
+        });
     }
 }

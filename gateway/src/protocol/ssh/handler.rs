@@ -10,14 +10,15 @@ use russh::server::{
 use russh::{ChannelId, ChannelOpenFailure, MethodKind, MethodSet};
 
 use super::Destination;
-use super::channel::{Channel, SftpOutput, Wishes};
+use super::algorithms;
+use super::channel::{Channel, Wishes};
 use super::command::Command;
 use super::connection::{Connection, Door};
+use super::forwarding::Wanted;
 use super::services::NO_SHELL;
 use crate::gate::Identity;
 use crate::protocol::git;
 
-const NO_TERMINAL: &str = "No terminal was given: Funicular runs no program that would need one.";
 const NO_AGENT: &str = "Your agent was not forwarded: Funicular logs in nowhere on your behalf.";
 const NO_X11: &str = "X11 was not forwarded: Funicular runs no program with windows.";
 
@@ -45,6 +46,10 @@ impl<D: Door> Handler for Connection<D> {
         let Some(login) = &mut self.login else {
             return Ok(Auth::reject());
         };
+        if !algorithms::takes(self.server.algorithms, offer.algorithm) {
+            login.not_taken(offer.public_key, offer.algorithm);
+            return Ok(Auth::reject());
+        }
         if login.offered(offer.public_key, offer.algorithm) {
             Ok(Auth::Accept)
         } else {
@@ -57,9 +62,11 @@ impl<D: Door> Handler for Connection<D> {
         user: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
+        let taken = algorithms::takes(self.server.algorithms, key.algorithm);
         let proven = self
             .login
             .as_mut()
+            .filter(|_| taken)
             .and_then(|login| login.proven(key.public_key, key.algorithm));
         match proven {
             Some(proven) => {
@@ -120,17 +127,12 @@ impl<D: Door> Handler for Connection<D> {
         &mut self,
         channel: russh::Channel<Msg>,
         reply: ChannelOpenHandle,
-        _session: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Self::Error> {
-        if self.identity.is_none() || self.channels.len() >= self.server.limits.max_channels {
+        if self.identity.is_none() || !self.has_room(session) {
+            let reason = self.no_room();
             reply
-                .reject(ChannelOpenFailure::Other {
-                    code: 4,
-                    reason: format!(
-                        "This connection has {} channels open, which is the most allowed.",
-                        self.channels.len()
-                    ),
-                })
+                .reject(ChannelOpenFailure::Other { code: 4, reason })
                 .await;
             return Ok(());
         }
@@ -149,43 +151,45 @@ impl<D: Door> Handler for Connection<D> {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.refuse_forward(reply, session).await
+        self.refuse_channel(&Wanted::X11, reply, session).await
     }
 
     async fn channel_open_direct_tcpip(
         &mut self,
-        _channel: russh::Channel<Msg>,
-        _host_to_connect: &str,
-        _port_to_connect: u32,
+        channel: russh::Channel<Msg>,
+        host: &str,
+        port: u32,
         _originator_address: &str,
         _originator_port: u32,
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.refuse_forward(reply, session).await
+        self.forward(channel.id(), host, port, reply, session).await
     }
 
     async fn channel_open_forwarded_tcpip(
         &mut self,
         _channel: russh::Channel<Msg>,
-        _host_to_connect: &str,
-        _port_to_connect: u32,
+        host: &str,
+        port: u32,
         _originator_address: &str,
         _originator_port: u32,
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.refuse_forward(reply, session).await
+        self.refuse_channel(&Wanted::From(host, port), reply, session)
+            .await
     }
 
     async fn channel_open_direct_streamlocal(
         &mut self,
         _channel: russh::Channel<Msg>,
-        _socket_path: &str,
+        path: &str,
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.refuse_forward(reply, session).await
+        self.refuse_channel(&Wanted::Socket(path), reply, session)
+            .await
     }
 
     async fn pty_request(
@@ -199,9 +203,7 @@ impl<D: Door> Handler for Connection<D> {
         _modes: &[(russh::Pty, u32)],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        // At once, since a client that insists on a terminal leaves without one.
-        session.extended_data(channel, 1, format!("{NO_TERMINAL}\r\n").into_bytes())?;
-        session.channel_failure(channel)
+        self.terminal_wanted(channel, session)
     }
 
     async fn x11_request(
@@ -308,10 +310,21 @@ impl<D: Door> Handler for Connection<D> {
 
     async fn tcpip_forward(
         &mut self,
-        _address: &str,
-        _port: &mut u32,
-        _session: &mut Session,
+        address: &str,
+        port: &mut u32,
+        session: &mut Session,
     ) -> Result<bool, Self::Error> {
+        self.refuse_forwarding(&Wanted::From(address, *port), session)?;
+        self.refused_listening = true;
+        Ok(false)
+    }
+
+    async fn streamlocal_forward(
+        &mut self,
+        path: &str,
+        session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        self.refuse_forwarding(&Wanted::FromSocket(path), session)?;
         self.refused_listening = true;
         Ok(false)
     }
@@ -326,26 +339,7 @@ impl<D: Door> Handler for Connection<D> {
         data: &[u8],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.windows.receive(channel.into(), data.len(), session)?;
-        self.activity.touch();
-        match self.channels.get_mut(&channel) {
-            Some(Channel::Sftp(sftp)) => {
-                let mut output = SftpOutput::new(session, channel);
-                let answered = sftp.receive(data, &mut output);
-                output.done()?;
-                self.note_progress(channel, session);
-                self.after_sftp(channel, answered, session)
-            }
-            Some(Channel::Task(input)) => {
-                // Waiting here holds the whole connection back, which is what a client deserves
-                // that sends faster than git takes; the queue is longer than any dialogue needs.
-                if input.send(data.to_vec()).await.is_err() {
-                    self.channels.insert(channel, Channel::Over);
-                }
-                Ok(())
-            }
-            Some(Channel::Fresh(_) | Channel::Over) | None => Ok(()),
-        }
+        self.received(channel, data, session).await
     }
 
     async fn window_adjusted(
@@ -354,15 +348,7 @@ impl<D: Door> Handler for Connection<D> {
         _new_size: u32,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.activity.touch();
-        let Some(Channel::Sftp(sftp)) = self.channels.get_mut(&channel) else {
-            return Ok(());
-        };
-        let mut output = SftpOutput::new(session, channel);
-        let answered = sftp.proceed(&mut output);
-        output.done()?;
-        self.note_progress(channel, session);
-        self.after_sftp(channel, answered, session)
+        self.proceed(channel, session)
     }
 
     async fn channel_eof(
@@ -370,17 +356,7 @@ impl<D: Door> Handler for Connection<D> {
         channel: ChannelId,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.behind.remove(&channel);
-        match self.channels.insert(channel, Channel::Over) {
-            Some(Channel::Sftp(sftp)) => {
-                sftp.close();
-                session.exit_status_request(channel, 0)?;
-                session.eof(channel)?;
-                session.close(channel)
-            }
-            // Dropping the sender is the end of the task's input.
-            Some(Channel::Task(_) | Channel::Fresh(_) | Channel::Over) | None => Ok(()),
-        }
+        self.input_ended(channel, session)
     }
 
     async fn channel_close(
@@ -388,12 +364,7 @@ impl<D: Door> Handler for Connection<D> {
         channel: ChannelId,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.windows.close(channel.into());
-        self.activity.touch();
-        self.behind.remove(&channel);
-        if let Some(Channel::Sftp(sftp)) = self.channels.remove(&channel) {
-            sftp.close();
-        }
+        self.closed(channel);
         Ok(())
     }
 }

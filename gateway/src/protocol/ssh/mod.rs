@@ -7,6 +7,7 @@ mod channel;
 mod command;
 mod connection;
 mod dismissal;
+mod forwarding;
 mod handler;
 mod keys;
 mod login;
@@ -14,6 +15,9 @@ mod output;
 mod serve;
 mod services;
 mod socket;
+mod streams;
+mod terminal;
+mod tunnel;
 mod window;
 
 use std::sync::Arc;
@@ -26,7 +30,7 @@ pub use keys::{HostKeys, PublicKey};
 pub use output::Output;
 pub use serve::{Broken, Offer, Served};
 
-use crate::config::Limits;
+use crate::config::{Algorithms, Limits};
 use crate::gate::Gate;
 use crate::protocol::console::Console;
 use crate::protocol::git;
@@ -48,4 +52,6 @@ pub struct Server {
     pub console: Arc<Console>,
     /// What one connection and one channel may take.
     pub limits: Limits,
+    /// Which keys let people in.
+    pub algorithms: Algorithms,
 }

@@ -9,19 +9,30 @@ use russh::server::{self, RunningSession};
 use tokio::net::TcpStream;
 
 use super::HostKeys;
-use super::algorithms;
+use super::algorithms::{self, Client};
 use super::connection::{Connection, Door};
 use super::socket::Socket;
 use crate::config::Config;
 
-/// What every client is offered: host keys, algorithms, limits.
+/// What clients are offered: host keys, algorithms, limits.
 #[derive(Debug, Clone)]
-pub struct Offer(Arc<server::Config>);
+pub struct Offer {
+    usual: Arc<server::Config>,
+    /// OpenSSH's own client puts ciphers before AES-GCM that cost both sides much more.
+    to_openssh: Arc<server::Config>,
+}
+
+/// How OpenSSH's client names itself, on Windows too.
+const OPENSSH: &[u8] = b"SSH-2.0-OpenSSH_";
 
 impl Offer {
     /// Makes it from the configuration.
     pub fn new(keys: HostKeys, config: &Config) -> Self {
-        Self(Arc::new(algorithms::configuration(keys.0, config)))
+        let made = |client| Arc::new(algorithms::configuration(keys.0.clone(), config, client));
+        Self {
+            usual: made(Client::Any),
+            to_openssh: made(Client::OpenSsh),
+        }
     }
 
     /// Exchanges versions with a client and begins to serve it, on a task of its own.
@@ -33,7 +44,17 @@ impl Offer {
         stream: TcpStream,
         connection: Connection<D>,
     ) -> Result<Served<D>, Broken> {
-        server::run_stream(Arc::clone(&self.0), Socket::new(stream), connection)
+        let mut socket = Socket::new(stream);
+        let theirs = socket
+            .exchange_versions(algorithms::VERSION)
+            .await
+            .map_err(|error| Broken(error.into()))?;
+        let offered = if theirs.starts_with(OPENSSH) {
+            &self.to_openssh
+        } else {
+            &self.usual
+        };
+        server::run_stream(Arc::clone(offered), socket, connection)
             .await
             .map(Served)
             .map_err(Broken)

@@ -7,16 +7,22 @@ use russh::ChannelId;
 use russh::server::Session;
 use tokio::sync::mpsc;
 
-use super::Destination;
 use super::channel::{Channel, Wishes};
-use super::connection::{Connection, Door, NO_FORWARDING};
+use super::connection::{Connection, Door};
+use super::forwarding::NO_FORWARDING;
+use super::terminal::Keyboard;
+use super::{Destination, Output};
 use crate::blocking;
 use crate::gate::{Denied, Evidence, Identity};
 use crate::protocol::console::Reply;
 use crate::protocol::{git, refusal_text, sftp};
+use crate::site::crash;
 
 /// Messages that wait for a task's standard input; each is at most a packet.
 const INPUT_QUEUE: usize = 64;
+
+const FAULT: &str =
+    "Funicular has a fault and could not go on with this; its log says more. Try again.\n";
 
 pub(super) const NO_SHELL: &str =
     "Funicular gives no shell: it serves SFTP, git and the commands that 'help' lists.";
@@ -99,7 +105,9 @@ impl<D: Door> Connection<D> {
             environment,
             protocol: wishes.git_protocol,
         };
-        tokio::spawn(async move { service.serve(request, receiver, output).await });
+        supervised(output.clone(), async move {
+            service.serve(request, receiver, output).await;
+        });
         Ok(())
     }
 
@@ -112,15 +120,22 @@ impl<D: Door> Connection<D> {
         session: &mut Session,
     ) -> Result<(), russh::Error> {
         let (sender, receiver) = mpsc::channel(INPUT_QUEUE);
-        self.channels.insert(channel, Channel::Task(sender));
+        let (serving, output) = if wishes.terminal {
+            let output = self.output(channel, session).on_a_screen();
+            (Channel::Terminal(Keyboard::new(sender)), output)
+        } else {
+            let output = self.output(channel, session);
+            (Channel::Task(sender), output)
+        };
+        self.channels.insert(channel, serving);
         session.channel_success(channel)?;
-        let output = self.output(channel, session);
         let console = Arc::clone(&self.server.console);
         let mut refused = wishes.refused.clone();
         if std::mem::take(&mut self.refused_listening) {
             refused.push(NO_FORWARDING);
         }
-        tokio::spawn(async move {
+        supervised(output.clone(), async move {
+            crash::panic_on(words.join(" ").as_bytes());
             for sentence in refused {
                 let _ = output.err(format!("{sentence}\n").as_bytes()).await;
             }
@@ -184,4 +199,19 @@ impl<D: Door> Connection<D> {
         session.eof(channel)?;
         session.close(channel)
     }
+}
+
+/// Runs what serves a channel on a task of its own. If it panics, the person is told and the
+/// channel ends; without this a client would wait for ever.
+pub(super) fn supervised(output: Output, work: impl Future<Output = ()> + Send + 'static) {
+    let working = tokio::spawn(work);
+    tokio::spawn(async move {
+        if let Err(error) = working.await
+            && error.is_panic()
+        {
+            tracing::error!("a fault in Funicular ended this channel, and no other: {error}");
+            let _ = output.err(FAULT.as_bytes()).await;
+            output.end(1).await;
+        }
+    });
 }

@@ -5,7 +5,7 @@ use std::io::{self, IoSliceMut};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 /// What is read beyond what was asked for. russh asks for the four bytes of a packet's length
@@ -26,7 +26,12 @@ pub(super) struct Socket {
     start: usize,
     end: usize,
     quick_reads: u8,
+    /// What has been written already and will be written again.
+    said: usize,
 }
+
+/// The longest line with a version (RFC 4253 §4.2).
+const LONGEST_VERSION: usize = 255;
 
 impl Socket {
     /// Takes a connection.
@@ -42,9 +47,39 @@ impl Socket {
             start: 0,
             end: 0,
             quick_reads: QUICK_READS,
+            said: 0,
         };
         socket.acknowledge_quickly();
         socket
+    }
+
+    /// Says our version, which russh will say once more into the void, and returns the client's,
+    /// which stays to be read. So what we offer can depend on who asks.
+    ///
+    /// # Errors
+    /// When the client has gone.
+    pub(super) async fn exchange_versions(&mut self, ours: &str) -> io::Result<&[u8]> {
+        let line = format!("{ours}\r\n");
+        self.stream.write_all(line.as_bytes()).await?;
+        self.said = line.len();
+        while !self.read_ahead().contains(&b'\n') && self.end < LONGEST_VERSION {
+            self.stream.readable().await?;
+            let room = self.ahead.get_mut(self.end..).unwrap_or_default();
+            match self.stream.try_read(room) {
+                Ok(0) => break,
+                Ok(read) => {
+                    self.end += read;
+                    self.acknowledge_quickly();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.read_ahead())
+    }
+
+    fn read_ahead(&self) -> &[u8] {
+        self.ahead.get(self.start..self.end).unwrap_or_default()
     }
 
     fn acknowledge_quickly(&mut self) {
@@ -77,9 +112,8 @@ impl AsyncRead for Socket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
-        if let Some(waiting) = socket.ahead.get(socket.start..socket.end)
-            && !waiting.is_empty()
-        {
+        let waiting = socket.read_ahead();
+        if !waiting.is_empty() {
             let (now, _later) = waiting.split_at(waiting.len().min(buffer.remaining()));
             buffer.put_slice(now);
             socket.start += now.len();
@@ -110,7 +144,13 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+        let socket = self.get_mut();
+        if socket.said > 0 {
+            let again = socket.said.min(bytes.len());
+            socket.said -= again;
+            return Poll::Ready(Ok(again));
+        }
+        Pin::new(&mut socket.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -179,6 +219,25 @@ mod tests {
             0,
             "end of the stream"
         );
+    }
+
+    #[tokio::test]
+    async fn the_version_is_said_once_and_the_clients_is_still_read() {
+        let (mut here, mut there) = pair().await;
+        there
+            .write_all(b"SSH-2.0-OpenSSH_9.2p1\r\nmore")
+            .await
+            .unwrap();
+        let heard = here.exchange_versions("SSH-2.0-Us").await.unwrap();
+        assert!(heard.starts_with(b"SSH-2.0-OpenSSH_"));
+        here.write_all(b"SSH-2.0-Us\r\n").await.unwrap();
+        here.write_all(b"then").await.unwrap();
+        let mut said = [0; 16];
+        there.read_exact(&mut said).await.unwrap();
+        assert_eq!(&said, b"SSH-2.0-Us\r\nthen");
+        let mut line = [0; 27];
+        here.read_exact(&mut line).await.unwrap();
+        assert_eq!(&line, b"SSH-2.0-OpenSSH_9.2p1\r\nmore");
     }
 
     #[tokio::test]
