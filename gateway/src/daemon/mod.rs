@@ -2,6 +2,7 @@
 
 mod control;
 mod converse;
+mod descriptors;
 mod doors;
 mod init;
 mod listen;
@@ -64,6 +65,7 @@ const HOOK_FOLDER: &str = "/usr/lib/funicular";
 /// When it cannot start.
 pub fn serve(config: Config) -> Result<(), Fault> {
     logging::start(&config.log);
+    descriptors::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

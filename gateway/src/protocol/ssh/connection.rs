@@ -176,7 +176,7 @@ impl<D: Door> Connection<D> {
         let gone = |id: &ChannelId| session.max_packet_size(id) == 0;
         let (behind, windows) = (&mut self.behind, &mut self.windows);
         self.channels.retain(|id, channel| {
-            let keep = !(gone(id) && !channel.may_be_opening());
+            let keep = channel.may_be_opening() || !gone(id);
             if !keep {
                 behind.remove(id);
                 windows.close((*id).into());
