@@ -2,6 +2,7 @@
 
 mod control;
 mod converse;
+mod descriptors;
 mod doors;
 mod init;
 mod listen;
@@ -81,6 +82,7 @@ pub fn check(config: &Config) -> Result<(), Fault> {
 pub fn serve(config: Config) -> Result<(), Fault> {
     logging::start(&config.log);
     ssh::listen_to_library();
+    descriptors::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -169,8 +171,8 @@ async fn run(config: Config) -> Result<(), Fault> {
             config.git.clone(),
         )),
         console,
-        algorithms: config.ssh.algorithms,
         limits: config.limits.clone(),
+        algorithms: config.ssh.algorithms,
     });
     let doors = Doors::new(&config.limits);
     let offer = ssh::Offer::new(keys, &config);

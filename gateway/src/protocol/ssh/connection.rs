@@ -166,7 +166,9 @@ impl<D: Door> Connection<D> {
         session.channel_failure(channel)
     }
 
-    pub(super) fn has_room(&self) -> bool {
+    /// Returns whether one more channel may be opened.
+    pub(super) fn has_room(&mut self, session: &Session) -> bool {
+        self.forget_over(session);
         self.channels.len() < self.server.limits.max_channels
     }
 
@@ -175,5 +177,21 @@ impl<D: Door> Connection<D> {
             "This connection has {} channels open, which is the most allowed.",
             self.channels.len()
         )
+    }
+
+    /// Forgets channels that we closed ourselves. The library tells of a channel's end only when
+    /// the client closes first, but it has no packet size for a channel that is no more, and keeps
+    /// one whose last answers wait to be read.
+    fn forget_over(&mut self, session: &Session) {
+        let gone = |id: &ChannelId| session.max_packet_size(id) == 0;
+        let (behind, windows) = (&mut self.behind, &mut self.windows);
+        self.channels.retain(|id, channel| {
+            let keep = channel.may_be_opening() || !gone(id);
+            if !keep {
+                behind.remove(id);
+                windows.close((*id).into());
+            }
+            keep
+        });
     }
 }

@@ -128,10 +128,7 @@ impl<D: Door> Handler for Connection<D> {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        // russh does not tell of the end of a channel that we closed first.
-        self.channels
-            .retain(|channel, _| session.max_packet_size(channel) > 0);
-        if self.identity.is_none() || !self.has_room() {
+        if self.identity.is_none() || !self.has_room(session) {
             let reason = self.no_room();
             reply
                 .reject(ChannelOpenFailure::Other { code: 4, reason })

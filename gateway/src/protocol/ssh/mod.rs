@@ -56,8 +56,8 @@ pub struct Server {
     pub exec: Arc<exec::Service>,
     /// Runs the commands of the console.
     pub console: Arc<Console>,
-    /// Which keys let people in.
-    pub algorithms: Algorithms,
     /// What one connection and one channel may take.
     pub limits: Limits,
+    /// Which keys let people in.
+    pub algorithms: Algorithms,
 }
