@@ -63,7 +63,7 @@ impl Tree {
         }
         if !how.truncate {
             if let Some(part) = &own
-                && let Some(draft) = self.join(part, permit, how)?
+                && let Some(draft) = self.join(part, how)?
             {
                 return Ok(draft);
             }
@@ -142,25 +142,17 @@ impl Tree {
     }
 
     /// Opens a part that is there; none if it has taken its place meanwhile.
-    fn join(
-        &self,
-        part: &Arc<Part>,
-        permit: &Permit,
-        how: Opening,
-    ) -> Result<Option<Draft>, Obstacle> {
-        let (area, path) = self.changeable(permit, TreeChange::Write)?;
+    fn join(&self, part: &Arc<Part>, how: Opening) -> Result<Option<Draft>, Obstacle> {
         let mut state = part.state();
         if state.ended {
             return Ok(None);
         }
-        // Nobody has held on to the folder of one that lay idle; it may be another by now.
+        // Nobody has held on to the folders of one that lay idle; they may be others by now.
         if !state.is_open() {
-            let (folder, _) = walk::parent(area, path)?.ok_or(Errno::EISDIR)?;
-            let folder = folder.into_owned()?;
             for spot in &mut state.targets {
-                if spot.path == *path {
-                    spot.folder = folder.try_clone().ok();
-                }
+                let area = self.area(spot.area).ok_or(Errno::ENOENT)?;
+                let (folder, _) = walk::parent(area, &spot.path)?.ok_or(Errno::EISDIR)?;
+                spot.folder = Some(folder.into_owned()?);
             }
         }
         let flags = how.access() | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;

@@ -182,6 +182,10 @@ impl Handle {
             return;
         }
         state.idle_since = Some(Timestamp::now());
+        // Found again when it is resumed; until then it costs no descriptor.
+        for spot in &mut state.targets {
+            spot.folder = None;
+        }
         if !state.recorded {
             part.record(&self.parts, state);
         }
