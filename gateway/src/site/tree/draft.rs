@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
@@ -26,7 +26,7 @@ pub struct Draft {
     pub(super) file: File,
     /// The part that it is; none if it is written in place.
     pub(super) part: Option<Handle>,
-    _edited: Option<Edited>,
+    edited: Option<Edited>,
 }
 
 /// Says that a file is written in place, as long as this lives.
@@ -34,6 +34,7 @@ pub struct Draft {
 struct Edited {
     parts: Arc<Parts>,
     file: Inode,
+    is_code: bool,
 }
 
 /// Where a part will be.
@@ -118,6 +119,13 @@ impl Tree {
         attributes: &Attributes,
     ) -> Result<Draft, Obstacle> {
         let (area, path) = self.changeable(permit, TreeChange::Write)?;
+        let _open = if flags.intersects(OFlag::O_CREAT | OFlag::O_TRUNC)
+            && area_of(permit) == Some(Area::Code)
+        {
+            Some(self.parts.freeze.thaw()?)
+        } else {
+            None
+        };
         let mode = if flags.contains(OFlag::O_CREAT) {
             attributes.mode_or(0o666)
         } else {
@@ -131,9 +139,10 @@ impl Tree {
                 Ok(Draft {
                     file: opened.into(),
                     part: None,
-                    _edited: Some(Edited {
+                    edited: Some(Edited {
                         parts: Arc::clone(&self.parts),
                         file,
+                        is_code: area_of(permit) == Some(Area::Code),
                     }),
                 })
             }
@@ -166,7 +175,7 @@ impl Tree {
         Ok(Some(Draft {
             file: opened.into(),
             part: Some(handle),
-            _edited: None,
+            edited: None,
         }))
     }
 
@@ -213,8 +222,19 @@ impl Tree {
         Ok(Draft {
             file: opened.into(),
             part: Some(handle),
-            _edited: None,
+            edited: None,
         })
+    }
+}
+
+impl Draft {
+    /// Makes sure that a file of code that is written in place may change, as long as what is
+    /// returned lives.
+    pub(super) fn thaw(&self) -> Result<Option<RwLockReadGuard<'_, usize>>, Errno> {
+        match &self.edited {
+            Some(edited) if edited.is_code => edited.parts.freeze.thaw().map(Some),
+            Some(_) | None => Ok(None),
+        }
     }
 }
 
