@@ -14,7 +14,7 @@ pub mod words;
 use std::sync::Arc;
 
 use policy::{Action, Area, Environment, Refusal, SiteName, SitePath, Target};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::fault::Fault;
 use crate::gate::{Denied, Evidence, Gate, Identity, Permit};
@@ -79,6 +79,8 @@ pub struct Service {
     gate: Arc<Gate>,
     sites: Arc<Sites>,
     partials: rsync::Partials,
+    /// How many more rsyncs may run.
+    room: Semaphore,
 }
 
 /// One program that runs.
@@ -98,6 +100,7 @@ impl Service {
             gate,
             sites,
             partials: rsync::Partials::default(),
+            room: Semaphore::new(rsync::MOST),
         }
     }
 

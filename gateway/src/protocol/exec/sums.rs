@@ -151,7 +151,7 @@ pub(super) async fn serve(
             let _ = run.output.out(&line(&sum.end(), mark, b"-")).await;
             continue;
         }
-        let found = match reading.expand(name) {
+        let found = match blocking::wait(|| reading.expand(name)) {
             Ok(found) => found,
             Err(unread) => {
                 complain(run, command, &name.text, unread).await;

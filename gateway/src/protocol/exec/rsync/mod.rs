@@ -33,6 +33,9 @@ const NAME: &str = "rsync";
 /// The exit status when rsync was never run; rsync(1) has no such number.
 const REFUSED: u32 = 3;
 
+/// Programs of rsync's that run at once: with [`settings::MEMORY`], the bound of what they take.
+pub(super) const MOST: usize = 32;
+
 /// Words that come over standard input, and the length of one.
 const MOST_WORDS: usize = 4096;
 const LONGEST_WORD: usize = 8192;
@@ -81,6 +84,15 @@ pub(super) async fn serve(run: &Run, words: &[Word], input: &mut Input) -> u32 {
     let begun = match read(run, words, input).await {
         Ok(arguments) => begin(run, arguments),
         Err(denied) => Err(denied),
+    };
+    let Ok(_room) = run.service.room.try_acquire() else {
+        if let Ok(transfer) = begun {
+            forget(transfer.permits);
+        }
+        let sentence =
+            format!("{MOST} rsyncs run on this server, which is the most. Try again later.");
+        run.complain(NAME, &sentence).await;
+        return REFUSED;
     };
     let done = match begun {
         Ok(transfer) => run::run(run, transfer, input).await,

@@ -24,8 +24,13 @@ pub(super) struct Settings {
     base: String,
 }
 
-/// The most memory of each of rsync's processes: some ten million files of one transfer.
-const MEMORY: u64 = 2 << 30;
+/// The most memory of each of rsync's two processes, in bytes: some five million files of one
+/// transfer, by the hundred and some bytes that rsync takes for each.
+pub(super) const MEMORY: u64 = 1 << 30;
+
+/// After so many seconds in which nothing was sent either way, rsync ends. A working transfer sends
+/// something to keep the line alive long before.
+const SILENCE: u32 = 3600;
 
 /// Names of git's own directory, as patterns (see [`SitePath::names_git_directory`]).
 const GIT: [&str; 6] = [
@@ -63,7 +68,7 @@ impl Settings {
         let never = workplace.write("never", &never(transfer, &base, lists))?;
         let mut settings = format!(
             "use chroot = no\nmunge symlinks = no\nnumeric ids = yes\nreverse lookup = no\n\
-             max verbosity = 2\nlog file = {}\ntransfer logging = yes\nlog format = {}\n",
+             max verbosity = 2\ntimeout = {SILENCE}\nlog file = {}\ntransfer logging = yes\nlog format = {}\n",
             log.display(),
             Lines::format(secret),
         );

@@ -42,6 +42,14 @@ pub(super) async fn receive(talk: &mut Talk<'_>, word: &Word) -> Result<(), Lost
         };
         return talk.warn_unread(&word.text, why).await;
     }
+    // What lies in no area is refused before anything is sent.
+    if target.area == Area::Root
+        && !target.path.is_empty()
+        && let Err(denied) =
+            authorize(talk, &reading, &target, TreeChange::Write, false).map(Permit::forget)
+    {
+        return talk.warn_denied(denied).await;
+    }
     talk.go_on().await?;
     let mut levels: Vec<Level> = Vec::new();
     let mut times = None;

@@ -30,7 +30,7 @@ pub(super) async fn send(talk: &mut Talk<'_>, words: &[&Word]) -> Result<(), Los
         return Ok(());
     }
     for word in words {
-        match reading.expand(word) {
+        match blocking::wait(|| reading.expand(word)) {
             Ok(found) => {
                 for found in found {
                     one(talk, &reading, &found).await?;
