@@ -4,6 +4,7 @@ mod audit_strain;
 mod audits;
 mod certificates;
 mod certificates_revoked;
+mod certificates_sessions;
 mod console;
 mod crash;
 mod crash_disk;
