@@ -15,6 +15,7 @@ mod client_rclone;
 mod client_sshfs;
 mod client_stage;
 mod confine;
+mod certificates_sessions;
 mod console;
 mod crash;
 mod crash_disk;
