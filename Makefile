@@ -10,7 +10,7 @@ help:
 	@echo 'make demo [SITE=/path/to/a/git/repository]   from an upload to Live and back, then stays up'
 	@echo 'make test                                    all tests, with real clients'
 	@echo 'make check                                   format, lints, documentation'
-	@echo 'make bench [BENCH=--quick]                   against OpenSSH on this machine'
+	@echo 'make bench [BENCH=--quick]                   against OpenSSH on this machine; BENCH="--markdown docs/benchmarks.md"'
 	@echo 'make deb                                     the Debian package'
 	@echo 'make package-test                            installs it in a Debian in a folder (root)'
 	@echo 'make boot-test                               installs it in a booted Debian (root, qemu)'
@@ -42,7 +42,10 @@ check:
 bench:
 	tests/install-clients.sh --bench
 	$(CARGO) build --locked --release $(programs)
-	bench/run --funicular $(target)/release/funicular $(BENCH)
+	@mkdir -p $(target)/bench
+	$(CARGO) bench --locked -p funicular-policy --bench decide | tee $(target)/bench/costs.txt
+	$(CARGO) bench --locked -p funicular --bench write_cost | tee -a $(target)/bench/costs.txt
+	bench/run --funicular $(target)/release/funicular --costs $(target)/bench/costs.txt $(BENCH)
 
 .PHONY: deb
 deb:

@@ -4,7 +4,7 @@
 # cannot be installed is an error; elsewhere a warning.
 #
 #   tests/install-clients.sh           the clients
-#   tests/install-clients.sh --bench   the clients and the OpenSSH server to compare with
+#   tests/install-clients.sh --bench   the clients and the servers to compare with
 #   tests/install-clients.sh --list    what is missing, one package a line
 # shellcheck disable=SC2086 # lists of packages are split on purpose
 set -eu
@@ -13,7 +13,7 @@ packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko pyth
 cache=${FUNICULAR_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/funicular-tests}
 
 case "${1:-}" in
---bench) packages="$packages openssh-server" ;;
+--bench) packages="$packages openssh-server dropbear-bin proftpd-core proftpd-mod-crypto" ;;
 --list | '') ;;
 *)
     sed -n 's/^# \{0,1\}//; 2,8p' "$0" >&2
@@ -27,6 +27,9 @@ present() {
     case $1 in
     openssh-client) command -v ssh && command -v sftp && command -v scp && command -v ssh-keygen ;;
     openssh-server) test -x /usr/sbin/sshd ;;
+    dropbear-bin) test -x /usr/sbin/dropbear ;;
+    proftpd-core) test -x /usr/sbin/proftpd ;;
+    proftpd-mod-crypto) test -e /usr/lib/proftpd/mod_sftp.so ;;
     fuse3) command -v fusermount3 ;;
     putty-tools) command -v psftp && command -v puttygen ;;
     python3-*) test -x /usr/bin/python3 && test -e "/usr/lib/python3/dist-packages/${1#python3-}" ;;
