@@ -11,7 +11,7 @@ help:
 	@echo 'make test                                    all tests, with real clients'
 	@echo 'make check                                   format, lints, documentation'
 	@echo 'make advisories                              known holes in what is built in (network)'
-	@echo 'make bench [BENCH=--quick]                   against OpenSSH on this machine'
+	@echo 'make bench [BENCH=--quick]                   against OpenSSH on this machine; BENCH="--markdown docs/benchmarks.md"'
 	@echo 'make deb                                     the Debian package'
 	@echo 'make package-test                            installs it in a Debian in a folder (root)'
 	@echo 'make boot-test                               installs it in a booted Debian (root, qemu)'
@@ -47,7 +47,10 @@ advisories:
 bench:
 	tests/install-clients.sh --bench
 	$(CARGO) build --locked --release $(programs)
-	bench/run --funicular $(target)/release/funicular $(BENCH)
+	@mkdir -p $(target)/bench
+	$(CARGO) bench --locked -p funicular-policy --bench decide | tee $(target)/bench/costs.txt
+	$(CARGO) bench --locked -p funicular --bench write_cost | tee -a $(target)/bench/costs.txt
+	bench/run --funicular $(target)/release/funicular --costs $(target)/bench/costs.txt $(BENCH)
 
 .PHONY: deb
 deb:

@@ -4,7 +4,7 @@
 # missing package that cannot be installed is an error; elsewhere a warning.
 #
 #   tests/install-clients.sh           the clients
-#   tests/install-clients.sh --bench   the clients and the OpenSSH server to compare with
+#   tests/install-clients.sh --bench   the clients and the servers to compare with
 #   tests/install-clients.sh --list    what is missing, one package a line
 # shellcheck disable=SC2086 # lists of packages are split on purpose
 set -eu
@@ -18,7 +18,8 @@ ssh_audit=ssh-audit-3.9.0
 ssh_audit_sha256=3dad48d4678e0de31f6332cc7674f9d7dd1805f86babf3796f41c2fd879cb812
 
 case "${1:-}" in
---bench | --list | '') ;;
+--bench) packages="$packages proftpd-core proftpd-mod-crypto" ;;
+--list | '') ;;
 *)
     sed -n 's/^# \{0,1\}//; 2,8p' "$0" >&2
     exit 2
@@ -32,9 +33,11 @@ present() {
     openssh-client) command -v ssh && command -v sftp && command -v scp && command -v ssh-keygen ;;
     openssh-server) test -x /usr/sbin/sshd ;;
     python3-pip) /usr/bin/python3 -m pip --version ;;
+    proftpd-core) test -x /usr/sbin/proftpd ;;
+    proftpd-mod-crypto) test -e /usr/lib/proftpd/mod_sftp.so ;;
     fuse3) command -v fusermount3 ;;
     putty-tools) command -v psftp && command -v puttygen ;;
-    dropbear-bin) command -v dbclient && command -v dropbearconvert ;;
+    dropbear-bin) command -v dbclient && command -v dropbearconvert && test -x /usr/sbin/dropbear ;;
     libssh-dev) test -e /usr/include/libssh/sftp.h ;;
     vim-tiny) command -v ex ;;
     nodejs) command -v node ;;
