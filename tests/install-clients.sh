@@ -10,12 +10,15 @@
 set -eu
 
 packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools
-    curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm"
+    openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm"
 cache=${FUNICULAR_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/funicular-tests}
 
+# Debian's ssh-audit knows no key exchange of the last years; this one is from PyPI, by its hash.
+ssh_audit=ssh-audit-3.9.0
+ssh_audit_sha256=3dad48d4678e0de31f6332cc7674f9d7dd1805f86babf3796f41c2fd879cb812
+
 case "${1:-}" in
---bench) packages="$packages openssh-server" ;;
---list | '') ;;
+--bench | --list | '') ;;
 *)
     sed -n 's/^# \{0,1\}//; 2,8p' "$0" >&2
     exit 2
@@ -28,6 +31,7 @@ present() {
     case $1 in
     openssh-client) command -v ssh && command -v sftp && command -v scp && command -v ssh-keygen ;;
     openssh-server) test -x /usr/sbin/sshd ;;
+    python3-pip) /usr/bin/python3 -m pip --version ;;
     fuse3) command -v fusermount3 ;;
     putty-tools) command -v psftp && command -v puttygen ;;
     dropbear-bin) command -v dbclient && command -v dropbearconvert ;;
@@ -43,6 +47,7 @@ missing=""
 for package in $packages; do
     present "$package" || missing="$missing $package"
 done
+test -e "$cache/$ssh_audit/ssh_audit/__main__.py" || missing_audit=$ssh_audit
 wordpress=$cache/wordpress
 test -e "$wordpress/wp-settings.php" || missing_tree=wordpress
 test -x "$cache/fzsftp" || missing_engine=filezilla
@@ -51,7 +56,7 @@ node=$(cd "$(dirname "$0")/node" && pwd)
 cmp -s "$node/package-lock.json" "$cache/node/package-lock.json" || missing_modules=ssh2-sftp-client
 
 if [ "${1:-}" = --list ]; then
-    printf '%s\n' $missing ${missing_tree:-} ${missing_engine:-} ${missing_modules:-}
+    printf '%s\n' $missing ${missing_audit:-} ${missing_tree:-} ${missing_engine:-} ${missing_modules:-}
     exit 0
 fi
 
@@ -95,10 +100,28 @@ fi
 work=""
 trap 'test -z "$work" || rm -rf "$work"' EXIT
 
-# Unpacks a Debian package without installing it: to $work/unpacked.
-unpack() {
+fresh_work() {
     rm -rf "${work:-/nonexistent}"
     work=$(mktemp -d)
+}
+
+if [ -n "${missing_audit:-}" ]; then
+    fresh_work
+    echo "ssh-audit==${ssh_audit#ssh-audit-} --hash=sha256:$ssh_audit_sha256" >"$work/wanted"
+    if /usr/bin/python3 -m pip download --quiet --no-deps --require-hashes --dest "$work" \
+        --requirement "$work/wanted" >&2; then
+        mkdir -p "$cache"
+        rm -rf "$cache/$ssh_audit.new" "${cache:?}/$ssh_audit"
+        /usr/bin/python3 -m zipfile -e "$work"/ssh_audit-*.whl "$cache/$ssh_audit.new"
+        mv "$cache/$ssh_audit.new" "$cache/$ssh_audit"
+    else
+        give_up "ssh-audit could not be downloaded from PyPI."
+    fi
+fi
+
+# Unpacks a Debian package without installing it: to $work/unpacked.
+unpack() {
+    fresh_work
     if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-deb >/dev/null 2>&1; then
         give_up "Debian's $1 package is needed, and this machine has no apt-get or dpkg-deb."
         return 1

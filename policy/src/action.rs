@@ -85,6 +85,10 @@ pub enum Action {
     MergeHotfix,
     /// Gives up a hotfix by name.
     DropHotfix,
+    /// Opens a connection to an environment's database.
+    ConnectDatabase,
+    /// Says where an environment's database is.
+    SetDatabase,
     /// Reads what a site is: environments, log of code, changes, hotfixes, workflows.
     ViewSite,
     /// Adds, changes or removes members of a site's team.
@@ -117,6 +121,8 @@ impl Action {
             Action::Rollback,
             Action::MergeHotfix,
             Action::DropHotfix,
+            Action::ConnectDatabase,
+            Action::SetDatabase,
             Action::ViewSite,
             Action::ChangeTeam,
             Action::CreateSite,
@@ -146,6 +152,8 @@ impl Action {
             Action::Rollback => "rollback",
             Action::MergeHotfix => "hotfix-merge",
             Action::DropHotfix => "hotfix-drop",
+            Action::ConnectDatabase => "database-connect",
+            Action::SetDatabase => "database-set",
             Action::ViewSite => "view",
             Action::ChangeTeam => "team",
             Action::CreateSite => "site-create",
@@ -176,6 +184,8 @@ impl Action {
             | Action::Rollback
             | Action::MergeHotfix
             | Action::DropHotfix
+            | Action::ConnectDatabase
+            | Action::SetDatabase
             | Action::ChangeTeam
             | Action::CreateSite
             | Action::ManagePeople

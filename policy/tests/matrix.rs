@@ -57,6 +57,7 @@ fn matrix() -> String {
         ("Pushes, before git starts, and fetches", begin()),
         ("Pushes, one ref", pushes()),
         ("Workflows", workflows()),
+        ("Databases", databases()),
         ("Sites, people, keys, audit", others()),
     ] {
         section(&mut text, title, items);
@@ -267,6 +268,27 @@ fn workflows() -> Vec<Item> {
             action.as_str(),
             ask(deploying(&|_| {})),
             variants,
+        );
+    }
+    items
+}
+
+fn databases() -> Vec<Item> {
+    let mut items = Vec::new();
+    for action in [Action::ConnectDatabase, Action::SetDatabase] {
+        let known = |has_database| Context {
+            has_database,
+            ..Context::default()
+        };
+        vary(
+            &mut items,
+            "environment",
+            action.as_str(),
+            everywhere(action, known(true), on_environment),
+            [(
+                "nobody has said where it is",
+                everywhere(action, known(false), on_environment),
+            )],
         );
     }
     items

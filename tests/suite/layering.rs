@@ -92,6 +92,21 @@ fn only_the_gate_asks_the_policy() {
 }
 
 #[test]
+fn only_the_ssh_module_knows_the_library_that_speaks_ssh() {
+    for (path, text) in rust_files("gateway/src") {
+        if path.starts_with("gateway/src/protocol/ssh/") {
+            continue;
+        }
+        for (number, line) in code_lines(&text) {
+            assert!(
+                !line.contains("russh::") && !line.contains("use russh"),
+                "{path}:{number} names russh; only protocol::ssh may"
+            );
+        }
+    }
+}
+
+#[test]
 fn policy_and_hooks_import_nothing_of_ours() {
     for (part, others) in [
         ("policy", ["funicular", "hooks"]),

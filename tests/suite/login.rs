@@ -1,6 +1,7 @@
 //! Who gets in with OpenSSH's own client, and what is refused once they are in.
 
 use std::fs;
+use std::time::Duration;
 
 use support::{Person, Role, Shared, Site, personas};
 
@@ -179,13 +180,43 @@ fn there_is_no_shell_and_no_terminal() {
         .args(["-qec", &line, "/dev/null"])
         .run()
         .fails();
-    let refused = refused.says("PTY allocation request failed");
     for about in ["terminal", "shell"] {
         assert!(
             has_a_sentence(&refused.screen(), about),
             "no sentence about the {about}: {refused}"
         );
     }
+    // Who insists on a terminal would see nothing but their client's own line if it were refused.
+    for words in [&["-tt", there.as_str()][..], &["-tt", &there, "bash"]] {
+        let refused = tom
+            .openssh("ssh")
+            .args(words)
+            .limit(Duration::from_secs(30))
+            .run()
+            .fails();
+        let screen = refused.screen();
+        assert!(
+            has_a_sentence(&screen, ""),
+            "no sentence for {words:?}: {refused}"
+        );
+        assert_eq!(
+            screen.matches('\n').count(),
+            screen.matches("\r\n").count() + usize::from(screen.contains("closed.\n")),
+            "lines do not begin at the left: {screen:?}"
+        );
+    }
+    // A command is answered all the same, and its question too.
+    let answered = tom
+        .openssh("ssh")
+        .args(["-tt", "console@gateway", "site:list"])
+        .limit(Duration::from_secs(30))
+        .run()
+        .ok();
+    assert!(
+        has_a_sentence(&answered.screen(), "terminal"),
+        "no sentence: {answered}"
+    );
+    answered.says("t-shell");
     for command in [
         "sh",
         "rm -rf /",

@@ -41,7 +41,7 @@ fn who_does_not_log_in_in_time_is_shown_out() {
 #[test]
 fn only_so_many_may_wait_at_the_door() {
     let gateway = Gateway::start_with(&[
-        ("limits", "max_unauthenticated_connections", "3"),
+        ("limits", "max_startups", "\"3\""),
         ("limits", "login_grace_seconds", "60"),
     ]);
     let gateway = Arc::new(gateway);

@@ -163,7 +163,13 @@ fn rclone_at(
         .args(words)
 }
 
-fn lftp(site: &Site, person: &Person, environment: &str, desk: &Path, script: &str) -> Client {
+pub(crate) fn lftp(
+    site: &Site,
+    person: &Person,
+    environment: &str,
+    desk: &Path,
+    script: &str,
+) -> Client {
     let settings = format!(
         "set cmd:fail-exit yes\nset net:max-retries 2\nset net:timeout 60\n\
          set sftp:connect-program \"ssh -a -x -F {}\"\nopen sftp://{}:@{}:{}\n",

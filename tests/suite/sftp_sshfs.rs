@@ -6,6 +6,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use support::{Mount, Person, Role, Shared, Site, Tree, fuse_is_there, tree};
 
+use crate::sftp_uploads::settled;
+
 static SHARED: Shared = Shared::new();
 
 #[test]
@@ -30,6 +32,7 @@ fn a_mounted_tree_is_worked_in_like_any_other() {
             .run()
             .ok();
         Tree::read(&copied).must_equal(&sample);
+        settled(&site, "dev");
         Tree::read(on_disk.join("copied")).must_equal(&sample);
 
         // As editors save: beside, flushed, then over the old one.
@@ -40,6 +43,7 @@ fn a_mounted_tree_is_worked_in_like_any_other() {
         beside.sync_all().unwrap();
         drop(beside);
         fs::rename(inside.join(".page.php.swp"), &page).unwrap();
+        settled(&site, "dev");
         assert_eq!(fs::read(on_disk.join("page.php")).unwrap(), b"second");
 
         OpenOptions::new()
@@ -111,6 +115,7 @@ fn archives_and_large_files_pass_through_a_mount() {
         .arg(&inside)
         .run()
         .ok();
+    settled(&site, "dev");
     Tree::read(site.disk("dev", "files").join("unpacked")).must_equal(&sample);
     let packed = tom
         .client("tar")
@@ -131,6 +136,7 @@ fn archives_and_large_files_pass_through_a_mount() {
     let content = tree::noise(41, 16 * 1024 * 1024 + 3);
     fs::write(mount.path("files").join("large"), &content).unwrap();
     assert!(fs::read(mount.path("files").join("large")).unwrap() == content);
+    settled(&site, "dev");
     assert!(fs::read(site.disk("dev", "files").join("large")).unwrap() == content);
     tom.client("df").arg(mount.path("files")).run().ok();
 }
@@ -161,6 +167,7 @@ fn what_may_not_be_changed_is_denied_to_programs_too() {
         b"<?php echo 'first';\n"
     );
     fs::write(mount.path("files").join("photo.jpg"), "a photo").unwrap();
+    settled(&site, "live");
     assert_eq!(
         site.tree("live", "files").content("photo.jpg"),
         Some(&b"a photo"[..])

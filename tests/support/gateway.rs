@@ -68,6 +68,9 @@ impl Gateway {
         }
         prepare(&gateway.data());
         gateway.init();
+        // Tests fail to log in on purpose, many at once, and all come from the same machine.
+        let all_of_us = "[\"127.0.0.0/8\", \"::1\"]";
+        change_setting(&gateway.config(), "penalties", "exempt", all_of_us);
         for (section, key, value) in settings {
             change_setting(&gateway.config(), section, key, value);
         }

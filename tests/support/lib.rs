@@ -6,6 +6,7 @@ pub mod clients;
 pub mod clone;
 pub mod gateway;
 pub mod guest;
+pub mod knocking;
 pub mod mount;
 pub mod openssh;
 pub mod packets;

@@ -134,6 +134,15 @@ impl Person {
         person
     }
 
+    /// The same person, with the same key, at a computer that has this address.
+    #[must_use]
+    pub fn coming_from(&self, address: &str) -> Self {
+        let person = self.at_another_computer(address);
+        let config = fs::read_to_string(person.config()).unwrap();
+        fs::write(person.config(), format!("BindAddress {address}\n{config}")).unwrap();
+        person
+    }
+
     /// Holds an `ssh` that knows the person's configuration, as the one in `~/.ssh` would be known.
     pub fn bin(&self) -> PathBuf {
         self.home.join("bin")

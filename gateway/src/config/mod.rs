@@ -1,10 +1,22 @@
 //! The configuration file: TOML, every key known, each with a default but the data folder.
 
-use std::net::SocketAddr;
+mod algorithms;
+mod network;
+mod penalties;
+mod startups;
+mod uploads;
+
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+
+pub use algorithms::{Algorithms, Ciphers, Ssh};
+pub use network::Network;
+pub use penalties::{Overflow, Penalties};
+pub use startups::Startups;
+pub use uploads::Uploads;
 
 use crate::fault::{Fault, OrFault};
 
@@ -20,15 +32,24 @@ pub struct Config {
     /// Where and as what the gateway is reached.
     #[serde(default)]
     pub listen: Listen,
+    /// What SSH clients are offered.
+    #[serde(default)]
+    pub ssh: Ssh,
     /// Limits on connections.
     #[serde(default)]
     pub limits: Limits,
+    /// How long sources that misbehave before login are kept out.
+    #[serde(default)]
+    pub penalties: Penalties,
     /// What is logged.
     #[serde(default)]
     pub log: Log,
     /// What git may do.
     #[serde(default)]
     pub git: Git,
+    /// Uploads that broke off.
+    #[serde(default)]
+    pub uploads: Uploads,
 }
 
 /// Where and as what the gateway is reached.
@@ -41,6 +62,9 @@ pub struct Listen {
     pub public_host: String,
     /// The port in addresses shown to people; absent means the first one listened on.
     pub public_port: Option<u16>,
+    /// Load balancers that say in a PROXY protocol header who connects. From these it is
+    /// required, from others it is never read.
+    pub proxy_protocol_from: Vec<Network>,
 }
 
 impl Default for Listen {
@@ -49,6 +73,7 @@ impl Default for Listen {
             ssh: vec![SocketAddr::from(([0, 0, 0, 0], 2222))],
             public_host: "localhost".to_owned(),
             public_port: None,
+            proxy_protocol_from: Vec::new(),
         }
     }
 }
@@ -60,13 +85,29 @@ pub struct Limits {
     /// Connections in all.
     pub max_connections: usize,
     /// Connections that have not logged in yet.
-    pub max_unauthenticated_connections: usize,
+    pub max_startups: Startups,
+    /// Those of them that come from one source; 0 for no limit.
+    pub max_startups_per_source: usize,
+    /// So many leading bits of an IPv4 address make a source.
+    pub source_bits_ipv4: u8,
+    /// So many leading bits of an IPv6 address make a source.
+    pub source_bits_ipv6: u8,
+    /// Connections that one person has logged in on; 0 for no limit.
+    pub max_connections_per_person: usize,
     /// The time a connection has to log in, in seconds.
     pub login_grace_seconds: u64,
     /// Keys that a client may try on one connection.
     pub max_login_attempts: usize,
     /// Channels open at once on one connection.
     pub max_channels: usize,
+    /// Files and directories open at once on one SFTP channel, 1024 at most.
+    pub max_open_files: usize,
+    /// Requests that one SFTP channel holds back for a client that does not read its answers, in
+    /// bytes.
+    pub max_held_bytes: usize,
+    /// The time after which a connection on which nothing is done is closed, in seconds; 0 for
+    /// never.
+    pub idle_seconds: u64,
     /// The silence after which a keepalive is sent, in seconds.
     pub keepalive_seconds: u64,
     /// Keepalives without an answer after which a connection is closed.
@@ -80,16 +121,45 @@ impl Limits {
     pub fn login_grace(&self) -> Duration {
         Duration::from_secs(self.login_grace_seconds)
     }
+
+    /// Returns the time after which an idle connection is closed, if any.
+    pub fn idle(&self) -> Option<Duration> {
+        (self.idle_seconds > 0).then(|| Duration::from_secs(self.idle_seconds))
+    }
+
+    /// Returns the source that an address belongs to.
+    pub fn source(&self, address: IpAddr) -> Network {
+        let address = address.to_canonical();
+        let bits = if address.is_ipv4() {
+            self.source_bits_ipv4
+        } else {
+            self.source_bits_ipv6
+        };
+        Network::of(address, bits)
+    }
 }
+
+/// Handles of SFTP have room for so many.
+pub const MOST_OPEN_FILES: usize = 1024;
+
+/// Room for a few packets of the longest kind.
+const LEAST_HELD_BYTES: usize = 1 << 20;
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 2000,
-            max_unauthenticated_connections: 200,
+            max_startups: Startups::default(),
+            max_startups_per_source: 60,
+            source_bits_ipv4: 32,
+            source_bits_ipv6: 64,
+            max_connections_per_person: 250,
             login_grace_seconds: 60,
             max_login_attempts: 10,
             max_channels: 32,
+            max_open_files: MOST_OPEN_FILES,
+            max_held_bytes: 32 << 20,
+            idle_seconds: 0,
             keepalive_seconds: 20,
             keepalive_count: 3,
             drain_seconds: 30,
@@ -194,8 +264,17 @@ impl Config {
                 "limits.max_connections must not be 0",
             ),
             (
-                limits.max_unauthenticated_connections > 0,
-                "limits.max_unauthenticated_connections must not be 0",
+                (1..=32).contains(&limits.source_bits_ipv4)
+                    && (1..=128).contains(&limits.source_bits_ipv6),
+                "limits.source_bits_ipv4 must be 1 to 32, limits.source_bits_ipv6 1 to 128",
+            ),
+            (
+                (1..=MOST_OPEN_FILES).contains(&limits.max_open_files),
+                "limits.max_open_files must be 1 to 1024",
+            ),
+            (
+                limits.max_held_bytes >= LEAST_HELD_BYTES,
+                "limits.max_held_bytes must be at least 1048576",
             ),
             (
                 limits.login_grace_seconds > 0,
@@ -216,6 +295,7 @@ impl Config {
             ),
             (self.git.max_seconds > 0, "git.max_seconds must not be 0"),
         ];
+        let rules = rules.into_iter().chain(self.penalties.rules());
         match rules.into_iter().find(|(holds, _)| !holds) {
             Some((_, sentence)) => Err(sentence.to_owned()),
             None => Ok(()),
@@ -249,6 +329,14 @@ mod tests {
             "data_directory = \"/x\"\n[limits]\nmax_connections = 0",
             "data_directory = \"/x\"\n[listen]\nssh = []",
             "data_directory = \"/x\"\n[log]\nlevel = \"loud\"",
+            "data_directory = \"/x\"\n[limits]\nmax_startups = \"5:0:1\"",
+            "data_directory = \"/x\"\n[limits]\nsource_bits_ipv4 = 0",
+            "data_directory = \"/x\"\n[limits]\nmax_open_files = 1025",
+            "data_directory = \"/x\"\n[limits]\nmax_held_bytes = 1",
+            "data_directory = \"/x\"\n[listen]\nproxy_protocol_from = [\"10.0.0.1/8\"]",
+            "data_directory = \"/x\"\n[penalties]\nexempt = [\"localhost\"]",
+            "data_directory = \"/x\"\n[penalties]\nleast_seconds = 601",
+            "data_directory = \"/x\"\n[penalties]\noverflow = \"shrug\"",
         ] {
             assert!(Config::parse(text).is_err(), "{text}");
         }

@@ -1,11 +1,15 @@
 //! Wiring: opens everything, repairs, listens, drains.
 
 mod control;
+mod converse;
 mod doors;
 mod init;
 mod listen;
 mod logging;
 mod notify;
+mod penalties;
+mod proxy;
+mod turned_away;
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
@@ -27,9 +31,10 @@ use crate::protocol::console::Console;
 use crate::protocol::git::{HookServer, Pushes, Service};
 use crate::protocol::ssh::{self, HostKeys};
 use crate::site::layout::Layout;
-use crate::site::{Leases, Sites, blocking, repair};
+use crate::site::{Leases, Sites, Uploads, blocking, repair};
 use crate::state::State;
 use doors::Doors;
+use listen::Reception;
 
 /// Names inside the data folder.
 pub mod place {
@@ -49,6 +54,9 @@ pub mod place {
 
 /// The name of the program that git runs as a hook.
 const HOOK_PROGRAM: &str = "funicular-hook";
+
+/// The time between two looks for uploads that nobody resumed.
+const EXPIRY: Duration = Duration::from_secs(5 * 60);
 
 /// Where packages put it.
 const HOOK_FOLDER: &str = "/usr/lib/funicular";
@@ -96,6 +104,7 @@ async fn run(config: Config) -> Result<(), Fault> {
         state: Arc::clone(&state),
         layout: Layout::new(data.clone()),
         leases: Leases::default(),
+        uploads: Uploads::new(config.uploads.keep()),
     });
     {
         let (sites, gate) = (Arc::clone(&sites), Arc::clone(&gate));
@@ -103,6 +112,8 @@ async fn run(config: Config) -> Result<(), Fault> {
             tracing::warn!("repair: {line}");
         }
     }
+
+    tokio::spawn(expire_uploads(Arc::clone(&sites)));
 
     let run_folder = private_folder(&data.join(place::RUN))?;
     let hooks = hooks_folder(&data)?;
@@ -136,21 +147,15 @@ async fn run(config: Config) -> Result<(), Fault> {
             config.git.clone(),
         )),
         console,
-        max_channels: config.limits.max_channels,
+        algorithms: config.ssh.algorithms,
+        limits: config.limits.clone(),
     });
     let doors = Doors::new(&config.limits);
-    let configuration = Arc::new(ssh::configuration(keys.0, &config.limits));
+    let offer = ssh::Offer::new(keys, &config);
+    let reception = Arc::new(Reception::new(config.clone(), offer, server, doors.clone()));
     let listening: Vec<_> = listeners
         .into_iter()
-        .map(|listener| {
-            tokio::spawn(listen::accept(
-                listener,
-                Arc::clone(&configuration),
-                Arc::clone(&server),
-                doors.clone(),
-                config.limits.login_grace(),
-            ))
-        })
+        .map(|listener| tokio::spawn(Arc::clone(&reception).accept(listener)))
         .collect();
 
     tracing::info!(ssh = %first, "ready");
@@ -172,6 +177,21 @@ async fn run(config: Config) -> Result<(), Fault> {
     blocking(move || audit.close()).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Removes uploads that nobody resumed, from time to time.
+async fn expire_uploads(sites: Arc<Sites>) {
+    loop {
+        tokio::time::sleep(EXPIRY).await;
+        let sites = Arc::clone(&sites);
+        let expired = blocking(move || {
+            sites.uploads.expire();
+            Ok(())
+        });
+        if let Err(fault) = expired.await {
+            tracing::error!("uploads that nobody resumed could not be removed: {fault}");
+        }
+    }
 }
 
 async fn stop_signal() -> Result<(), Fault> {

@@ -276,6 +276,7 @@ impl Gate {
             confirmed: evidence.confirmed,
             release_replaced,
             link_leaves_area: evidence.link_leaves_area,
+            has_database: environment.is_some_and(|environment| environment.database.is_some()),
             address: self.address.clone(),
         };
         (policy::decide(&principal, action, target, &context), word)

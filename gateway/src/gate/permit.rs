@@ -176,6 +176,8 @@ impl Permit {
             | Action::Rollback
             | Action::MergeHotfix
             | Action::DropHotfix
+            | Action::ConnectDatabase
+            | Action::SetDatabase
             | Action::ViewSite
             | Action::ChangeTeam
             | Action::CreateSite

@@ -1,11 +1,27 @@
 //! Places where a test can have this process killed, to see that a crash there leaves the old
-//! state or the new. Does nothing in released builds.
+//! state or the new, and where it can have one session panic, to see that it alone ends. Does
+//! nothing in released builds.
 
 /// Kills this process with SIGKILL if it was started with `FUNICULAR_CRASH_AT` set to `name`.
 pub fn point(name: &str) {
     if cfg!(debug_assertions) && std::env::var_os("FUNICULAR_CRASH_AT").is_some_and(|at| at == name)
     {
         let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
+    }
+}
+
+/// Panics if the process was started with `FUNICULAR_PANIC_ON` set to something that stands in what
+/// a client said.
+#[expect(clippy::panic, reason = "a test sees what a panic does")]
+pub fn panic_on(said: &[u8]) {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    if let Some(wanted) = std::env::var_os("FUNICULAR_PANIC_ON") {
+        let wanted = wanted.as_encoded_bytes();
+        if !wanted.is_empty() && said.windows(wanted.len()).any(|part| part == wanted) {
+            panic!("a test asked for this panic");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod blobs;
 mod contents;
 pub mod crash;
+pub mod database;
 pub mod deploy;
 mod folder;
 pub mod git;
@@ -24,22 +25,23 @@ mod store;
 #[cfg(test)]
 mod testing;
 pub mod tree;
+pub mod uploads;
 pub mod work;
 mod workflow;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use policy::{Action, Environment, SiteName};
+use policy::{Action, SiteName};
 
 pub use lease::{Busy, Lease, Leases};
+pub use uploads::Uploads;
 pub use workflow::Undone;
 
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
 use crate::state::State;
 use layout::Layout;
-use tree::Tree;
 
 /// All sites of this gateway: where they are, what is known of them, who may change them now.
 #[derive(Debug)]
@@ -50,16 +52,8 @@ pub struct Sites {
     pub layout: Layout,
     /// Who may change which environment now.
     pub leases: Leases,
-}
-
-impl Sites {
-    /// Returns an environment's tree.
-    ///
-    /// # Errors
-    /// When its folders cannot be opened.
-    pub fn tree(&self, site: &SiteName, environment: &Environment) -> Result<Tree, Fault> {
-        Tree::open(self.layout.site(site).environment(environment).folder())
-    }
+    /// What is on its way up.
+    pub uploads: Uploads,
 }
 
 /// Whom a commit or tag names.

@@ -136,10 +136,12 @@ pub fn commit(
     let site = permit.site()?.clone();
     let environment = permit.environment()?.clone();
     let author = Author::of(&permit, &sites.state);
+    let parts = sites.parts(&site, &environment)?;
+    let being_written = |file| parts.is_edited(file);
     let made = with_work(sites, &site, &environment, |work| {
         let work = work.ok_or_else(|| Fault::new("a commit outside SFTP mode"))?;
         let made = work
-            .commit(&permit, paths, &[], message, &author)
+            .commit(&permit, paths, &being_written, message, &author)
             .map_err(undone)?;
         Ok::<_, Undone>(made.map(|made| (made, work.commit)))
     });

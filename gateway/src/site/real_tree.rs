@@ -102,7 +102,7 @@ fn times_of_a_real_tree() {
     let differ = timed("diffstat, some files changed", || work.diffstat().unwrap()).len();
     assert_eq!(differ, changed + 1);
     let committed = timed("commit", || {
-        work.commit(&permit, None, &[], "Work", &author())
+        work.commit(&permit, None, &|_| false, "Work", &author())
             .unwrap()
             .unwrap()
     });

@@ -46,7 +46,9 @@ pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
             for generation in release::collect(&permit, &folder)? {
                 tracing::debug!(%site, %environment, generation, "collected");
             }
-            sites.tree(&site, environment)?.remove_leftovers()?;
+            sites
+                .tree(&site, environment)?
+                .remove_leftovers(sites.uploads.keep)?;
             permit.forget();
         }
         let permit = gate.resume(&site, &policy::Environment::Dev, None);

@@ -3,6 +3,7 @@
 //! The rows are in SQLite; all that decisions need is also held in memory as one [`Model`], so that
 //! a decision costs no query. Knows no rules.
 
+mod databases;
 mod deployments;
 mod model;
 mod people;

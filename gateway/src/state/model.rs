@@ -82,6 +82,8 @@ pub struct EnvironmentState {
     pub commit: Option<Oid>,
     /// The generation that `current` points to.
     pub generation: u64,
+    /// Where its database is, as `HOST:PORT`.
+    pub database: Option<String>,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -316,13 +318,14 @@ fn load_environments(connection: &Connection, model: &mut Model) -> Result<(), F
             mode,
             commit: commit.map(|commit| parse(&commit)).transpose()?,
             generation: generation.unsigned_abs(),
+            database: None,
             created: parse(&created)?,
         };
         if let Some(site) = model.sites.get_mut(&parse::<SiteName>(&site)?) {
             site.environments.insert(parse(&name)?, environment);
         }
     }
-    Ok(())
+    super::databases::load(connection, model)
 }
 
 /// Reads all rows of a query.

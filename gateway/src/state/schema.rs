@@ -9,7 +9,10 @@ use rusqlite::{Connection, OpenFlags};
 use crate::fault::{Fault, OrFault};
 
 /// The version of the tables that this program reads and writes; kept in SQLite's `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+
+/// What each version added to the one before, from the second on; [`TABLES`] is the first.
+const STEPS: [&str; VERSION as usize - 1] = [super::databases::TABLE];
 
 const TABLES: &str = "
 CREATE TABLE person (
@@ -104,6 +107,9 @@ pub(super) fn create(path: &Path) -> Result<(), Fault> {
     let connection = Connection::open(path).or_fault(doing)?;
     prepare(&connection).or_fault(doing)?;
     connection.execute_batch(TABLES).or_fault(doing)?;
+    for step in STEPS {
+        connection.execute_batch(step).or_fault(doing)?;
+    }
     connection
         .pragma_update(None, "user_version", VERSION)
         .or_fault(doing)
@@ -112,7 +118,7 @@ pub(super) fn create(path: &Path) -> Result<(), Fault> {
 pub(super) fn open(path: &Path) -> Result<Connection, Fault> {
     let doing = || format!("opening the state file {}", path.display());
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).or_fault(doing)?;
+    let mut connection = Connection::open_with_flags(path, flags).or_fault(doing)?;
     prepare(&connection).or_fault(doing)?;
     let version: i64 = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
@@ -124,13 +130,30 @@ pub(super) fn open(path: &Path) -> Result<Connection, Fault> {
             path.display()
         )));
     }
-    if version < VERSION {
+    if version < 1 {
         return Err(Fault::new(format!(
             "{} has format {version}, which no Funicular has written; is it the right file?",
             path.display()
         )));
     }
+    upgrade(&mut connection, version)
+        .or_fault(|| format!("bringing {} up to date", path.display()))?;
     Ok(connection)
+}
+
+/// Adds what is missing, whole or not at all.
+fn upgrade(connection: &mut Connection, version: i64) -> Result<(), rusqlite::Error> {
+    let done = usize::try_from(version - 1).unwrap_or_default();
+    let missing = STEPS.get(done..).unwrap_or_default();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    for step in missing {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
 }
 
 /// What is in the state must survive a power cut: write-ahead log, synced at each commit.

@@ -1,5 +1,6 @@
 //! The rules. The first that refuses wins; what no rule permits is refused.
 
+mod database;
 mod push;
 mod server;
 mod tree;
@@ -73,6 +74,14 @@ pub fn decide(
         }
         Action::DropHotfix => on_environment(principal, target, context, |role, site, _| {
             workflow::drop_hotfix(role, site)
+        }),
+        Action::ConnectDatabase => {
+            on_environment(principal, target, context, |role, site, environment| {
+                database::connect(role, site, environment, context)
+            })
+        }
+        Action::SetDatabase => on_environment(principal, target, context, |_, site, _| {
+            database::set(principal, site)
         }),
     }
 }

@@ -38,7 +38,9 @@ pub(super) fn decide(principal: &Principal, action: Action, target: &Target) -> 
         | Action::Deploy
         | Action::Rollback
         | Action::MergeHotfix
-        | Action::DropHotfix => unfit_target(action.as_str()),
+        | Action::DropHotfix
+        | Action::ConnectDatabase
+        | Action::SetDatabase => unfit_target(action.as_str()),
     }
 }
 

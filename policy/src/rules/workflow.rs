@@ -27,6 +27,8 @@ pub(super) fn on_environment(
         | Action::UpdateRef
         | Action::MergeHotfix
         | Action::DropHotfix
+        | Action::ConnectDatabase
+        | Action::SetDatabase
         | Action::ViewSite
         | Action::ChangeTeam
         | Action::CreateSite

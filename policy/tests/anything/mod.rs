@@ -143,11 +143,13 @@ pub fn context() -> impl Strategy<Value = Context> {
         any::<bool>(),
         any::<bool>(),
         any::<bool>(),
+        any::<bool>(),
     );
     let push = prop::option::weighted(0.9, push_facts());
     let deploy = prop::option::weighted(0.9, deploy_facts());
     (flags, set, push, deploy, 0..3_usize).prop_map(|(flags, set, push, deploy, uncommitted)| {
-        let (environment_exists, confirmed, release_replaced, link_leaves_area) = flags;
+        let (environment_exists, confirmed, release_replaced, link_leaves_area, has_database) =
+            flags;
         Context {
             environment_exists,
             mode: set.map(mode),
@@ -157,6 +159,7 @@ pub fn context() -> impl Strategy<Value = Context> {
             confirmed,
             release_replaced,
             link_leaves_area,
+            has_database,
             address: ADDRESS.to_owned(),
         }
     })

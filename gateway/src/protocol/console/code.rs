@@ -1,6 +1,6 @@
 //! Work on the server: what has changed, committing it, putting it aside and back.
 
-use policy::{Action, SitePath, Target};
+use policy::{Action, Area, SitePath, Target};
 
 use super::command::SiteEnvironment;
 use super::table::Table;
@@ -53,6 +53,11 @@ impl Run<'_> {
                 }
             );
             self.reply.tell(&line).await;
+        }
+        for one in self.unfinished(&place, Some(Area::Code)).await? {
+            self.reply
+                .tell(&format!("Not in its place yet, and in no commit: {one}"))
+                .await;
         }
         self.reply.print(&table).await?;
         Ok(())

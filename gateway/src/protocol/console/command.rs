@@ -215,6 +215,17 @@ pub enum Command {
         /// sftp or git
         mode: ConnectionMode,
     },
+    /// Say where an environment's database is
+    #[command(name = "env:set")]
+    EnvSet {
+        /// SITE.ENV
+        environment: SiteEnvironment,
+        /// What is set: database
+        #[arg(value_parser = ["database"])]
+        setting: String,
+        /// HOST:PORT, or none
+        value: String,
+    },
     /// Show uncommitted work
     #[command(name = "env:diffstat")]
     Diffstat {

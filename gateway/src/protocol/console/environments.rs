@@ -38,6 +38,7 @@ impl Run<'_> {
             .state
             .deployments(&place.site, &place.environment)?;
         let newest = deployments.first();
+        let unfinished = self.unfinished(&place, None).await?;
         let table = Table::record(vec![
             ("id", place.environment.as_str().into()),
             ("created", for_people(state.created).into()),
@@ -73,6 +74,14 @@ impl Run<'_> {
                 "deployed_at",
                 newest.map_or(Value::Null, |newest| for_people(newest.time).into()),
             ),
+            (
+                "unfinished_uploads",
+                if unfinished.is_empty() {
+                    Value::Null
+                } else {
+                    unfinished.join("; ").into()
+                },
+            ),
         ]);
         self.reply.print(&table).await?;
         Ok(())
@@ -107,6 +116,12 @@ impl Run<'_> {
         }
         fields.push(("git_url", git_url.into()));
         fields.push(("connection_mode", mode_word(&state)));
+        if state.database.is_some() {
+            fields.push((
+                "database_command",
+                format!("ssh -N -p {port} -L 3306:database:3306 {user}@{host}").into(),
+            ));
+        }
         self.reply.print(&Table::record(fields)).await?;
         Ok(())
     }

@@ -123,6 +123,8 @@ impl Run<'_> {
                 | Action::Discard
                 | Action::RestoreWork
                 | Action::DropHotfix
+                | Action::ConnectDatabase
+                | Action::SetDatabase
                 | Action::ViewSite
                 | Action::ChangeTeam
                 | Action::CreateSite

@@ -3,6 +3,7 @@
 mod audits;
 mod code;
 mod command;
+mod databases;
 mod deploys;
 mod environments;
 mod explain;
@@ -11,6 +12,7 @@ mod people;
 mod reply;
 mod sites;
 mod table;
+mod unfinished;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -211,6 +213,9 @@ impl Run<'_> {
             Command::ConnectionSet { environment, mode } => {
                 self.connection_set(environment, mode).await
             }
+            Command::EnvSet {
+                environment, value, ..
+            } => self.env_set_database(environment, &value).await,
             Command::Diffstat { environment } => self.diffstat(environment).await,
             Command::Commit {
                 environment,

@@ -235,7 +235,6 @@ impl Session {
             self.ask_to_read(place)?;
             return Ok(None);
         }
-        self.publish_waiting(place)?;
         self.authorize(action, place, false).map(Some)
     }
 

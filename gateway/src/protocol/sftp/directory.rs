@@ -21,13 +21,6 @@ pub(super) struct Directory {
     names: Listing,
 }
 
-/// A name whose attributes are told otherwise than the disk has them.
-#[derive(Debug)]
-pub(super) struct Told {
-    pub(super) name: Vec<u8>,
-    pub(super) stat: FileStat,
-}
-
 impl Directory {
     pub(super) fn new(
         place: Place,
@@ -48,14 +41,8 @@ impl Directory {
         &self.names
     }
 
-    /// Returns the next portion of names. `hidden` is a name that is told by us, not by the disk;
-    /// `told` are files whose new content is still on its way.
-    pub(super) fn portion(
-        &mut self,
-        id: u32,
-        hidden: Option<&[u8]>,
-        told: &[Told],
-    ) -> Result<Vec<u8>, No> {
+    /// Returns the next portion of names. `hidden` is a name that is told by us, not by the disk.
+    pub(super) fn portion(&mut self, id: u32, hidden: Option<&[u8]>) -> Result<Vec<u8>, No> {
         let mut names = Names::new(id);
         while !names.is_full() {
             if let Some(entry) = self.first.pop_front() {
@@ -68,11 +55,7 @@ impl Directory {
             if hidden == Some(entry.name.as_slice()) {
                 continue;
             }
-            let stat = told
-                .iter()
-                .find(|told| told.name == entry.name)
-                .map_or(&entry.stat, |told| &told.stat);
-            names.add(&entry.name, stat);
+            names.add(&entry.name, &entry.stat);
         }
         if names.is_empty() {
             return Err(No::Status(Code::Eof, "There are no more names."));

@@ -2,7 +2,7 @@
 //!
 //! A file on its way up is written as it comes: a WRITE is not waited for whole. Every other
 //! request is. Requests that come while the client does not read its answers are kept as they are,
-//! up to [`MOST_HELD`]; then the channel ends. In one call no more is answered than
+//! up to a limit of the configuration; then the channel ends. In one call no more is answered than
 //! [`MOST_ANSWERED`], however much the client would take; the rest is gone on with at the next. So
 //! neither answers nor requests pile up without end, and nothing ever waits for the client.
 
@@ -19,8 +19,8 @@ pub(super) const LONGEST_ADVERTISED: u64 = 256 << 10;
 /// A packet may be this long, after its length: there is some room.
 const LONGEST_PACKET: u32 = 257 << 10;
 
-/// Requests that are kept while the client does not read. Some clients ask for a whole file at
-/// once, 32 KiB at a time: this is enough for 30 GiB.
+/// Bytes of requests that are kept while the client does not read, unless the configuration says
+/// otherwise. Some clients ask for a whole file at once, 32 KiB at a time: this is enough for 30 GiB.
 const MOST_HELD: usize = 32 << 20;
 
 /// A call ends after so many bytes of answers: more than any client takes that waits for all of
@@ -31,8 +31,10 @@ const MOST_ANSWERED: usize = 16 << 20;
 const GATHERED: usize = 32 << 10;
 
 /// What is between two calls.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Engine {
+    /// How many bytes may be held back.
+    pub(super) most_held: usize,
     begun: bool,
     /// Bytes that came and are not used: a part of a packet, or requests that are held back.
     held: Vec<u8>,
@@ -44,6 +46,20 @@ pub(super) struct Engine {
     answers: Vec<u8>,
     /// How many bytes were answered in this call.
     answered: usize,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            most_held: MOST_HELD,
+            begun: false,
+            held: Vec::new(),
+            held_from: 0,
+            stream: None,
+            answers: Vec::new(),
+            answered: 0,
+        }
+    }
 }
 
 /// A WRITE whose bytes have not all come.
@@ -92,7 +108,7 @@ impl Session {
         let rest = held.get(self.engine.held_from..).unwrap_or_default();
         self.engine.held_from += self.consume(rest, out)?;
         let left = held.len() - self.engine.held_from;
-        if left > MOST_HELD {
+        if left > self.engine.most_held {
             return Err(Ended(DOES_NOT_READ));
         }
         // What is left moves to the front seldom enough to cost nothing.

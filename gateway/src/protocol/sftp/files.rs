@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
 
 use nix::sys::stat::{FileStat, fstat};
 use nix::sys::statvfs::{Statvfs, fstatvfs};
@@ -15,7 +16,7 @@ use super::reply::Data;
 use super::status::{Code, No};
 use crate::audit::Outcome;
 use crate::blocking;
-use crate::site::tree::{Attributes, Follow, Obstacle, Place, Tree, Writing};
+use crate::site::tree::{Attributes, Follow, Obstacle, Tree, Writing};
 
 impl Session {
     pub(super) fn open(
@@ -29,7 +30,6 @@ impl Session {
         }
         self.handles.room()?;
         let place = granted.read()?;
-        self.publish_waiting(&place)?;
         let (file, stat) = self.look(&place, Tree::open_to_read)?;
         Ok(self.handles.add(Open::Reading(Reading {
             file,
@@ -55,6 +55,7 @@ impl Session {
             Ok(draft) => Ok(self.handles.add(Open::Writing(Box::new(Written {
                 writing: Writing::new(permit, draft),
                 place,
+                epoch: self.epoch,
                 reads: how.read,
             })))),
             Err(obstacle) => Err(self.give_up(permit, &place, obstacle)),
@@ -69,18 +70,10 @@ impl Session {
         offset: u64,
         length: u32,
     ) -> Result<Vec<u8>, No> {
-        let epoch = self.epoch;
-        let stale = match self.handles.find(handle)? {
-            Open::Reading(reading) => (reading.epoch != epoch).then(|| reading.place.clone()),
-            Open::Writing(_) | Open::Directory(_) => None,
-        };
-        if let Some(place) = stale {
-            self.ask_to_read(&place)?;
-        }
+        self.still_readable(handle)?;
         let length = length as usize;
         match self.handles.find(handle)? {
             Open::Reading(reading) => {
-                reading.epoch = epoch;
                 let Reading {
                     file,
                     length: known,
@@ -95,6 +88,21 @@ impl Session {
             Open::Writing(_) => Err(NOT_FOR_READING),
             Open::Directory(_) => Err(NO_FILE),
         }
+    }
+
+    /// Makes sure that what a handle is of may still be read, if anything has changed since that was
+    /// last asked: a key or a role may be gone, while the handle is open.
+    pub(super) fn still_readable(&mut self, handle: &[u8]) -> Result<(), No> {
+        let now = self.epoch;
+        let (place, epoch) = self.handles.find(handle)?.asked();
+        if *epoch == now {
+            return Ok(());
+        }
+        let place = place.clone();
+        self.ask_to_read(&place)?;
+        let (_, epoch) = self.handles.find(handle)?.asked();
+        *epoch = now;
+        Ok(())
     }
 
     /// Makes sure that a file may be written; once for each WRITE, before its first byte.
@@ -121,6 +129,7 @@ impl Session {
     }
 
     pub(super) fn handle_stat(&mut self, handle: &[u8]) -> Result<FileStat, No> {
+        self.still_readable(handle)?;
         Ok(match self.handles.find(handle)? {
             Open::Reading(reading) => fstat(&reading.file).map_err(Obstacle::from)?,
             Open::Writing(written) => written.writing.stat()?,
@@ -132,6 +141,7 @@ impl Session {
     }
 
     pub(super) fn handle_space(&mut self, handle: &[u8]) -> Result<Statvfs, No> {
+        self.still_readable(handle)?;
         let space = match self.handles.find(handle)? {
             Open::Reading(reading) => fstatvfs(&reading.file),
             Open::Writing(written) => fstatvfs(written.writing.file()),
@@ -144,6 +154,7 @@ impl Session {
     }
 
     pub(super) fn sync(&mut self, handle: &[u8]) -> Result<(), No> {
+        self.still_readable(handle)?;
         let file = match self.handles.find(handle)? {
             Open::Reading(reading) => &reading.file,
             Open::Writing(written) => written.writing.file(),
@@ -200,12 +211,13 @@ impl Session {
             ));
         }
         let whole = if length == 0 { u64::MAX } else { length };
-        let mut done = 0;
+        let (mut done, mut at_once) = (0, COPIED_AT_ONCE);
         while done < whole {
             written.writing.still_holds()?;
             let portion = usize::try_from(whole - done)
                 .unwrap_or(usize::MAX)
-                .min(COPIED_AT_ONCE);
+                .min(at_once);
+            let begun = Instant::now();
             let count = blocking::wait(|| {
                 let writing = &mut written.writing;
                 writing.copy(
@@ -219,25 +231,16 @@ impl Session {
                 break;
             }
             done += count as u64;
+            // Where blocks are shared instead of copied, a whole file takes no time.
+            if begun.elapsed() < QUICK {
+                at_once = at_once.saturating_mul(2).min(MOST_COPIED_AT_ONCE);
+            }
         }
         Ok(())
     }
 
-    /// Lets a file that waits to replace the one at `place` take its place now, since something
-    /// else is about to be done with the name.
-    pub(super) fn publish_waiting(&mut self, place: &Place) -> Result<(), No> {
-        let waiting = self
-            .handles
-            .waiting()
-            .find(|written| written.place.area == place.area && written.place.path == place.path);
-        if let Some(written) = waiting {
-            written.writing.still_holds()?;
-            written.writing.publish()?;
-        }
-        Ok(())
-    }
-
-    fn readable_file(&mut self, handle: &[u8]) -> Result<File, No> {
+    pub(super) fn readable_file(&mut self, handle: &[u8]) -> Result<File, No> {
+        self.still_readable(handle)?;
         let file = match self.handles.find(handle)? {
             Open::Reading(reading) => &reading.file,
             Open::Writing(written) if written.reads => written.writing.file(),
@@ -303,3 +306,6 @@ const NOT_FOR_READING: No = No::Status(Code::Failure, "The handle is not open fo
 const NO_FILE: No = No::Status(Code::Failure, "The handle is a directory's.");
 /// After so much of a copy it is looked at whether it is still permitted.
 const COPIED_AT_ONCE: usize = 16 << 20;
+/// Or after so much, where that is done at once.
+const MOST_COPIED_AT_ONCE: usize = 1 << 30;
+const QUICK: Duration = Duration::from_millis(20);

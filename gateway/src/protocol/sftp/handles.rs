@@ -2,14 +2,13 @@
 
 use std::fs::File;
 
-use policy::{Area, SitePath};
-
 use super::directory::Directory;
 use super::status::{Code, No};
+use crate::config::MOST_OPEN_FILES;
 use crate::site::tree::{Place, Writing};
 
-/// No session has more open at once.
-pub(super) const MOST: usize = 1024;
+/// No session has more open at once, whatever the configuration says.
+const MOST: usize = MOST_OPEN_FILES;
 
 /// Something open.
 #[derive(Debug)]
@@ -35,15 +34,31 @@ pub(super) struct Reading {
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) writing: Writing,
+    /// Where it was opened, to ask again when anything has changed.
     pub(super) place: Place,
+    /// When it was last asked whether that may be read.
+    pub(super) epoch: u64,
     /// Whether it is read too.
     pub(super) reads: bool,
 }
 
+impl Open {
+    /// Returns what was asked for when this was opened, and when it was last asked.
+    pub(super) fn asked(&mut self) -> (&Place, &mut u64) {
+        match self {
+            Open::Reading(reading) => (&reading.place, &mut reading.epoch),
+            Open::Writing(written) => (&written.place, &mut written.epoch),
+            Open::Directory(directory) => (&directory.place, &mut directory.epoch),
+        }
+    }
+}
+
 /// The table of what is open. A handle is a slot and a serial number, so that one that is used
 /// after its close does not mean a later file in the same slot.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Handles {
+    /// How many may be open at once.
+    pub(super) most: usize,
     slots: Vec<Slot>,
     free: Vec<usize>,
 }
@@ -54,10 +69,20 @@ struct Slot {
     open: Option<Open>,
 }
 
+impl Default for Handles {
+    fn default() -> Self {
+        Self {
+            most: MOST,
+            slots: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+}
+
 impl Handles {
     /// Returns an error while no more may be opened; to be asked before opening.
     pub(super) fn room(&self) -> Result<(), No> {
-        if self.free.is_empty() && self.slots.len() >= MOST {
+        if self.free.is_empty() && self.slots.len() >= self.most.min(MOST) {
             return Err(No::Status(
                 Code::Failure,
                 "Too many files are open in this session; close some first.",
@@ -108,30 +133,6 @@ impl Handles {
         let open = slot.open.take().ok_or(NO_SUCH_HANDLE)?;
         self.free.push(index);
         Ok(open)
-    }
-
-    /// Returns the files that wait to replace another, with where that is.
-    pub(super) fn waiting(&mut self) -> impl Iterator<Item = &mut Written> {
-        self.slots
-            .iter_mut()
-            .filter_map(|slot| match &mut slot.open {
-                Some(Open::Writing(written)) if written.writing.is_waiting() => {
-                    Some(&mut **written)
-                }
-                Some(Open::Writing(_) | Open::Reading(_) | Open::Directory(_)) | None => None,
-            })
-    }
-
-    /// Returns the files that wait to replace one in this folder.
-    pub(super) fn waiting_in(
-        &mut self,
-        area: Area,
-        folder: &SitePath,
-    ) -> impl Iterator<Item = &mut Written> {
-        self.waiting().filter(move |written| {
-            let above = written.place.path.split_last();
-            written.place.area == area && above.is_some_and(|(above, _)| above == *folder)
-        })
     }
 
     fn slot(&mut self, handle: &[u8]) -> Option<(usize, &mut Slot)> {

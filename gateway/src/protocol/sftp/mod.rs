@@ -11,11 +11,13 @@
 
 mod access;
 mod attributes;
+mod checksum;
 mod dialect;
 mod directory;
 mod engine;
 mod files;
 mod handles;
+mod ids;
 mod operation;
 mod reply;
 mod requests;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 
 use policy::{Environment, SiteName, SitePath};
 
+use crate::config::Limits;
 use crate::gate::{Gate, Identity};
 use crate::site::tree::Tree;
 use crate::state::State;
@@ -102,8 +105,17 @@ impl Session {
         }
     }
 
+    /// Bounds what the session may take.
+    #[must_use]
+    pub fn bounded(mut self, limits: &Limits) -> Self {
+        self.handles.most = limits.max_open_files;
+        self.engine.most_held = limits.max_held_bytes;
+        self
+    }
+
     /// The channel is over, orderly or not: ends every open handle. Files that were being written
-    /// are recorded as interrupted, and those that would have replaced another are thrown away.
+    /// are recorded as interrupted, and those that have not taken their places are kept for their
+    /// person to resume.
     pub fn close(self) {
         drop(self);
     }

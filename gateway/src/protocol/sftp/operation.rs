@@ -3,6 +3,7 @@
 use policy::{Action, TreeChange};
 
 use super::attributes;
+use super::checksum::Check;
 use super::wire::{Fields, Malformed};
 use crate::site::tree::{Attributes, Opening};
 
@@ -107,6 +108,14 @@ pub(super) enum Operation<'a> {
         to: &'a [u8],
         at: u64,
     },
+    CheckFile {
+        path: &'a [u8],
+        check: Check<'a>,
+    },
+    NamesOfIds {
+        users: &'a [u8],
+        groups: &'a [u8],
+    },
 }
 
 /// What an operation asks of the gate before it is done: up to two actions, each on a path.
@@ -179,6 +188,7 @@ impl<'a> Operation<'a> {
             | O::LinkStat { path }
             | O::ReadLink { path }
             | O::Space { path } => read(path),
+            O::CheckFile { path, check } if check.handle.is_none() => read(path),
             O::SetStat { path, .. } | O::LinkSetStat { path, .. } => change(C::SetAttributes, path),
             O::Remove { path } => change(C::Remove, path),
             O::MakeDirectory { path, .. } => change(C::MakeDirectory, path),
@@ -196,10 +206,13 @@ impl<'a> Operation<'a> {
             | O::ReadDirectory { .. }
             | O::HandleSpace { .. }
             | O::Sync { .. }
-            | O::CopyData { .. } => [None, None],
-            O::RealPath { .. } | O::ExpandPath { .. } | O::Limits | O::HomeDirectory => {
-                [None, None]
-            }
+            | O::CopyData { .. }
+            | O::CheckFile { .. } => [None, None],
+            O::RealPath { .. }
+            | O::ExpandPath { .. }
+            | O::Limits
+            | O::HomeDirectory
+            | O::NamesOfIds { .. } => [None, None],
         }
     }
 
@@ -316,6 +329,19 @@ impl<'a> Operation<'a> {
                 length: fields.u64()?,
                 to: fields.string()?,
                 at: fields.u64()?,
+            },
+            b"check-file-name" => O::CheckFile {
+                path: fields.string()?,
+                check: Check::read(None, fields)?,
+            },
+            // The draft has the second name; paramiko asks by the first, which is the extension's.
+            b"check-file" | b"check-file-handle" => O::CheckFile {
+                path: b"",
+                check: Check::read(Some(fields.string()?), fields)?,
+            },
+            b"users-groups-by-id@openssh.com" => O::NamesOfIds {
+                users: fields.string()?,
+                groups: fields.string()?,
             },
             _ => return Err(Unreadable::Unknown),
         })

@@ -28,6 +28,10 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("expand-path@openssh.com", "1"),
     ("copy-data", "1"),
     ("home-directory", "1"),
+    ("users-groups-by-id@openssh.com", "1"),
+    ("check-file", "1"),
+    ("check-file-handle", "1"),
+    ("check-file-name", "1"),
 ];
 
 pub(super) fn version() -> Vec<u8> {
@@ -109,6 +113,28 @@ pub(super) fn space(id: u32, space: &Statvfs) -> Vec<u8> {
         space.name_max(),
     ] {
         packet.u64(number);
+    }
+    packet.finish()
+}
+
+/// Hashes, one after another.
+pub(super) fn check_file(id: u32, algorithm: &[u8], hashes: &[u8]) -> Vec<u8> {
+    let mut packet = Packet::answer(EXTENDED_REPLY, id);
+    packet.string(b"check-file");
+    packet.string(algorithm);
+    packet.bytes(hashes);
+    packet.finish()
+}
+
+/// Names of users and of groups, each a string in a string.
+pub(super) fn names_of_ids(id: u32, users: &[String], groups: &[String]) -> Vec<u8> {
+    let mut packet = Packet::answer(EXTENDED_REPLY, id);
+    for names in [users, groups] {
+        let length: usize = names.iter().map(|name| 4 + name.len()).sum();
+        packet.u32(u32::try_from(length).unwrap_or(u32::MAX));
+        for name in names {
+            packet.string(name.as_bytes());
+        }
     }
     packet.finish()
 }

@@ -4,9 +4,10 @@ use policy::{Area, SitePath};
 
 use super::Session;
 use super::access::Granted;
-use super::directory::{Directory, Told};
+use super::directory::Directory;
 use super::engine;
-use super::handles::{self, Open};
+use super::handles::Open;
+use super::ids;
 use super::operation::Operation;
 use super::reply;
 use super::status::{Code, No};
@@ -64,6 +65,8 @@ impl Session {
             O::HandleSpace { handle } => {
                 return Ok(reply::space(id, &self.handle_space(handle)?));
             }
+            O::CheckFile { check, .. } => return self.check_file(id, granted, check),
+            O::NamesOfIds { users, groups } => return ids::names(id, users, groups),
             O::RealPath { path } => return Ok(reply::path(id, &real_path(path)?)),
             O::ExpandPath { path } => return Ok(reply::path(id, &expand_path(path)?)),
             O::HomeDirectory => return Ok(reply::path(id, b"/")),
@@ -74,7 +77,7 @@ impl Session {
                         engine::LONGEST_ADVERTISED,
                         u64::from(MOST_AT_ONCE),
                         u64::from(MOST_AT_ONCE),
-                        handles::MOST as u64,
+                        self.handles.most as u64,
                     ],
                 ));
             }
@@ -128,15 +131,8 @@ impl Session {
         Ok(reply::done(id))
     }
 
-    /// Returns what a place is. A file whose new content is on its way shows as that.
+    /// Returns what a place is.
     fn stat(&mut self, place: &Place, follow: Follow) -> Result<nix::sys::stat::FileStat, No> {
-        let waiting = self
-            .handles
-            .waiting()
-            .find(|written| written.place.area == place.area && written.place.path == place.path);
-        if let Some(written) = waiting {
-            return Ok(written.writing.stat()?);
-        }
         let stat = self.look(place, |tree, permit, path| tree.look(permit, path, follow))?;
         Ok(match &self.files_link {
             Some(link) if place.is_files_link && follow == Follow::Nothing => link.stat(&stat),
@@ -188,8 +184,8 @@ impl Session {
     }
 
     fn read_directory(&mut self, id: u32, handle: &[u8]) -> Result<Vec<u8>, No> {
-        let (place, asked) = match self.handles.find(handle)? {
-            Open::Directory(directory) => (directory.place.clone(), directory.epoch),
+        let place = match self.handles.find(handle)? {
+            Open::Directory(directory) => directory.place.clone(),
             Open::Reading(_) | Open::Writing(_) => {
                 return Err(No::Status(
                     Code::Failure,
@@ -197,36 +193,16 @@ impl Session {
                 ));
             }
         };
-        if asked != self.epoch {
-            self.ask_to_read(&place)?;
-        }
-        let told = self.told(place.area, &place.path)?;
+        self.still_readable(handle)?;
         let hidden = self
             .files_link
             .as_ref()
             .filter(|link| place.area == Area::Code && link.folder == place.path)
             .map(|link| link.name.as_slice());
         match self.handles.find(handle)? {
-            Open::Directory(directory) => {
-                directory.epoch = self.epoch;
-                directory.portion(id, hidden, &told)
-            }
+            Open::Directory(directory) => directory.portion(id, hidden),
             Open::Reading(_) | Open::Writing(_) => Err(Obstacle::Special.into()),
         }
-    }
-
-    /// Returns the files of a folder whose new content is on its way.
-    fn told(&mut self, area: Area, folder: &SitePath) -> Result<Vec<Told>, No> {
-        let mut told = Vec::new();
-        for written in self.handles.waiting_in(area, folder) {
-            if let Some((_, name)) = written.place.path.split_last() {
-                told.push(Told {
-                    name: name.to_vec(),
-                    stat: written.writing.stat()?,
-                });
-            }
-        }
-        Ok(told)
     }
 
     pub(super) fn set_attributes(

@@ -156,6 +156,9 @@ fn of_system(errno: Errno) -> Status {
         Errno::EFBIG => quiet(Code::Failure, "The file would be too large."),
         Errno::EMLINK => quiet(Code::Failure, "The file has too many names already."),
         Errno::EBADF => quiet(Code::Failure, "The handle is not open for that."),
+        Errno::ESTALE => aloud(
+            "Another session was cut off while it wrote this file, so it is not whole; it is kept, to be resumed.",
+        ),
         Errno::ETXTBSY => quiet(Code::Failure, "The program is running."),
         Errno::EXDEV => {
             aloud("That cannot be done across two areas or file systems; copy instead.")

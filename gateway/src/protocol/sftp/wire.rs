@@ -74,6 +74,11 @@ impl Packet {
         self.0.extend_from_slice(string);
     }
 
+    /// Adds bytes without their length.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
     /// Returns the length so far, with that of the length itself.
     pub(super) fn len(&self) -> usize {
         self.0.len()

@@ -4,6 +4,8 @@ use russh::server::Session;
 use russh::{ChannelId, Error};
 use tokio::sync::mpsc;
 
+use super::terminal::Keyboard;
+use super::tunnel::Tunnel;
 use crate::protocol::sftp;
 
 /// What a channel is for.
@@ -14,6 +16,10 @@ pub(super) enum Channel {
     Sftp(Box<sftp::Session>),
     /// Git or the console, served by a task that reads what comes here.
     Task(mpsc::Sender<Vec<u8>>),
+    /// The console, for a person at a terminal.
+    Terminal(Keyboard),
+    /// A connection to a database, carried by a task.
+    Tunnel(Tunnel),
     /// Nothing more is expected.
     Over,
 }
@@ -23,6 +29,8 @@ pub(super) enum Channel {
 pub(super) struct Wishes {
     /// The value of `GIT_PROTOCOL`, if it is one (git(1)).
     pub git_protocol: Option<String>,
+    /// Whether a person sits there, at a screen of their own.
+    pub terminal: bool,
     /// Sentences about what it did not get, for channels that a person reads.
     pub refused: Vec<&'static str>,
 }

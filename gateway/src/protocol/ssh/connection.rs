@@ -4,18 +4,25 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use russh::server::{ChannelOpenHandle, Session};
-use russh::{ChannelId, ChannelOpenFailure};
+use russh::ChannelId;
+use russh::server::Session;
 
 use super::channel::{Channel, Wishes};
 use super::login::Login;
-use super::{Destination, Server};
+use super::window::Windows;
+use super::{Activity, Destination, Output, Server, Working};
 use crate::gate::Identity;
 
 /// What the listener lends to a connection and wants to know of it.
 pub trait Door: Send + 'static {
+    /// Somebody asked to be let in, by a way that could let them in.
+    fn asked(&mut self);
+
     /// Somebody was let in: the connection no longer counts among those that wait.
-    fn entered(&mut self);
+    ///
+    /// # Errors
+    /// With a sentence for the person, when they have too many connections.
+    fn entered(&mut self, person: &policy::PersonName) -> Result<(), String>;
 }
 
 /// One connection.
@@ -28,14 +35,13 @@ pub struct Connection<D> {
     pub(super) destination: Destination,
     pub(super) identity: Option<Identity>,
     pub(super) channels: HashMap<ChannelId, Channel>,
+    pub(super) windows: Windows,
+    pub(super) activity: Activity,
+    /// SFTP channels whose client has not taken all answers.
+    pub(super) behind: HashMap<ChannelId, Working>,
     pub(super) refused_forwards: u32,
     pub(super) refused_listening: bool,
 }
-
-/// Forwardings that are refused one by one before the connection is ended.
-const MOST_REFUSED_FORWARDS: u32 = 100;
-
-pub(super) const NO_FORWARDING: &str = "Funicular forwards no ports and no sockets.";
 
 impl<D: Door> Connection<D> {
     /// Begins for a client at this address.
@@ -55,9 +61,50 @@ impl<D: Door> Connection<D> {
             destination: Destination::Console,
             identity: None,
             channels: HashMap::new(),
+            windows: Windows::default(),
+            activity: Activity::new(),
+            behind: HashMap::new(),
             refused_forwards: 0,
             refused_listening: false,
         }
+    }
+
+    /// Returns what tells whether anything is going on.
+    pub fn activity(&self) -> Activity {
+        self.activity.clone()
+    }
+
+    /// Returns the other end of a channel, for a task; the connection is not idle while it lasts.
+    pub(super) fn output(&self, channel: ChannelId, session: &Session) -> Output {
+        Output::new(session.handle(), channel, self.activity.work())
+    }
+
+    /// Notes that somebody wants to be let in.
+    pub(super) fn asked(&mut self, user: &str) {
+        self.door.asked();
+        if let Some(login) = &mut self.login {
+            login.attempt(user);
+        }
+    }
+
+    /// Notes whether an SFTP channel's client has yet to take answers: then a transfer goes on,
+    /// however slow it is.
+    pub(super) fn note_progress(&mut self, channel: ChannelId, session: &Session) {
+        if !session.has_pending_data(channel) {
+            self.behind.remove(&channel);
+        } else if !self.behind.contains_key(&channel) {
+            self.behind.insert(channel, self.activity.work());
+        }
+    }
+
+    /// Gives a sentence to the person and ends the connection.
+    pub(super) fn dismiss(
+        &mut self,
+        sentence: &str,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.activity.dismiss();
+        session.disconnect(russh::Disconnect::ByApplication, sentence, "en")
     }
 
     /// Gives a sentence to the person and ends the channel.
@@ -79,7 +126,14 @@ impl<D: Door> Connection<D> {
     pub(super) fn fresh(&mut self, channel: ChannelId) -> Option<&mut Wishes> {
         match self.channels.get_mut(&channel) {
             Some(Channel::Fresh(wishes)) => Some(wishes),
-            Some(Channel::Sftp(_) | Channel::Task(_) | Channel::Over) | None => None,
+            Some(
+                Channel::Sftp(_)
+                | Channel::Task(_)
+                | Channel::Terminal(_)
+                | Channel::Tunnel(_)
+                | Channel::Over,
+            )
+            | None => None,
         }
     }
 
@@ -102,21 +156,14 @@ impl<D: Door> Connection<D> {
         session.channel_failure(channel)
     }
 
-    pub(super) async fn refuse_forward(
-        &mut self,
-        reply: ChannelOpenHandle,
-        session: &mut Session,
-    ) -> Result<(), russh::Error> {
-        self.refused_forwards += 1;
-        if self.refused_forwards > MOST_REFUSED_FORWARDS {
-            return session.disconnect(russh::Disconnect::ByApplication, NO_FORWARDING, "en");
-        }
-        reply
-            .reject(ChannelOpenFailure::Other {
-                code: 1,
-                reason: NO_FORWARDING.to_owned(),
-            })
-            .await;
-        Ok(())
+    pub(super) fn has_room(&self) -> bool {
+        self.channels.len() < self.server.limits.max_channels
+    }
+
+    pub(super) fn no_room(&self) -> String {
+        format!(
+            "This connection has {} channels open, which is the most allowed.",
+            self.channels.len()
+        )
     }
 }

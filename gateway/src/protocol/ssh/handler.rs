@@ -10,14 +10,15 @@ use russh::server::{
 use russh::{ChannelId, ChannelOpenFailure, MethodKind, MethodSet};
 
 use super::Destination;
-use super::channel::{Channel, SftpOutput, Wishes};
+use super::algorithms;
+use super::channel::{Channel, Wishes};
 use super::command::Command;
 use super::connection::{Connection, Door};
+use super::forwarding::Wanted;
 use super::services::NO_SHELL;
 use crate::gate::Identity;
 use crate::protocol::git;
 
-const NO_TERMINAL: &str = "No terminal was given: Funicular runs no program that would need one.";
 const NO_AGENT: &str = "Your agent was not forwarded: Funicular logs in nowhere on your behalf.";
 const NO_X11: &str = "X11 was not forwarded: Funicular runs no program with windows.";
 
@@ -31,15 +32,24 @@ impl<D: Door> Handler for Connection<D> {
         Ok(Auth::reject())
     }
 
+    async fn auth_password(&mut self, user: &str, _password: &str) -> Result<Auth, Self::Error> {
+        self.asked(user);
+        Ok(Auth::reject())
+    }
+
     async fn auth_publickey_offered(
         &mut self,
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
+        self.asked(user);
         let Some(login) = &mut self.login else {
             return Ok(Auth::reject());
         };
-        login.attempt(user);
+        if !algorithms::takes(self.server.algorithms, offer.algorithm) {
+            login.not_taken(offer.public_key, offer.algorithm);
+            return Ok(Auth::reject());
+        }
         if login.offered(offer.public_key, offer.algorithm) {
             Ok(Auth::Accept)
         } else {
@@ -52,9 +62,11 @@ impl<D: Door> Handler for Connection<D> {
         user: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
+        let taken = algorithms::takes(self.server.algorithms, key.algorithm);
         let proven = self
             .login
             .as_mut()
+            .filter(|_| taken)
             .and_then(|login| login.proven(key.public_key, key.algorithm));
         match proven {
             Some(proven) => {
@@ -71,9 +83,7 @@ impl<D: Door> Handler for Connection<D> {
         user: &str,
         _certificate: &Certificate,
     ) -> Result<Auth, Self::Error> {
-        if let Some(login) = &mut self.login {
-            login.attempt(user);
-        }
+        self.asked(user);
         Ok(Auth::reject())
     }
 
@@ -83,10 +93,8 @@ impl<D: Door> Handler for Connection<D> {
         _submethods: &str,
         _response: Option<Response<'a>>,
     ) -> Result<Auth, Self::Error> {
-        let advice = self.login.as_mut().and_then(|login| {
-            login.attempt(user);
-            login.advice()
-        });
+        self.asked(user);
+        let advice = self.login.as_mut().and_then(|login| login.advice());
         Ok(match advice {
             Some(advice) => Auth::Partial {
                 name: "".into(),
@@ -105,7 +113,6 @@ impl<D: Door> Handler for Connection<D> {
         let Some((person, fingerprint)) = self.person.take() else {
             return Err(russh::Error::Inconsistent);
         };
-        self.door.entered();
         let client = session.remote_sshid();
         let identity = Identity {
             person,
@@ -113,9 +120,7 @@ impl<D: Door> Handler for Connection<D> {
             address: self.address.clone(),
             client: policy::escape(client.strip_prefix(b"SSH-2.0-").unwrap_or(client)),
         };
-        tracing::info!(person = %identity.person, address = %identity.address, client = %identity.client, "logged in");
-        self.identity = Some(identity);
-        Ok(())
+        self.enter(identity, session)
     }
 
     async fn channel_open_session(
@@ -124,18 +129,14 @@ impl<D: Door> Handler for Connection<D> {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        if self.identity.is_none() || self.channels.len() >= self.server.max_channels {
+        if self.identity.is_none() || !self.has_room() {
+            let reason = self.no_room();
             reply
-                .reject(ChannelOpenFailure::Other {
-                    code: 4,
-                    reason: format!(
-                        "This connection has {} channels open, which is the most allowed.",
-                        self.channels.len()
-                    ),
-                })
+                .reject(ChannelOpenFailure::Other { code: 4, reason })
                 .await;
             return Ok(());
         }
+        self.activity.touch();
         self.channels
             .insert(channel.id(), Channel::Fresh(Wishes::default()));
         reply.accept().await;
@@ -150,43 +151,45 @@ impl<D: Door> Handler for Connection<D> {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.refuse_forward(reply, session).await
+        self.refuse_channel(&Wanted::X11, reply, session).await
     }
 
     async fn channel_open_direct_tcpip(
         &mut self,
-        _channel: russh::Channel<Msg>,
-        _host_to_connect: &str,
-        _port_to_connect: u32,
+        channel: russh::Channel<Msg>,
+        host: &str,
+        port: u32,
         _originator_address: &str,
         _originator_port: u32,
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.refuse_forward(reply, session).await
+        self.forward(channel.id(), host, port, reply, session).await
     }
 
     async fn channel_open_forwarded_tcpip(
         &mut self,
         _channel: russh::Channel<Msg>,
-        _host_to_connect: &str,
-        _port_to_connect: u32,
+        host: &str,
+        port: u32,
         _originator_address: &str,
         _originator_port: u32,
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.refuse_forward(reply, session).await
+        self.refuse_channel(&Wanted::From(host, port), reply, session)
+            .await
     }
 
     async fn channel_open_direct_streamlocal(
         &mut self,
         _channel: russh::Channel<Msg>,
-        _socket_path: &str,
+        path: &str,
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.refuse_forward(reply, session).await
+        self.refuse_channel(&Wanted::Socket(path), reply, session)
+            .await
     }
 
     async fn pty_request(
@@ -200,9 +203,7 @@ impl<D: Door> Handler for Connection<D> {
         _modes: &[(russh::Pty, u32)],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        // At once, since a client that insists on a terminal leaves without one.
-        session.extended_data(channel, 1, format!("{NO_TERMINAL}\r\n").into_bytes())?;
-        session.channel_failure(channel)
+        self.terminal_wanted(channel, session)
     }
 
     async fn x11_request(
@@ -309,12 +310,27 @@ impl<D: Door> Handler for Connection<D> {
 
     async fn tcpip_forward(
         &mut self,
-        _address: &str,
-        _port: &mut u32,
-        _session: &mut Session,
+        address: &str,
+        port: &mut u32,
+        session: &mut Session,
     ) -> Result<bool, Self::Error> {
+        self.refuse_forwarding(&Wanted::From(address, *port), session)?;
         self.refused_listening = true;
         Ok(false)
+    }
+
+    async fn streamlocal_forward(
+        &mut self,
+        path: &str,
+        session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        self.refuse_forwarding(&Wanted::FromSocket(path), session)?;
+        self.refused_listening = true;
+        Ok(false)
+    }
+
+    fn adjust_window(&mut self, channel: ChannelId, current: u32) -> u32 {
+        self.windows.adjust(channel.into(), current)
     }
 
     async fn data(
@@ -323,23 +339,7 @@ impl<D: Door> Handler for Connection<D> {
         data: &[u8],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        match self.channels.get_mut(&channel) {
-            Some(Channel::Sftp(sftp)) => {
-                let mut output = SftpOutput::new(session, channel);
-                let answered = sftp.receive(data, &mut output);
-                output.done()?;
-                self.after_sftp(channel, answered, session)
-            }
-            Some(Channel::Task(input)) => {
-                // Waiting here holds the whole connection back, which is what a client deserves
-                // that sends faster than git takes; the queue is longer than any dialogue needs.
-                if input.send(data.to_vec()).await.is_err() {
-                    self.channels.insert(channel, Channel::Over);
-                }
-                Ok(())
-            }
-            Some(Channel::Fresh(_) | Channel::Over) | None => Ok(()),
-        }
+        self.received(channel, data, session).await
     }
 
     async fn window_adjusted(
@@ -348,13 +348,7 @@ impl<D: Door> Handler for Connection<D> {
         _new_size: u32,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let Some(Channel::Sftp(sftp)) = self.channels.get_mut(&channel) else {
-            return Ok(());
-        };
-        let mut output = SftpOutput::new(session, channel);
-        let answered = sftp.proceed(&mut output);
-        output.done()?;
-        self.after_sftp(channel, answered, session)
+        self.proceed(channel, session)
     }
 
     async fn channel_eof(
@@ -362,16 +356,7 @@ impl<D: Door> Handler for Connection<D> {
         channel: ChannelId,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        match self.channels.insert(channel, Channel::Over) {
-            Some(Channel::Sftp(sftp)) => {
-                sftp.close();
-                session.exit_status_request(channel, 0)?;
-                session.eof(channel)?;
-                session.close(channel)
-            }
-            // Dropping the sender is the end of the task's input.
-            Some(Channel::Task(_) | Channel::Fresh(_) | Channel::Over) | None => Ok(()),
-        }
+        self.input_ended(channel, session)
     }
 
     async fn channel_close(
@@ -379,9 +364,7 @@ impl<D: Door> Handler for Connection<D> {
         channel: ChannelId,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        if let Some(Channel::Sftp(sftp)) = self.channels.remove(&channel) {
-            sftp.close();
-        }
+        self.closed(channel);
         Ok(())
     }
 }

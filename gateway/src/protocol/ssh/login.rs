@@ -45,6 +45,14 @@ impl Login {
         self.user = Some(policy::escape(user.as_bytes()));
     }
 
+    /// Notes a key of a kind that this gateway does not take.
+    pub(super) fn not_taken(&mut self, key: &ssh_key::PublicKey, algorithm: &Algorithm) {
+        let fingerprint = key.fingerprint(HashAlg::Sha256);
+        self.remember(format!(
+            "{fingerprint} ({algorithm}, a kind that is not taken here)"
+        ));
+    }
+
     /// Returns whether a key is worth proving. Nothing else may follow from an offer, since
     /// whoever offers a public key need not own it (RFC 4252 §7).
     pub(super) fn offered(&mut self, key: &ssh_key::PublicKey, algorithm: &Algorithm) -> bool {

@@ -1,24 +1,36 @@
 //! SSH: who is there, where they want to go, and which service takes over.
 
+mod activity;
 mod address;
 mod algorithms;
 mod channel;
 mod command;
 mod connection;
+mod dismissal;
+mod forwarding;
 mod handler;
 mod keys;
 mod login;
 mod output;
+mod serve;
 mod services;
+mod socket;
+mod streams;
+mod terminal;
+mod tunnel;
+mod window;
 
 use std::sync::Arc;
 
+pub use activity::{Activity, Working};
 pub use address::Destination;
-pub use algorithms::configuration;
 pub use connection::{Connection, Door};
+pub use dismissal::dismissal;
 pub use keys::{HostKeys, PublicKey};
 pub use output::Output;
+pub use serve::{Broken, Offer, Served};
 
+use crate::config::{Algorithms, Limits};
 use crate::gate::Gate;
 use crate::protocol::console::Console;
 use crate::protocol::git;
@@ -38,6 +50,8 @@ pub struct Server {
     pub git: Arc<git::Service>,
     /// Runs the commands of the console.
     pub console: Arc<Console>,
-    /// How many channels a connection may have open.
-    pub max_channels: usize,
+    /// Which keys let people in.
+    pub algorithms: Algorithms,
+    /// What one connection and one channel may take.
+    pub limits: Limits,
 }

@@ -1,13 +1,22 @@
 //! Writing to a channel from outside the session's own task: git's and the console's answers.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use russh::ChannelId;
 use russh::server::Handle;
+
+use super::Working;
+use super::terminal::ended_for_a_screen;
 
 /// The other end of one channel.
 #[derive(Debug, Clone)]
 pub struct Output {
     handle: Handle,
     channel: ChannelId,
+    screen: bool,
+    /// As long as anybody may still write, the connection is not idle.
+    _working: Arc<Working>,
 }
 
 /// Bytes to a packet; below every client's least packet size (RFC 4253 §6.1).
@@ -19,8 +28,21 @@ pub struct Gone;
 
 impl Output {
     /// Takes the other end of a channel.
-    pub fn new(handle: Handle, channel: ChannelId) -> Self {
-        Self { handle, channel }
+    pub(super) fn new(handle: Handle, channel: ChannelId, working: Working) -> Self {
+        Self {
+            handle,
+            channel,
+            screen: false,
+            _working: Arc::new(working),
+        }
+    }
+
+    /// Takes the other end of a channel behind which is the screen of a person.
+    pub(super) fn on_a_screen(self) -> Self {
+        Self {
+            screen: true,
+            ..self
+        }
     }
 
     /// Writes to standard output.
@@ -36,7 +58,8 @@ impl Output {
                 .await
                 .map_err(|_| Gone);
         }
-        for piece in bytes.chunks(PIECE) {
+        let shown = self.shown(bytes);
+        for piece in shown.chunks(PIECE) {
             self.handle
                 .data(self.channel, piece.to_vec())
                 .await
@@ -50,7 +73,8 @@ impl Output {
     /// # Errors
     /// When the client has gone.
     pub async fn err(&self, bytes: &[u8]) -> Result<(), Gone> {
-        for piece in bytes.chunks(PIECE) {
+        let shown = self.shown(bytes);
+        for piece in shown.chunks(PIECE) {
             self.handle
                 .extended_data(self.channel, 1, piece.to_vec())
                 .await
@@ -59,11 +83,24 @@ impl Output {
         Ok(())
     }
 
+    fn shown<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.screen {
+            Cow::Owned(ended_for_a_screen(bytes))
+        } else {
+            Cow::Borrowed(bytes)
+        }
+    }
+
     /// Ends the channel: exit status, end of output, close (RFC 4254 §5.3, §6.10). All output
     /// must have been written before.
     pub async fn end(self, status: u32) {
         // A client that has gone needs no ending.
         let _ = self.handle.exit_status_request(self.channel, status).await;
+        self.close().await;
+    }
+
+    /// Ends a channel that is no program's.
+    pub async fn close(self) {
         let _ = self.handle.eof(self.channel).await;
         let _ = self.handle.close(self.channel).await;
     }

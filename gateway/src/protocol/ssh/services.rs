@@ -8,14 +8,21 @@ use russh::server::Session;
 use tokio::sync::mpsc;
 
 use super::channel::{Channel, Wishes};
-use super::connection::{Connection, Door, NO_FORWARDING};
+use super::connection::{Connection, Door};
+use super::forwarding::NO_FORWARDING;
+use super::terminal::Keyboard;
 use super::{Destination, Output};
+use crate::blocking;
 use crate::gate::{Denied, Evidence, Identity};
 use crate::protocol::console::Reply;
 use crate::protocol::{git, refusal_text, sftp};
+use crate::site::crash;
 
 /// Messages that wait for a task's standard input; each is at most a packet.
 const INPUT_QUEUE: usize = 64;
+
+const FAULT: &str =
+    "Funicular has a fault and could not go on with this; its log says more. Try again.\n";
 
 pub(super) const NO_SHELL: &str =
     "Funicular gives no shell: it serves SFTP, git and the commands that 'help' lists.";
@@ -69,7 +76,8 @@ impl<D: Door> Connection<D> {
             site,
             environment,
             tree,
-        );
+        )
+        .bounded(&self.server.limits);
         self.channels.insert(channel, Channel::Sftp(Box::new(sftp)));
         session.channel_success(channel)
     }
@@ -88,7 +96,7 @@ impl<D: Door> Connection<D> {
         let (sender, receiver) = mpsc::channel(INPUT_QUEUE);
         self.channels.insert(channel, Channel::Task(sender));
         session.channel_success(channel)?;
-        let output = Output::new(session.handle(), channel);
+        let output = self.output(channel, session);
         let service = Arc::clone(&self.server.git);
         let request = git::Request {
             program,
@@ -97,7 +105,9 @@ impl<D: Door> Connection<D> {
             environment,
             protocol: wishes.git_protocol,
         };
-        tokio::spawn(async move { service.serve(request, receiver, output).await });
+        supervised(output.clone(), async move {
+            service.serve(request, receiver, output).await;
+        });
         Ok(())
     }
 
@@ -110,15 +120,24 @@ impl<D: Door> Connection<D> {
         session: &mut Session,
     ) -> Result<(), russh::Error> {
         let (sender, receiver) = mpsc::channel(INPUT_QUEUE);
-        self.channels.insert(channel, Channel::Task(sender));
+        let output = self.output(channel, session);
+        let (serving, output) = if wishes.terminal {
+            (
+                Channel::Terminal(Keyboard::new(sender)),
+                output.on_a_screen(),
+            )
+        } else {
+            (Channel::Task(sender), output)
+        };
+        self.channels.insert(channel, serving);
         session.channel_success(channel)?;
-        let output = Output::new(session.handle(), channel);
         let console = Arc::clone(&self.server.console);
         let mut refused = wishes.refused.clone();
         if std::mem::take(&mut self.refused_listening) {
             refused.push(NO_FORWARDING);
         }
-        tokio::spawn(async move {
+        supervised(output.clone(), async move {
+            crash::panic_on(words.join(" ").as_bytes());
             for sentence in refused {
                 let _ = output.err(format!("{sentence}\n").as_bytes()).await;
             }
@@ -127,6 +146,42 @@ impl<D: Door> Connection<D> {
             reply.end(status).await;
         });
         Ok(())
+    }
+
+    /// Lets a person in, unless they have too many connections.
+    pub(super) fn enter(
+        &mut self,
+        identity: Identity,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        if let Err(sentence) = self.door.entered(&identity.person) {
+            self.too_many_connections(&identity, &sentence);
+            return self.dismiss(&sentence, session);
+        }
+        tracing::info!(person = %identity.person, address = %identity.address, client = %identity.client, "logged in");
+        self.identity = Some(identity);
+        Ok(())
+    }
+
+    /// Keeps in the audit that a person had more connections than one may have.
+    fn too_many_connections(&self, who: &Identity, sentence: &str) {
+        tracing::warn!(person = %who.person, "turned away: {sentence}");
+        let refusal = policy::Refusal {
+            rule: "too-many-connections",
+            message: sentence.to_owned(),
+            hint: String::new(),
+        };
+        let whom = crate::audit::Who {
+            person: Some(who.person.to_string()),
+            fingerprint: who.fingerprint.clone(),
+            address: Some(who.address.clone()),
+            client: Some(who.client.clone()),
+        };
+        let gate = &self.server.gate;
+        let kept = blocking::wait(|| gate.refuse_outright(whom, "login", None, &refusal));
+        if let Err(fault) = kept {
+            tracing::error!("a login that was turned away could not be recorded: {fault}");
+        }
     }
 
     pub(super) fn after_sftp(
@@ -146,4 +201,19 @@ impl<D: Door> Connection<D> {
         session.eof(channel)?;
         session.close(channel)
     }
+}
+
+/// Runs what serves a channel on a task of its own. If it panics, the person is told and the
+/// channel ends; without this a client would wait for ever.
+pub(super) fn supervised(output: Output, work: impl Future<Output = ()> + Send + 'static) {
+    let working = tokio::spawn(work);
+    tokio::spawn(async move {
+        if let Err(error) = working.await
+            && error.is_panic()
+        {
+            tracing::error!("a fault in Funicular ended this channel, and no other: {error}");
+            let _ = output.err(FAULT.as_bytes()).await;
+            output.end(1).await;
+        }
+    });
 }

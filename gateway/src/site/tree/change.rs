@@ -12,6 +12,7 @@ use policy::{Area, Target, TreeChange};
 
 use super::moving::Named;
 use super::obstacle::Obstacle;
+use super::own::Name;
 use super::walk::{self, Folder, Kind};
 use super::{Follow, QUIET, Tree};
 use crate::blocking;
@@ -52,6 +53,9 @@ impl Tree {
     pub fn make_directory(&self, permit: &Permit, attributes: &Attributes) -> Result<(), Obstacle> {
         let (area, path) = self.changeable(permit, TreeChange::MakeDirectory)?;
         let (folder, name) = walk::parent(area, path)?.ok_or(Errno::EEXIST)?;
+        if self.has_own(permit, path) {
+            return Err(Errno::EEXIST.into());
+        }
         Ok(mkdirat(folder, name, attributes.mode_or(0o777))?)
     }
 
@@ -61,15 +65,30 @@ impl Tree {
     /// When there is none, or it is a directory.
     pub fn remove(&self, permit: &Permit) -> Result<(), Obstacle> {
         let (area, path) = self.changeable(permit, TreeChange::Remove)?;
-        let (folder, name) = walk::parent(area, path)?.ok_or(Errno::EISDIR)?;
-        let stat = fstatat(&folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
-        let unlink = || unlinkat(&folder, name, UnlinkatFlags::NoRemoveDir);
-        if stat.st_size > SLOW_TO_REMOVE {
-            blocking::wait(unlink)?;
-        } else {
-            unlink()?;
+        let remove = || {
+            let (folder, name) = walk::parent(area, path)?.ok_or(Errno::EISDIR)?;
+            let stat = fstatat(&folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+            let unlink = || unlinkat(&folder, name, UnlinkatFlags::NoRemoveDir);
+            if stat.st_size > SLOW_TO_REMOVE {
+                blocking::wait(unlink)?;
+            } else {
+                unlink()?;
+            }
+            Ok(())
+        };
+        match remove() {
+            Ok(()) => {
+                self.remove_own(permit, path);
+                Ok(())
+            }
+            // Nothing was there but what the person had on its way.
+            Err(Obstacle::System(Errno::ENOENT | Errno::ENOTDIR))
+                if self.remove_own(permit, path) =>
+            {
+                Ok(())
+            }
+            other => other,
         }
-        Ok(())
     }
 
     /// Removes an empty directory.
@@ -79,6 +98,9 @@ impl Tree {
     pub fn remove_directory(&self, permit: &Permit) -> Result<(), Obstacle> {
         let (area, path) = self.changeable(permit, TreeChange::RemoveDirectory)?;
         let (folder, name) = walk::parent(area, path)?.ok_or(Errno::EBUSY)?;
+        if self.has_own_below(permit, path) {
+            return Err(Errno::ENOTEMPTY.into());
+        }
         Ok(unlinkat(folder, name, UnlinkatFlags::RemoveDir)?)
     }
 
@@ -91,18 +113,32 @@ impl Tree {
         let (new_area, new_path) = self.changeable(to, TreeChange::RenameTo)?;
         let (old_folder, old_name) = walk::parent(old_area, old_path)?.ok_or(Errno::EBUSY)?;
         let (new_folder, new_name) = walk::parent(new_area, new_path)?.ok_or(Errno::EBUSY)?;
-        let old = Named {
-            folder: old_folder.as_fd(),
+        let old = Name {
+            folder: old_folder,
             name: old_name,
+            path: old_path,
         };
-        let new = Named {
-            folder: new_folder.as_fd(),
+        let new = Name {
+            folder: new_folder,
             name: new_name,
+            path: new_path,
         };
-        if area_of(from) == area_of(to) {
-            rename_within(old, new, replace)
-        } else {
-            blocking::wait(|| self.move_across(to, old, new, replace))
+        match (area_of(from), area_of(to)) {
+            (Some(one), Some(other)) if one == other => {
+                self.rename_with_own(from, one, old, new, replace)
+            }
+            // It is not whole yet, so there is nothing that could be moved by its content.
+            (_, _) if self.has_own(from, old_path) || self.has_own_below(from, old_path) => {
+                Err(Errno::EXDEV.into())
+            }
+            (_, _) if replace == Replace::Never && self.has_own(to, new_path) => {
+                Err(Errno::EEXIST.into())
+            }
+            (_, _) => {
+                blocking::wait(|| self.move_across(to, old.named(), new.named(), replace))?;
+                self.remove_own(to, new_path);
+                Ok(())
+            }
         }
     }
 
@@ -114,6 +150,9 @@ impl Tree {
     pub fn make_link(&self, permit: &Permit, content: &[u8]) -> Result<(), Obstacle> {
         let (area, path) = self.changeable(permit, TreeChange::Symlink)?;
         let (folder, name) = walk::parent(area, path)?.ok_or(Errno::EEXIST)?;
+        if self.has_own(permit, path) {
+            return Err(Errno::EEXIST.into());
+        }
         Ok(symlinkat(content, folder, name)?)
     }
 
@@ -124,9 +163,21 @@ impl Tree {
     pub fn hard_link(&self, from: &Permit, to: &Permit) -> Result<(), Obstacle> {
         let (old_area, old_path) = self.changeable(from, TreeChange::HardLink)?;
         let (new_area, new_path) = self.changeable(to, TreeChange::HardLink)?;
-        if area_of(from) != area_of(to) {
+        let area = match (area_of(from), area_of(to)) {
+            (Some(one), Some(other)) if one == other => one,
             // The file would be reached under the rules of two areas.
-            return Err(Errno::EXDEV.into());
+            (_, _) => return Err(Errno::EXDEV.into()),
+        };
+        if self.has_own(to, new_path) {
+            return Err(Errno::EEXIST.into());
+        }
+        if self.has_own(from, old_path) {
+            let (folder, name) = walk::parent(new_area, new_path)?.ok_or(Errno::EEXIST)?;
+            let path = new_path;
+            let new = Name { folder, name, path };
+            if self.link_own(&from.who().person, area, old_path, new)? {
+                return Ok(());
+            }
         }
         let (old_folder, old_name) = walk::parent(old_area, old_path)?.ok_or(Errno::EISDIR)?;
         let (new_folder, new_name) = walk::parent(new_area, new_path)?.ok_or(Errno::EEXIST)?;
@@ -153,6 +204,9 @@ impl Tree {
         follow: Follow,
     ) -> Result<(), Obstacle> {
         let (area, path) = self.changeable(permit, TreeChange::SetAttributes)?;
+        if let Some(set) = self.set_on_own(permit, path, attributes) {
+            return set;
+        }
         let Some((folder, name)) = walk::parent(area, path)? else {
             return Ok(());
         };
@@ -201,14 +255,17 @@ pub(super) fn set_on_file(file: &File, attributes: &Attributes) -> Result<(), Ob
 }
 
 /// Cuts or lengthens an open file.
-fn set_size(file: impl AsFd, size: u64) -> Result<(), Obstacle> {
+pub(super) fn set_size(file: impl AsFd, size: u64) -> Result<(), Obstacle> {
     let size = i64::try_from(size).map_err(|_| Errno::EFBIG)?;
     // Cutting a large file takes as long as removing it.
     Ok(blocking::wait(|| ftruncate(file, size))?)
 }
 
 /// Sets rights and times through any handle, one that may neither read nor write included.
-fn set_on_handle(handle: BorrowedFd<'_>, attributes: &Attributes) -> Result<(), Obstacle> {
+pub(super) fn set_on_handle(
+    handle: BorrowedFd<'_>,
+    attributes: &Attributes,
+) -> Result<(), Obstacle> {
     let name = format!("/proc/self/fd/{}", handle.as_raw_fd());
     if let Some(permissions) = attributes.permissions {
         let mode = rights(permissions);
@@ -264,7 +321,7 @@ pub(super) fn rename_within(
     }
 }
 
-fn area_of(permit: &Permit) -> Option<Area> {
+pub(super) fn area_of(permit: &Permit) -> Option<Area> {
     match permit.target() {
         Target::Tree(_, _, area, _) => Some(*area),
         Target::Server

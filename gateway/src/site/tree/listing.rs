@@ -27,12 +27,14 @@ pub struct Listing(Option<Open>);
 struct Open {
     names: OwningIter,
     folder: OwnedFd,
+    /// What the person has on its way here, in the place of what the disk has.
+    own: Vec<Entry>,
 }
 
 impl Listing {
-    pub(super) fn of(folder: OwnedFd) -> Result<Self, Obstacle> {
+    pub(super) fn of(folder: OwnedFd, own: Vec<Entry>) -> Result<Self, Obstacle> {
         let names = Dir::from_fd(folder.try_clone()?)?.into_iter();
-        Ok(Self(Some(Open { names, folder })))
+        Ok(Self(Some(Open { names, folder, own })))
     }
 
     /// Returns the listing of a directory that is not on the disk.
@@ -66,6 +68,10 @@ impl Listing {
             if is_hidden(name.to_bytes()) {
                 continue;
             }
+            let mut own = open.own.iter();
+            if let Some(at) = own.position(|own| own.name == name.to_bytes()) {
+                return Ok(Some(open.own.swap_remove(at)));
+            }
             match fstatat(&open.folder, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
                 Ok(stat) => {
                     let name = name.to_bytes().to_vec();
@@ -76,7 +82,7 @@ impl Listing {
                 Err(errno) => return Err(errno.into()),
             }
         }
-        Ok(None)
+        Ok(open.own.pop())
     }
 }
 

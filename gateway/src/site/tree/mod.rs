@@ -10,17 +10,26 @@
 //! on that permit's own target, so that nothing else than what was permitted can be done.
 
 mod change;
+mod draft;
+mod hold;
+mod keeping;
 mod link;
 mod listing;
 mod moving;
 mod obstacle;
+mod own;
+mod part;
+mod parts;
 mod place;
+mod record;
 mod walk;
 mod writing;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
@@ -29,11 +38,13 @@ use nix::sys::statvfs::{Statvfs, fstatvfs};
 use policy::{Action, Area, SitePath, Target, TreeChange};
 
 pub use change::{Attributes, Replace};
+pub use draft::Draft;
 pub use listing::{Entry, Listing};
 pub use obstacle::Obstacle;
+pub use parts::{Inode, Parts, Unfinished};
 pub use place::Place;
 pub use walk::Kind;
-pub use writing::{Draft, Opening, Writing};
+pub use writing::{Opening, Writing};
 
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
@@ -56,8 +67,9 @@ pub struct Tree {
     logs: OwnedFd,
     tmp: OwnedFd,
     backups: OwnedFd,
-    uploads: OwnedFd,
-    uploads_device: u64,
+    parts: Arc<Parts>,
+    /// This session's number among those on the environment.
+    session: u64,
 }
 
 /// The code of one generation; none before the first deploy.
@@ -74,28 +86,52 @@ impl Tree {
     /// # Errors
     /// When the folder, or one of its areas, cannot be opened.
     pub fn open(directory: &Path) -> Result<Self, Fault> {
+        Self::open_with(directory, None)
+    }
+
+    /// The same, with the parts that other sessions on the environment know, if there are any.
+    ///
+    /// # Errors
+    /// When the folder, or one of its areas, cannot be opened.
+    pub fn open_with(directory: &Path, parts: Option<Arc<Parts>>) -> Result<Self, Fault> {
         let environment = open(directory, HANDLE, Mode::empty())
             .or_fault(|| format!("opening the environment's folder {}", directory.display()))?;
         let area = |name: &str| {
             folder(&environment, name)
                 .or_fault(|| format!("opening '{name}' of {}", directory.display()))
         };
-        let uploads = area(writing::SPOOL)?;
+        let parts = match parts {
+            Some(parts) => parts,
+            None => Arc::new(Parts::new(area(SPOOL)?)),
+        };
         Ok(Self {
             files: area(Area::Files.as_str())?,
             logs: area(Area::Logs.as_str())?,
             tmp: area(Area::Tmp.as_str())?,
             backups: area(Area::Backups.as_str())?,
-            uploads_device: fstat(&uploads)
-                .or_fault(|| format!("looking at uploads of {}", directory.display()))?
-                .st_dev,
-            uploads,
+            session: parts.next_session(),
+            parts,
             code: Release {
                 generation: 0,
                 code: None,
             },
             environment,
         })
+    }
+
+    /// Returns what is known of files on their way up, for other sessions on the environment.
+    pub fn parts(&self) -> Arc<Parts> {
+        Arc::clone(&self.parts)
+    }
+
+    /// Takes over the uploads that an earlier run of the gateway left, unless nobody has written
+    /// them for as long as `keep`, and removes what else is in `uploads`; for the start of the
+    /// gateway, before any session. Returns how much was removed.
+    ///
+    /// # Errors
+    /// When the folder cannot be read, or something in it not removed.
+    pub fn remove_leftovers(&self, keep: Duration) -> Result<usize, Fault> {
+        self.parts.restore(keep)
     }
 
     /// Makes `/code` that of another generation; 0 is empty.
@@ -139,10 +175,14 @@ impl Tree {
             None if path.is_empty() => return Ok(fstat(&self.environment)?),
             None => return Err(Errno::ENOENT.into()),
         };
+        if let Some(stat) = self.own_stat(permit, path) {
+            return Ok(stat);
+        }
         match follow {
             Follow::Links => {
                 let found = walk::beneath(area, path, OFlag::O_PATH, Mode::empty())?;
-                Ok(fstat(found)?)
+                let stat = fstat(found)?;
+                Ok(self.own_stat_of(permit, &stat).unwrap_or(stat))
             }
             Follow::Nothing => match walk::parent(area, path)? {
                 Some((folder, name)) => Ok(fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?),
@@ -177,7 +217,8 @@ impl Tree {
         match self.readable(permit)? {
             Some(area) => {
                 let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
-                Listing::of(walk::beneath(area, path, flags, Mode::empty())?)
+                let folder = walk::beneath(area, path, flags, Mode::empty())?;
+                Listing::of(folder, self.own_entries(permit, path))
             }
             None if path.is_empty() => Ok(Listing::empty()),
             None => Err(Errno::ENOENT.into()),
@@ -194,9 +235,14 @@ impl Tree {
         path: &SitePath,
     ) -> Result<(File, FileStat), Obstacle> {
         let area = self.readable(permit)?.ok_or(Errno::ENOENT)?;
+        if let Some(found) = self.own_to_read(permit, path) {
+            return Ok(found);
+        }
         let opened = walk::beneath(area, path, OFlag::O_RDONLY | QUIET, Mode::empty())?;
         match walk::plain(&opened)? {
-            (stat, Kind::File) => Ok((opened.into(), stat)),
+            (stat, Kind::File) => Ok(self
+                .own_to_read_of(permit, &stat)
+                .unwrap_or((opened.into(), stat))),
             (_, Kind::Directory | Kind::Link | Kind::Special) => Err(Errno::EISDIR.into()),
         }
     }
@@ -218,6 +264,7 @@ impl Tree {
     /// When there is nothing, or it cannot be reached inside its area.
     pub fn space(&self, permit: &Permit, path: &SitePath) -> Result<Statvfs, Obstacle> {
         match self.readable(permit)? {
+            Some(_) if self.own_stat(permit, path).is_some() => Ok(fstatvfs(self.parts.folder())?),
             Some(area) => {
                 let found = walk::beneath(area, path, OFlag::O_PATH, Mode::empty())?;
                 Ok(fstatvfs(found)?)
@@ -288,6 +335,9 @@ fn folder(environment: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
         other => other,
     }
 }
+
+/// The folder of an environment in which parts wait.
+const SPOOL: &str = "uploads";
 
 const HANDLE: OFlag = OFlag::O_PATH
     .union(OFlag::O_DIRECTORY)

@@ -51,7 +51,7 @@ impl Tree {
             .incident()
             .ok_or_else(|| Fault::new("a permit to rename has no incident id"))?;
         let waiting = Named {
-            folder: self.uploads.as_fd(),
+            folder: self.parts.folder(),
             name: incident.as_str().as_bytes(),
         };
         let moved = copy(from, waiting, 0).and_then(|()| rename_within(waiting, to, replace));
@@ -110,7 +110,7 @@ fn copy(from: Named<'_>, to: Named<'_>, inside: usize) -> Result<(), Obstacle> {
     }
 }
 
-fn copy_file(from: Named<'_>, to: Named<'_>, stat: &FileStat) -> Result<(), Obstacle> {
+pub(super) fn copy_file(from: Named<'_>, to: Named<'_>, stat: &FileStat) -> Result<(), Obstacle> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | QUIET;
     let source = openat(
         from.folder,

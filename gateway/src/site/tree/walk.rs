@@ -1,12 +1,14 @@
 //! From the handle of an area down to a place in it; the kernel keeps every step beneath the area.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::{FileStat, Mode, fstat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
+use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use policy::SitePath;
 
+use super::HANDLE;
 use super::obstacle::Obstacle;
 
 /// The folder that holds a name: the area itself, or one inside it.
@@ -20,6 +22,16 @@ impl AsFd for Folder<'_> {
         match self {
             Folder::Area(area) => *area,
             Folder::Inside(folder) => folder.as_fd(),
+        }
+    }
+}
+
+impl Folder<'_> {
+    /// Returns a handle that may be kept.
+    pub(super) fn into_owned(self) -> Result<OwnedFd, Errno> {
+        match self {
+            Folder::Area(area) => openat(area, ".", HANDLE, Mode::empty()),
+            Folder::Inside(folder) => Ok(folder),
         }
     }
 }
@@ -75,6 +87,40 @@ pub(super) fn parent<'a, 'p>(
         Folder::Inside(beneath(area, &above, flags, Mode::empty())?)
     };
     Ok(Some((folder, name)))
+}
+
+/// Finds where a file that is reached through links really is: its folder and path in the area, and
+/// what it is. None if it is missing, no regular file, or was moved meanwhile.
+pub(super) fn real<'a>(
+    area: BorrowedFd<'a>,
+    path: &SitePath,
+) -> Result<Option<(Folder<'a>, SitePath, FileStat)>, Obstacle> {
+    let found = match beneath(area, path, OFlag::O_PATH, Mode::empty()) {
+        Err(Obstacle::System(Errno::ENOENT)) => return Ok(None),
+        other => other?,
+    };
+    let stat = fstat(&found)?;
+    let inside = name_of(found.as_fd())?
+        .strip_prefix(name_of(area)?.as_slice())
+        .and_then(|rest| SitePath::normalize(rest).ok());
+    let Some(real) = inside.filter(|real| !real.names_git_directory()) else {
+        return Ok(None);
+    };
+    let Some((folder, name)) = parent(area, &real)? else {
+        return Ok(None);
+    };
+    // The name is only what the kernel last knew; what counts is what is there.
+    let there = fstatat(&folder, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+    let same = there.is_ok_and(|there| (there.st_dev, there.st_ino) == (stat.st_dev, stat.st_ino));
+    if !same || Kind::of(&stat) != Kind::File {
+        return Ok(None);
+    }
+    Ok(Some((folder, real.clone(), stat)))
+}
+
+fn name_of(handle: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    let link = format!("/proc/self/fd/{}", handle.as_raw_fd());
+    Ok(readlinkat(AT_FDCWD, link.as_str())?.into_vec())
 }
 
 /// What a place holds.

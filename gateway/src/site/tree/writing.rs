@@ -1,37 +1,43 @@
-//! Files being written.
+//! Files being written; the rule for parts, in full:
 //!
-//! A file that replaces the whole content of another (opened to write with truncation, the name
-//! being a regular file's) is written in the environment's `uploads`, which nobody sees, and takes
-//! the old one's place with one rename when it is closed. A client that goes away in mid-file
-//! leaves the old file whole. The rule, in full:
-//!
-//! - a new file, and one that is opened without truncation (to resume, to append, to edit in
-//!   place), is written where it stands; so is one that is reached through a link, since a rename
-//!   would replace the link, and one on another file system than `uploads`, where none can reach;
-//! - the new file keeps the old one's rights, and needs its right to be written;
-//! - it takes its place when it is closed, or sooner when the same session does something with the
-//!   name besides looking at it: what follows then is as if it had been written in place;
-//! - it is thrown away when the session ends before that, when a write to it failed, or when the
-//!   permit no longer holds at its close. What a crash leaves in `uploads` is removed by
-//!   [`Tree::remove_leftovers`] at the next start.
+//! - An open that makes a missing file, or takes the content of one away, makes a *part*: a file in
+//!   the environment's `uploads`, which nobody is shown. It takes its place with one rename when
+//!   the last handle on it is closed, so that neither visitors, nor other people, nor a commit ever
+//!   see half a file. A link at the end of the path is followed; its target is replaced.
+//! - Who writes it sees it where it will be, in all their sessions: its length so far, its content,
+//!   its name in the folder. What they do to the name, they do to the part: see `own`.
+//! - An open without truncation joins the person's part if there is one, and so resumes an upload
+//!   that broke off; else it writes in place, for that is what who appends or edits wants. A file
+//!   that is open so is left out of commits.
+//! - An open with truncation makes a part of its own, and drops one that nobody has open. Of two
+//!   uploads of one name the last close wins, and each is whole.
+//! - A name that must be missing (`EXCL`) is missing for nobody else while the part is open, so
+//!   that lock files lock; and the rename replaces nothing.
+//! - A part is broken when a handle on it is lost with its session, when a write to it fails, when
+//!   the permit no longer holds at its close, or when it cannot take its place. It is kept, to be
+//!   resumed by the same person, even over a restart of the gateway, for as long as the
+//!   configuration says (see `keeping`). Of a part that is shorter than a mebibyte a gateway that is
+//!   killed leaves nothing.
+//! - A handle that another session left behind, and that was not written through since the part was
+//!   resumed, does not hold it back: a client that lost its line is often back before the gateway
+//!   knows that the line is gone.
+//! - A part that replaces a file keeps its rights, and needs its right to be written.
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, copy_file_range, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
-use policy::TreeChange;
+use nix::fcntl::{OFlag, copy_file_range};
+use nix::sys::stat::{FileStat, fstat};
 
-use super::change::{Attributes, rights, set_on_file};
-use super::moving::{Named, names, remove_all};
+use super::QUIET;
+use super::change::{Attributes, set_on_file};
+use super::draft::Draft;
+use super::hold::Handle;
 use super::obstacle::Obstacle;
-use super::walk::{self, Kind};
-use super::{QUIET, Tree};
 use crate::audit::Outcome;
-use crate::fault::{Fault, OrFault};
+use crate::blocking;
+use crate::fault::Fault;
 use crate::gate::{Denied, Permit};
 
 /// How a file is opened to be written.
@@ -49,13 +55,6 @@ pub struct Opening {
     pub truncate: bool,
 }
 
-/// A file that is open to be written, not yet tied to its permit.
-#[derive(Debug)]
-pub struct Draft {
-    file: File,
-    spool: Option<Spool>,
-}
-
 /// A file that is open to be written, and the permit to do so.
 #[derive(Debug)]
 pub struct Writing {
@@ -65,128 +64,8 @@ pub struct Writing {
     denied: bool,
 }
 
-/// Where a file waits that will replace another; removed with it unless it has taken its place.
-#[derive(Debug)]
-struct Spool {
-    uploads: OwnedFd,
-    waiting_as: String,
-    folder: OwnedFd,
-    name: Vec<u8>,
-    published: bool,
-}
-
-/// The folder of an environment in which files wait.
-pub(super) const SPOOL: &str = "uploads";
-
-impl Tree {
-    /// Opens a file to write it.
-    ///
-    /// # Errors
-    /// When it cannot be opened, or is no regular file.
-    pub fn draft(
-        &self,
-        permit: &Permit,
-        how: Opening,
-        attributes: &Attributes,
-    ) -> Result<Draft, Obstacle> {
-        let (area, path) = self.changeable(permit, TreeChange::Write)?;
-        let mode = attributes.mode_or(0o666);
-        let in_place = |flags: OFlag| {
-            let mode = if flags.contains(OFlag::O_CREAT) {
-                mode
-            } else {
-                Mode::empty()
-            };
-            let opened = walk::beneath(area, path, how.access() | flags, mode)?;
-            match walk::plain(&opened)? {
-                (_, Kind::File) => Ok(Draft {
-                    file: opened.into(),
-                    spool: None,
-                }),
-                (_, Kind::Directory | Kind::Link | Kind::Special) => Err(Errno::EISDIR.into()),
-            }
-        };
-        if !how.truncate {
-            return in_place(how.creation());
-        }
-        if how.create {
-            match in_place(OFlag::O_CREAT | OFlag::O_EXCL) {
-                Err(Obstacle::System(Errno::EEXIST)) if !how.exclusive => {}
-                other => return other,
-            }
-        }
-        let (folder, name) = walk::parent(area, path)?.ok_or(Errno::EISDIR)?;
-        let stat = fstatat(&folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
-        match Kind::of(&stat) {
-            Kind::File if stat.st_dev == self.uploads_device => {
-                let folder = folder.as_fd().try_clone_to_owned()?;
-                self.replacement(permit, how, &stat, folder, name)
-            }
-            Kind::File | Kind::Link => in_place(how.creation() | OFlag::O_TRUNC),
-            Kind::Directory => Err(Errno::EISDIR.into()),
-            Kind::Special => Err(Obstacle::Special),
-        }
-    }
-
-    /// Removes what a crash left in `uploads`; for the start of the gateway, before any session.
-    /// Returns how much there was.
-    ///
-    /// # Errors
-    /// When the folder cannot be read, or something in it not removed.
-    pub fn remove_leftovers(&self) -> Result<usize, Fault> {
-        let doing = || "removing unfinished uploads";
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let folder = openat(&self.uploads, ".", flags, Mode::empty()).or_fault(doing)?;
-        let names = names(&folder).map_err(|obstacle| obstacle.into_fault(doing()))?;
-        for name in &names {
-            remove_all(Named {
-                folder: folder.as_fd(),
-                name,
-            })
-            .map_err(|obstacle| obstacle.into_fault(doing()))?;
-        }
-        Ok(names.len())
-    }
-
-    /// Opens a file that waits in `uploads` to replace the one called `name`.
-    fn replacement(
-        &self,
-        permit: &Permit,
-        how: Opening,
-        old: &FileStat,
-        folder: OwnedFd,
-        name: &[u8],
-    ) -> Result<Draft, Obstacle> {
-        if old.st_mode & 0o200 == 0 {
-            return Err(Errno::EACCES.into());
-        }
-        let incident = permit
-            .incident()
-            .ok_or_else(|| Fault::new("a permit to write has no incident id"))?;
-        let spool = Spool {
-            uploads: self.uploads.try_clone()?,
-            waiting_as: incident.to_string(),
-            folder,
-            name: name.to_vec(),
-            published: false,
-        };
-        let flags = how.access() | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-        let opened = openat(
-            &self.uploads,
-            spool.waiting_as.as_str(),
-            flags,
-            rights(0o600),
-        )?;
-        fchmod(&opened, rights(old.st_mode))?;
-        Ok(Draft {
-            file: opened.into(),
-            spool: Some(spool),
-        })
-    }
-}
-
 impl Opening {
-    fn access(self) -> OFlag {
+    pub(super) fn access(self) -> OFlag {
         let mut flags = if self.read {
             OFlag::O_RDWR
         } else {
@@ -198,7 +77,7 @@ impl Opening {
         flags
     }
 
-    fn creation(self) -> OFlag {
+    pub(super) fn creation(self) -> OFlag {
         let mut flags = OFlag::empty();
         if self.create {
             flags |= OFlag::O_CREAT;
@@ -233,7 +112,7 @@ impl Writing {
 
     /// Returns true while the file waits to replace another.
     pub fn is_waiting(&self) -> bool {
-        self.draft.spool.is_some()
+        self.draft.part.as_ref().is_some_and(Handle::waits)
     }
 
     /// Returns what the file is, as written so far.
@@ -271,7 +150,7 @@ impl Writing {
     pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Obstacle> {
         match self.draft.file.write_all_at(bytes, offset) {
             Ok(()) => {
-                self.permit.add_bytes(bytes.len() as u64);
+                self.wrote(offset, bytes.len());
                 Ok(())
             }
             Err(error) => {
@@ -296,7 +175,7 @@ impl Writing {
         let copied = copy_between(source, from, &self.draft.file, to, length);
         match copied {
             Ok(count) => {
-                self.permit.add_bytes(count as u64);
+                self.wrote(to, count);
                 Ok(count)
             }
             Err(errno) => {
@@ -314,27 +193,25 @@ impl Writing {
         set_on_file(&self.draft.file, attributes)
     }
 
-    /// Lets a file that waits take its place now.
+    /// Closes a part: it takes its place, unless another handle is open on it, which then lets it.
     ///
     /// # Errors
-    /// When it cannot; the old file is then as it was.
+    /// When it cannot; the old file is then as it was, and the part is kept.
     pub fn publish(&mut self) -> Result<(), Obstacle> {
         if let Some(errno) = self.failed {
             return Err(errno.into());
         }
-        if let Some(mut spool) = self.draft.spool.take() {
-            renameat(
-                &spool.uploads,
-                spool.waiting_as.as_str(),
-                &spool.folder,
-                spool.name.as_slice(),
-            )?;
-            spool.published = true;
+        let Some(part) = &mut self.draft.part else {
+            return Ok(());
+        };
+        if part.must_be_synced() && part.waits() {
+            let file = &self.draft.file;
+            blocking::wait(|| file.sync_data())?;
         }
-        Ok(())
+        part.close()
     }
 
-    /// Ends the writing. A file that still waits is thrown away.
+    /// Ends the writing. A part that was not published is broken, and kept.
     ///
     /// # Errors
     /// When the audit row cannot be kept.
@@ -342,16 +219,12 @@ impl Writing {
         drop(self.draft);
         self.permit.finish(outcome)
     }
-}
 
-impl Drop for Spool {
-    fn drop(&mut self) {
-        if self.published {
-            return;
-        }
-        let name = self.waiting_as.as_str();
-        if let Err(errno) = unlinkat(&self.uploads, name, UnlinkatFlags::NoRemoveDir) {
-            tracing::error!("an unfinished upload could not be removed: {errno}");
+    fn wrote(&mut self, offset: u64, count: usize) {
+        let count = count as u64;
+        self.permit.add_bytes(count);
+        if let Some(part) = &mut self.draft.part {
+            part.wrote(offset.saturating_add(count));
         }
     }
 }

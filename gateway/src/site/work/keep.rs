@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use policy::{Environment, SitePath, escape};
 
 use super::compare::{Compared, Difference, site_path};
-use super::{Committed, Saved, WorkError, WorkTree};
+use super::{BeingWritten, Committed, Saved, WorkError, WorkTree};
 use crate::audit::IncidentId;
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
@@ -21,7 +21,7 @@ use crate::state::RefMove;
 pub(super) fn commit(
     work: &WorkTree<'_>,
     compared: &Compared,
-    being_written: &[SitePath],
+    being_written: BeingWritten<'_>,
     message: &str,
     author: &Author,
 ) -> Result<Option<Committed>, WorkError> {
@@ -43,7 +43,11 @@ pub(super) fn commit(
     let mut stored = store_all(work, compared, being_written)?;
     stored.left_out.append(&mut stored.changing);
     if stored.kept.is_empty() {
-        return Ok(None);
+        return if stored.left_out.is_empty() {
+            Ok(None)
+        } else {
+            Err(WorkError::Changing(stored.left_out))
+        };
     }
     let message = format!("{}\n", message.replace('\0', " ").trim());
     let commit = make(work, &stored.files, &message, author)?;
@@ -62,7 +66,7 @@ pub(super) fn save(
     why: &str,
     author: &Author,
 ) -> Result<Option<Saved>, WorkError> {
-    let stored = store_all(work, compared, &[])?;
+    let stored = store_all(work, compared, &|_| false)?;
     if !stored.changing.is_empty() {
         return Err(WorkError::Changing(stored.changing));
     }
@@ -178,7 +182,7 @@ struct AllStored {
 fn store_all(
     work: &WorkTree<'_>,
     compared: &Compared,
-    being_written: &[SitePath],
+    being_written: BeingWritten<'_>,
 ) -> Result<AllStored, WorkError> {
     let mut all = AllStored {
         files: files_of(&compared.entries),
@@ -187,11 +191,14 @@ fn store_all(
     let mut unreadable = Vec::new();
     for change in &compared.changes {
         let path = site_path(&change.path)?;
-        if being_written.contains(&path) {
+        let stored = store_one(work, compared, change)?;
+        // Asked after it was read: whoever ended before that had written all, and whoever began
+        // since has changed it while it was read, or is still there.
+        if is_being_written(compared, change, being_written) {
             all.left_out.push(path);
             continue;
         }
-        match store_one(work, compared, change)? {
+        match stored {
             Stored::Kept(oid, kind) if change.before == Some((oid, kind)) => {}
             Stored::Kept(oid, kind) => {
                 make_room(&mut all.files, &change.path);
@@ -212,6 +219,18 @@ fn store_all(
     } else {
         Err(WorkError::Unreadable(unreadable))
     }
+}
+
+fn is_being_written(
+    compared: &Compared,
+    change: &Difference,
+    being_written: BeingWritten<'_>,
+) -> bool {
+    let stat = compared
+        .root
+        .parent_of(&change.path)
+        .and_then(|(folder, name)| folder.stat(name));
+    change.after.is_some() && stat.is_ok_and(|stat| being_written((stat.st_dev, stat.st_ino)))
 }
 
 fn store_one(

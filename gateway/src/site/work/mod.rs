@@ -21,6 +21,7 @@ use super::contents::{Kind, contents};
 use super::layout::EnvironmentLayout;
 use super::repository::conflicts;
 use super::store::files_of;
+use super::tree::Inode;
 use super::{Author, covers};
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
@@ -65,6 +66,9 @@ pub enum Status {
     /// It was a file and is a link, or the other way round.
     TypeChanged,
 }
+
+/// Says whether a file, by its device and number, is being written.
+pub type BeingWritten<'a> = &'a dyn Fn(Inode) -> bool;
 
 /// A commit made of work.
 #[derive(Debug, Clone)]
@@ -147,7 +151,8 @@ impl WorkTree<'_> {
     }
 
     /// Makes one commit of what differs, or of the part of it at or below `paths`; none if nothing
-    /// does. No ref is moved. Files in `being_written` stay at their committed state.
+    /// does. No ref is moved. Files that are `being_written`, told by device and number, stay at
+    /// their committed state.
     ///
     /// # Errors
     /// [`WorkError`].
@@ -155,7 +160,7 @@ impl WorkTree<'_> {
         &self,
         permit: &Permit,
         paths: Option<&[SitePath]>,
-        being_written: &[SitePath],
+        being_written: BeingWritten<'_>,
         message: &str,
         author: &Author,
     ) -> Result<Option<Committed>, WorkError> {

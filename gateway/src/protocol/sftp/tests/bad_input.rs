@@ -190,7 +190,8 @@ fn a_length_that_cannot_be_ends_the_channel() {
 fn nothing_comes_before_init() {
     let desk = Desk::dev();
     for first in requests() {
-        let mut session = session(&desk.gate, &desk.state, &desk.environment, &desk.root());
+        let tree = Tree::open(&desk.root()).unwrap();
+        let mut session = session(&desk.gate, &desk.state, &desk.environment, tree, "alice");
         let mut screen = Screen::default();
         assert!(session.receive(&first, &mut screen).is_err());
         assert!(screen.bytes.is_empty());

@@ -2,11 +2,14 @@
 
 mod audit;
 mod bad_input;
+mod checksums;
 mod folders;
 mod links;
 mod operations;
 mod packets;
 mod policy;
+mod resuming;
+mod sessions;
 mod uploads;
 
 use std::fs;
@@ -21,7 +24,7 @@ use tempfile::TempDir;
 use super::{Output, Session};
 use crate::audit::{Audit, Filter, Record};
 use crate::gate::{Gate, Identity};
-use crate::site::tree::Tree;
+use crate::site::tree::{Parts, Tree};
 use crate::state::{Intent, Key, NewSite, State, Workflow, WorkflowStatus};
 use packets::*;
 
@@ -33,6 +36,7 @@ pub(super) struct Desk {
     audit: Arc<Audit>,
     pub(super) environment: Environment,
     pub(super) session: Session,
+    pub(super) parts: Arc<Parts>,
     pub(super) screen: Screen,
     last_id: u32,
 }
@@ -78,17 +82,20 @@ impl Desk {
         State::create(&path).unwrap();
         let state = Arc::new(State::open(&path).unwrap());
         let person: PersonName = "alice".parse().unwrap();
-        state.put_person(&person, None, None).unwrap();
-        state
-            .add_key(&Key {
-                id: "k1".to_owned(),
-                person: person.clone(),
-                line: "ssh-ed25519 AAAA".to_owned(),
-                fingerprint: "SHA256:alice".to_owned(),
-                comment: String::new(),
-                created: Timestamp::now(),
-            })
-            .unwrap();
+        for name in ["alice", "bob"] {
+            let person: PersonName = name.parse().unwrap();
+            state.put_person(&person, None, None).unwrap();
+            state
+                .add_key(&Key {
+                    id: format!("k-{name}"),
+                    person,
+                    line: format!("ssh-ed25519 AAAA{name}"),
+                    fingerprint: format!("SHA256:{name}"),
+                    comment: String::new(),
+                    created: Timestamp::now(),
+                })
+                .unwrap();
+        }
         state
             .add_site(&NewSite {
                 name: "acme".parse().unwrap(),
@@ -99,9 +106,10 @@ impl Desk {
                 person: person.clone(),
             })
             .unwrap();
-        state
-            .put_member(&"acme".parse().unwrap(), &person, role)
-            .unwrap();
+        for person in [&person, &"bob".parse().unwrap()] {
+            let site = "acme".parse().unwrap();
+            state.put_member(&site, person, role).unwrap();
+        }
         let root = folder.path().join("environment");
         for area in ["files", "logs", "tmp", "backups", "uploads", "generations"] {
             fs::create_dir_all(root.join(area)).unwrap();
@@ -118,7 +126,9 @@ impl Desk {
         if environment != Environment::Dev {
             settle(&state, &environment, Some(1), None);
         }
-        let session = session(&gate, &state, &environment, &root);
+        let tree = Tree::open(&root).unwrap();
+        let parts = tree.parts();
+        let session = session(&gate, &state, &environment, tree, "alice");
         let mut desk = Self {
             folder,
             state,
@@ -126,19 +136,12 @@ impl Desk {
             audit,
             environment,
             session,
+            parts,
             screen: Screen::default(),
             last_id: 0,
         };
         desk.begin();
         desk
-    }
-
-    /// Another session of the same person, in place of this one, which is closed.
-    pub(super) fn again(&mut self) {
-        let next = session(&self.gate, &self.state, &self.environment, &self.root());
-        std::mem::replace(&mut self.session, next).close();
-        self.screen = Screen::default();
-        self.begin();
     }
 
     /// Ends all and returns what is in the audit.
@@ -149,7 +152,7 @@ impl Desk {
         rows.into_iter().map(|row| row.record).collect()
     }
 
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         self.send(&[0, 0, 0, 5, 1, 0, 0, 0, 3]).unwrap();
         assert!(matches!(
             self.replies().as_slice(),
@@ -319,11 +322,12 @@ fn session(
     gate: &Arc<Gate>,
     state: &Arc<State>,
     environment: &Environment,
-    root: &Path,
+    tree: Tree,
+    person: &str,
 ) -> Session {
     let who = Identity {
-        person: "alice".parse().unwrap(),
-        fingerprint: Some("SHA256:alice".to_owned()),
+        person: person.parse().unwrap(),
+        fingerprint: Some(format!("SHA256:{person}")),
         address: "192.0.2.1".to_owned(),
         client: "test".to_owned(),
     };
@@ -333,7 +337,7 @@ fn session(
         who,
         "acme".parse().unwrap(),
         environment.clone(),
-        Tree::open(root).unwrap(),
+        tree,
     )
 }
 

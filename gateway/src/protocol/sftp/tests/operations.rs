@@ -15,13 +15,13 @@ fn the_version_names_what_works() {
     let [(3, Reply::Version(extensions))] = replies.as_slice() else {
         panic!("{replies:?}");
     };
-    assert_eq!(extensions.len(), 10);
+    assert_eq!(extensions.len(), 14);
     let limits = desk.extended("limits@openssh.com", vec![]);
     assert_eq!(
         limits,
         Reply::Extended(vec![262_144, 261_120, 261_120, 1024])
     );
-    let other = desk.extended("users-groups-by-id@openssh.com", vec![]);
+    let other = desk.extended("check-everything", vec![]);
     assert!(matches!(other, Reply::Status(UNSUPPORTED, _)));
 }
 

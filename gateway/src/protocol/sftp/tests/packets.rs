@@ -12,6 +12,7 @@ pub(super) enum Reply {
     Names(Vec<(Vec<u8>, Seen)>),
     Attributes(Seen),
     Extended(Vec<u64>),
+    Hashes(String, Vec<u8>),
 }
 
 /// Attributes, read from an answer.
@@ -113,11 +114,22 @@ pub(super) fn read_replies(bytes: &[u8]) -> Vec<(u32, Reply)> {
             }
             105 => Reply::Attributes(attributes(&mut fields)),
             201 => {
-                let mut numbers = Vec::new();
-                while fields.left() > 0 {
-                    numbers.push(fields.u64().unwrap());
+                let mut all = fields;
+                if all.string() == Ok(b"check-file") {
+                    let algorithm = String::from_utf8(all.string().unwrap().to_vec()).unwrap();
+                    let mut hashes = Vec::new();
+                    while fields.left() > 0 {
+                        hashes.push(fields.byte().unwrap());
+                    }
+                    let from = hashes.len() - all.left();
+                    Reply::Hashes(algorithm, hashes.split_off(from))
+                } else {
+                    let mut numbers = Vec::new();
+                    while fields.left() > 0 {
+                        numbers.push(fields.u64().unwrap());
+                    }
+                    Reply::Extended(numbers)
                 }
-                Reply::Extended(numbers)
             }
             other => panic!("an answer of kind {other}"),
         };

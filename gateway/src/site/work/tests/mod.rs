@@ -90,7 +90,8 @@ impl Site {
 
     fn commit(&self, paths: Option<&[SitePath]>) -> Result<Option<Committed>, WorkError> {
         let permit = self.bench.permit();
-        self.work().commit(&permit, paths, &[], "Work", &author())
+        self.work()
+            .commit(&permit, paths, &|_| false, "Work", &author())
     }
 
     fn discard(&self, paths: Option<&[SitePath]>) -> Result<Option<Saved>, WorkError> {
@@ -271,10 +272,14 @@ fn a_part_can_be_committed_and_open_files_wait() {
         Err(WorkError::NoSuchPath(wrong)) if wrong == path("typo")
     ));
     let writing = [path("a"), path("new")];
+    let open = ["a", "new"].map(|name| {
+        let found = fs::metadata(site.code.join(name)).unwrap();
+        (found.dev(), found.ino())
+    });
     let permit = site.bench.permit();
     let all = site
         .work()
-        .commit(&permit, None, &writing, "x", &author())
+        .commit(&permit, None, &|file| open.contains(&file), "x", &author())
         .unwrap()
         .unwrap();
     assert_eq!(all.left_out, writing);
@@ -296,7 +301,7 @@ fn a_part_can_be_committed_and_open_files_wait() {
     let other = site.bench.permit_for("other");
     assert!(
         site.work()
-            .commit(&other, None, &[], "x", &author())
+            .commit(&other, None, &|_| false, "x", &author())
             .is_err()
     );
     site.write("back\\slash", "x");

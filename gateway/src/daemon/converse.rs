@@ -1,0 +1,172 @@
+//! One connection from its place to its end: a time to log in, idle rules, and what it is
+//! penalised for.
+
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use super::doors::{Place, Visit};
+use super::listen::Reception;
+use super::penalties::Offence;
+use crate::protocol::ssh::{Activity, Broken, Connection, Served};
+
+/// How long a client that was told to go has until its socket is closed under it.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Serves a connection to its end.
+pub(super) async fn converse(
+    reception: Arc<Reception>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+) {
+    let visit = place.visit();
+    let ended = serve(&reception, stream, peer, place, &visit).await;
+    match &ended {
+        Ended::Closed => tracing::debug!("closed"),
+        Ended::Broken(error) if error.is_panic() => {
+            tracing::error!("a fault in Funicular ended this connection, and no other: {error}");
+        }
+        Ended::Broken(error) => tracing::debug!("closed: {error}"),
+        Ended::OutOfTime => tracing::info!("not logged in in time; closed"),
+        Ended::Ours => {}
+    }
+    if let Some(offence) = offence(&ended, &visit) {
+        reception.penalise(peer.ip(), offence);
+    }
+}
+
+/// How a connection ended.
+enum Ended {
+    /// The client left.
+    Closed,
+    /// It broke, or was broken.
+    Broken(Broken),
+    /// It did not log in in time.
+    OutOfTime,
+    /// For reasons that are ours.
+    Ours,
+}
+
+impl From<Result<(), Broken>> for Ended {
+    fn from(ended: Result<(), Broken>) -> Self {
+        match ended {
+            Ok(()) => Ended::Closed,
+            Err(error) => Ended::Broken(error),
+        }
+    }
+}
+
+/// Says what a connection is penalised for; nothing, once somebody was known.
+fn offence(ended: &Ended, visit: &Visit) -> Option<Offence> {
+    if visit.known.load(Ordering::Acquire) {
+        return None;
+    }
+    match ended {
+        Ended::Ours => None,
+        Ended::OutOfTime => Some(Offence::GraceExceeded),
+        Ended::Broken(error) if error.is_panic() => Some(Offence::Crash),
+        Ended::Broken(error) if error.is_garbage() => Some(Offence::Garbage),
+        Ended::Closed | Ended::Broken(_) if visit.asked.load(Ordering::Acquire) => {
+            Some(Offence::FailedLogin)
+        }
+        Ended::Closed | Ended::Broken(_) => Some(Offence::NoLogin),
+    }
+}
+
+async fn serve(
+    reception: &Reception,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    visit: &Visit,
+) -> Ended {
+    // A session has no handle that ends it while a key exchange is under way, nor one that was
+    // told to go and does not, but it ends with its socket.
+    let socket = match stream.as_fd().try_clone_to_owned() {
+        Ok(socket) => std::net::TcpStream::from(socket),
+        Err(error) => {
+            tracing::error!("a connection was turned away: {error}");
+            return Ended::Ours;
+        }
+    };
+    let limits = &reception.config.limits;
+    let connection = Connection::new(Arc::clone(&reception.server), place, peer);
+    let activity = connection.activity();
+    let deadline = tokio::time::Instant::now() + limits.login_grace();
+    let begun = tokio::time::timeout_at(deadline, reception.offer.serve(stream, connection)).await;
+    let session = match begun {
+        Ok(Ok(session)) => session,
+        Ok(Err(error)) => return Ended::Broken(error),
+        Err(_elapsed) => return Ended::OutOfTime,
+    };
+    let mut open = Open { session, socket };
+    tokio::select! {
+        ended = &mut open.session => return ended.into(),
+        () = activity.dismissed() => return open.cut().await.into(),
+        () = visit.entered.notified() => {}
+        () = tokio::time::sleep_until(deadline) => {
+            let _ = open.show_out("You did not log in in time.").await;
+            return Ended::OutOfTime;
+        }
+    }
+    tokio::select! {
+        ended = &mut open.session => ended.into(),
+        () = activity.dismissed() => open.cut().await.into(),
+        sentence = idle(&activity, limits.idle()) => {
+            tracing::info!("idle; closed");
+            open.show_out(&sentence).await.into()
+        }
+    }
+}
+
+/// Waits until a connection has been idle for too long, and says so.
+async fn idle(activity: &Activity, limit: Option<Duration>) -> String {
+    match limit {
+        Some(limit) => activity.idle(limit).await,
+        None => std::future::pending().await,
+    }
+    let seconds = limit.unwrap_or_default().as_secs();
+    format!(
+        "Nothing was done on this connection for {seconds} seconds, so it was closed. Log in again to go on."
+    )
+}
+
+/// A connection that is being served.
+struct Open {
+    session: Served<Place>,
+    socket: std::net::TcpStream,
+}
+
+impl Open {
+    /// Tells the client why it has to go, which only one that is past the key exchange hears.
+    async fn show_out(mut self, sentence: &str) -> Result<(), Broken> {
+        let farewell = self.session.farewell(sentence);
+        let gone = async {
+            // A session that is blocked on a client that reads nothing does not take it.
+            farewell.await;
+            (&mut self.session).await
+        };
+        if let Ok(ended) = tokio::time::timeout(FAREWELL, gone).await {
+            return ended;
+        }
+        self.close().await
+    }
+
+    /// Waits a moment for the client to go, then closes the socket under it.
+    async fn cut(mut self) -> Result<(), Broken> {
+        if let Ok(ended) = tokio::time::timeout(FAREWELL, &mut self.session).await {
+            return ended;
+        }
+        self.close().await
+    }
+
+    async fn close(self) -> Result<(), Broken> {
+        let _ = self.socket.shutdown(Shutdown::Both);
+        self.session.await
+    }
+}

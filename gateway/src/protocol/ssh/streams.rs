@@ -1,0 +1,108 @@
+//! What arrives on open channels, handed to whoever serves them.
+
+use russh::ChannelId;
+use russh::server::Session;
+
+use super::channel::{Channel, SftpOutput};
+use super::connection::{Connection, Door};
+use crate::site::crash;
+
+impl<D: Door> Connection<D> {
+    pub(super) async fn received(
+        &mut self,
+        channel: ChannelId,
+        data: &[u8],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.windows.receive(channel.into(), data.len(), session)?;
+        self.activity.touch();
+        match self.channels.get_mut(&channel) {
+            Some(Channel::Sftp(sftp)) => {
+                crash::panic_on(data);
+                let mut output = SftpOutput::new(session, channel);
+                let answered = sftp.receive(data, &mut output);
+                output.done()?;
+                self.note_progress(channel, session);
+                self.after_sftp(channel, answered, session)
+            }
+            // Waiting here holds the whole connection back, which is what a client deserves that
+            // sends faster than git takes; the queue is longer than any dialogue needs.
+            Some(Channel::Task(input)) => {
+                if input.send(data.to_vec()).await.is_err() {
+                    self.channels.insert(channel, Channel::Over);
+                }
+                Ok(())
+            }
+            Some(Channel::Terminal(keyboard)) => {
+                if let Some(echo) = keyboard.typed(data).await {
+                    session.data(channel, echo)?;
+                }
+                Ok(())
+            }
+            Some(Channel::Tunnel(tunnel)) => {
+                if let Some(input) = &tunnel.input
+                    && input.send(data.to_vec()).await.is_err()
+                {
+                    tunnel.input = None;
+                }
+                Ok(())
+            }
+            Some(Channel::Fresh(_) | Channel::Over) | None => Ok(()),
+        }
+    }
+
+    /// The client reads again.
+    pub(super) fn proceed(
+        &mut self,
+        channel: ChannelId,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.activity.touch();
+        let Some(Channel::Sftp(sftp)) = self.channels.get_mut(&channel) else {
+            return Ok(());
+        };
+        let mut output = SftpOutput::new(session, channel);
+        let answered = sftp.proceed(&mut output);
+        output.done()?;
+        self.note_progress(channel, session);
+        self.after_sftp(channel, answered, session)
+    }
+
+    pub(super) fn input_ended(
+        &mut self,
+        channel: ChannelId,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        if let Some(Channel::Tunnel(tunnel)) = self.channels.get_mut(&channel) {
+            tunnel.input = None;
+            return Ok(());
+        }
+        self.behind.remove(&channel);
+        match self.channels.insert(channel, Channel::Over) {
+            Some(Channel::Sftp(sftp)) => {
+                sftp.close();
+                session.exit_status_request(channel, 0)?;
+                session.eof(channel)?;
+                session.close(channel)
+            }
+            // Dropping the sender is the end of the task's input.
+            Some(
+                Channel::Task(_)
+                | Channel::Terminal(_)
+                | Channel::Tunnel(_)
+                | Channel::Fresh(_)
+                | Channel::Over,
+            )
+            | None => Ok(()),
+        }
+    }
+
+    pub(super) fn closed(&mut self, channel: ChannelId) {
+        self.windows.close(channel.into());
+        self.activity.touch();
+        self.behind.remove(&channel);
+        if let Some(Channel::Sftp(sftp)) = self.channels.remove(&channel) {
+            sftp.close();
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Opening a file to write it: as a part, or in place.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstatat};
+use policy::{Area, SitePath, TreeChange};
+
+use super::Tree;
+use super::change::{Attributes, area_of, rights};
+use super::hold::Handle;
+use super::obstacle::Obstacle;
+use super::part::{Part, Spot};
+use super::parts::{Inode, Parts};
+use super::walk::{self, Folder, Kind};
+use super::writing::Opening;
+use crate::fault::Fault;
+use crate::gate::Permit;
+
+/// A file that is open to be written, not yet tied to its permit.
+#[derive(Debug)]
+pub struct Draft {
+    pub(super) file: File,
+    /// The part that it is; none if it is written in place.
+    pub(super) part: Option<Handle>,
+    _edited: Option<Edited>,
+}
+
+/// Says that a file is written in place, as long as this lives.
+#[derive(Debug)]
+struct Edited {
+    parts: Arc<Parts>,
+    file: Inode,
+}
+
+/// Where a part will be.
+struct Aim {
+    area: Area,
+    path: SitePath,
+    folder: OwnedFd,
+}
+
+impl Tree {
+    /// Opens a file to write it.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is no regular file.
+    pub fn draft(
+        &self,
+        permit: &Permit,
+        how: Opening,
+        attributes: &Attributes,
+    ) -> Result<Draft, Obstacle> {
+        let (area, path) = self.changeable(permit, TreeChange::Write)?;
+        let place = area_of(permit).ok_or(Errno::ENOENT)?;
+        let must_be_new = how.create && how.exclusive;
+        let own = self.parts.own(&permit.who().person, place, path);
+        if must_be_new && (own.is_some() || self.parts.is_reserved(place, path)) {
+            return Err(Errno::EEXIST.into());
+        }
+        if !how.truncate {
+            if let Some(part) = &own
+                && let Some(draft) = self.join(part, permit, how)?
+            {
+                return Ok(draft);
+            }
+            if !must_be_new {
+                match self.in_place(permit, how, OFlag::empty(), attributes) {
+                    Err(Obstacle::System(Errno::ENOENT)) if how.create => {}
+                    other => return other,
+                }
+            }
+        }
+        let (folder, name) = walk::parent(area, path)?.ok_or(Errno::EISDIR)?;
+        let found = fstatat(&folder, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+        let aim = |folder: Folder<'_>, path| -> Result<Aim, Obstacle> {
+            Ok(Aim {
+                area: place,
+                path,
+                folder: folder.into_owned()?,
+            })
+        };
+        match found {
+            Ok(_) if must_be_new => Err(Errno::EEXIST.into()),
+            Ok(stat) => match Kind::of(&stat) {
+                Kind::File => self.make_part(
+                    permit,
+                    how,
+                    attributes,
+                    Some(&stat),
+                    aim(folder, path.clone())?,
+                ),
+                Kind::Link => match walk::real(area, path)? {
+                    Some((folder, path, stat)) => {
+                        self.make_part(permit, how, attributes, Some(&stat), aim(folder, path)?)
+                    }
+                    None => self.in_place(permit, how, how.creation() | OFlag::O_TRUNC, attributes),
+                },
+                Kind::Directory => Err(Errno::EISDIR.into()),
+                Kind::Special => Err(Obstacle::Special),
+            },
+            Err(Errno::ENOENT) if how.create || own.is_some() => {
+                self.make_part(permit, how, attributes, None, aim(folder, path.clone())?)
+            }
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Opens a file where it stands.
+    fn in_place(
+        &self,
+        permit: &Permit,
+        how: Opening,
+        flags: OFlag,
+        attributes: &Attributes,
+    ) -> Result<Draft, Obstacle> {
+        let (area, path) = self.changeable(permit, TreeChange::Write)?;
+        let mode = if flags.contains(OFlag::O_CREAT) {
+            attributes.mode_or(0o666)
+        } else {
+            Mode::empty()
+        };
+        let opened = walk::beneath(area, path, how.access() | flags, mode)?;
+        match walk::plain(&opened)? {
+            (stat, Kind::File) => {
+                let file = (stat.st_dev, stat.st_ino);
+                self.parts.begin_edit(file);
+                Ok(Draft {
+                    file: opened.into(),
+                    part: None,
+                    _edited: Some(Edited {
+                        parts: Arc::clone(&self.parts),
+                        file,
+                    }),
+                })
+            }
+            (_, Kind::Directory | Kind::Link | Kind::Special) => Err(Errno::EISDIR.into()),
+        }
+    }
+
+    /// Opens a part that is there; none if it has taken its place meanwhile.
+    fn join(
+        &self,
+        part: &Arc<Part>,
+        permit: &Permit,
+        how: Opening,
+    ) -> Result<Option<Draft>, Obstacle> {
+        let (area, path) = self.changeable(permit, TreeChange::Write)?;
+        let mut state = part.state();
+        if state.ended {
+            return Ok(None);
+        }
+        // Nobody has held on to the folder of one that lay idle; it may be another by now.
+        if !state.is_open() {
+            let (folder, _) = walk::parent(area, path)?.ok_or(Errno::EISDIR)?;
+            let folder = folder.into_owned()?;
+            for spot in &mut state.targets {
+                if spot.path == *path {
+                    spot.folder = folder.try_clone().ok();
+                }
+            }
+        }
+        let flags = how.access() | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let opened = openat(
+            self.parts.folder(),
+            part.name.as_str(),
+            flags,
+            Mode::empty(),
+        )?;
+        let handle = Handle::open(&self.parts, part, &mut state, self.session);
+        Ok(Some(Draft {
+            file: opened.into(),
+            part: Some(handle),
+            _edited: None,
+        }))
+    }
+
+    fn make_part(
+        &self,
+        permit: &Permit,
+        how: Opening,
+        attributes: &Attributes,
+        old: Option<&FileStat>,
+        aim: Aim,
+    ) -> Result<Draft, Obstacle> {
+        if old.is_some_and(|old| old.st_mode & 0o200 == 0) {
+            return Err(Errno::EACCES.into());
+        }
+        let person = &permit.who().person;
+        let incident = permit
+            .incident()
+            .ok_or_else(|| Fault::new("a permit to write has no incident id"))?;
+        self.parts.forget_idle(person, aim.area, &aim.path);
+        let name = incident.to_string();
+        let flags = how.access() | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        let mode = match old {
+            Some(_) => rights(0o600),
+            None => attributes.mode_or(0o666),
+        };
+        let opened = openat(self.parts.folder(), name.as_str(), flags, mode)?;
+        let spot = Spot {
+            area: aim.area,
+            path: aim.path.clone(),
+            folder: Some(aim.folder),
+        };
+        let part = Arc::new(Part::new(
+            name,
+            person.clone(),
+            old.map(|old| (old.st_dev, old.st_ino)),
+            spot,
+            how.create && how.exclusive,
+        ));
+        let handle = Handle::open(&self.parts, &part, &mut part.state(), self.session);
+        self.parts.add(&part, aim.area, aim.path);
+        if let Some(old) = old {
+            fchmod(&opened, rights(old.st_mode))?;
+        }
+        Ok(Draft {
+            file: opened.into(),
+            part: Some(handle),
+            _edited: None,
+        })
+    }
+}
+
+impl Drop for Edited {
+    fn drop(&mut self) {
+        self.parts.end_edit(self.file);
+    }
+}
