@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use support::{Client, Finished, Mount, Tree, clients, fuse_is_there, tree};
 
 use crate::client_stage::{AGE, Stage, age};
+use crate::sftp_uploads::settled;
 
 const EXERCISE: &str = include_str!("scripts/exercise.py");
 
@@ -29,17 +30,18 @@ fn a_mount_does_all_that_a_local_folder_does() {
     for area in ["files", "code"] {
         let inside = mount.path(area).join("exercise");
         fs::create_dir(&inside).unwrap();
-        exercise(
-            &stage,
-            &[&[inside.to_str().unwrap()], &left_out[..]].concat(),
-        )
-        .ok();
+        let words = [&[inside.to_str().unwrap()], &left_out[..]].concat();
+        let tried = exercise(&stage, &words);
+        if tried.code != Some(0) {
+            panic!("sshfs was told: {}\n{tried}", mount.told());
+        }
         // What the mount made of it is what a local folder holds afterwards, on the gateway's disk.
         let not_tried = |path: &[u8]| {
             let step = path.split(|byte| *byte == b'/').next().unwrap_or_default();
             // Databases hold a counter of changes, and times of their own.
             step == b"a_database" || left_out.iter().any(|name| name.as_bytes() == step)
         };
+        settled(&stage.site, "dev");
         let expected = Tree::read(&local).without(not_tried);
         let found = Tree::read(stage.disk(area).join("exercise")).without(not_tried);
         found.must_equal(&expected);
@@ -77,15 +79,18 @@ fn git_works_on_a_mounted_tree() {
     git(&["rm", "--quiet", "-r", "lib"]);
     git(&["add", "--all"]);
     git(&["commit", "--quiet", "-m", "changed"]);
+    settled(&stage.site, "dev");
     let after = stage.site.tree("dev", "code");
     assert!(after.holds("start.php") && !after.holds("lib") && after.holds("sample/empty"));
 
     let no_folders = |tree: Tree| tree.without(|path| path == b"sample/empty-folder");
     git(&["checkout", "--quiet", "main"]);
+    settled(&stage.site, "dev");
     no_folders(stage.site.tree("dev", "code"))
         .without(|path| path == b"sample")
         .must_equal(&before);
     git(&["checkout", "--quiet", "other"]);
+    settled(&stage.site, "dev");
     no_folders(stage.site.tree("dev", "code")).must_equal(&no_folders(after));
     git(&["checkout", "--quiet", "main"]);
     git(&["merge", "--quiet", "--no-ff", "-m", "merged", "other"]);
@@ -105,6 +110,7 @@ fn editors_save_in_a_mounted_tree() {
     let edit = |program: &str, words: &[&str], expected: &str| {
         let client = stage.client(program, "dev").folder(&code);
         client.args(words).run().ok();
+        settled(&stage.site, "dev");
         let on_disk = fs::read_to_string(stage.disk("code/page.php")).unwrap();
         assert_eq!(on_disk, expected, "{program} {words:?}");
         assert_eq!(
@@ -171,6 +177,7 @@ fn copies_into_a_mount_keep_their_times() {
     // As root, cp and rsync set the owner as well, which has no meaning here.
     run(stage.client("cp", "dev").args(["-a", "up"]).arg(&cp));
     run(stage.client("rsync", "dev").args(["-a", "up/"]).arg(&rsync));
+    settled(&stage.site, "dev");
     for name in ["cp", "rsync"] {
         let place = stage.disk("code").join(name);
         Tree::read(&place).must_equal(&Tree::read(stage.desk.join("up")));
