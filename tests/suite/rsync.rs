@@ -656,6 +656,47 @@ fn a_lost_role_or_a_mode_switch_ends_a_running_rsync() {
     site.must(&["site:team:role", "SITE", "tom", "team_member"]);
 }
 
+#[test]
+fn a_download_ends_under_the_release_it_began_with_but_not_without_its_role() {
+    let (site, tom) = site("r-download");
+    let desk = tom.desk("download");
+    let big = site.disk("dev", "code").join("big");
+    fs::write(&big, tree::noise(9, 12 << 20)).unwrap();
+    let deploy = || {
+        site.must(&["env:commit", "SITE.dev", "-m", "more"]);
+        site.must(&["env:deploy", "SITE.test"]);
+    };
+    deploy();
+    let slowly = ["-a", "-W", "--bwlimit=3072"];
+    let begun = |down: &Path| {
+        wait_for("some of the file", Duration::from_secs(30), || {
+            let found = files_below(down);
+            let mut lengths = found.iter().filter_map(|path| fs::metadata(path).ok());
+            lengths.any(|found| found.len() > 1 << 20).then_some(())
+        });
+    };
+    let down = desk.join("deployed");
+    let running = fetch(&site, &tom, "test", &slowly, "/code/", &down).start();
+    begun(&down);
+    fs::write(&big, "small").unwrap();
+    deploy();
+    running.finish().ok();
+    assert!(fs::read(down.join("big")).unwrap() == tree::noise(9, 12 << 20));
+
+    fs::write(
+        site.disk("test", "files").join("big"),
+        tree::noise(9, 12 << 20),
+    )
+    .unwrap();
+    let down = desk.join("role");
+    let running = fetch(&site, &tom, "test", &slowly, "/files/", &down).start();
+    begun(&down);
+    site.must(&["site:team:role", "SITE", "tom", "developer"]);
+    let ended = running.finish().fails().says("Refused: ");
+    audited(&site, &ended);
+    site.must(&["site:team:role", "SITE", "tom", "team_member"]);
+}
+
 /// Waits until no rsync of the gateway's has a folder of its own any more.
 fn nothing_runs(site: &Site) {
     let spool = site.disk("dev", "uploads");
