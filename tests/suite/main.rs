@@ -20,6 +20,7 @@ mod login;
 mod login_identity;
 mod login_limits;
 mod modes;
+mod rekeying;
 mod sftp_clients;
 mod sftp_escape;
 mod sftp_openssh;

@@ -221,6 +221,10 @@ impl Config {
                 limits.keepalive_count > 0,
                 "limits.keepalive_count must not be 0",
             ),
+            (
+                (algorithms::LEAST_REKEY..=algorithms::MOST_REKEY).contains(&self.ssh.rekey_bytes),
+                "ssh.rekey_bytes must lie between 65536 and 1073741824",
+            ),
             (self.git.max_seconds > 0, "git.max_seconds must not be 0"),
         ];
         match rules.into_iter().find(|(holds, _)| !holds) {
