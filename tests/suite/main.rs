@@ -44,6 +44,7 @@ mod proxy_protocol;
 mod sftp_checksums;
 mod rsync;
 mod scp;
+mod rekeying;
 mod sftp_clients;
 mod sftp_escape;
 mod sftp_mount_edits;

@@ -3,13 +3,31 @@
 use serde::Deserialize;
 
 /// What SSH clients are offered.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ssh {
     /// How much an old client is met half-way.
     pub algorithms: Algorithms,
     /// Which ciphers are offered.
     pub ciphers: Ciphers,
+    /// Bytes each way after which keys are exchanged anew, from 64 KiB to 1 GiB.
+    pub rekey_bytes: u32,
+}
+
+/// Less would be all exchange and no work.
+pub(super) const LEAST_REKEY: u32 = 64 << 10;
+
+/// RFC 4253 §9 recommends to exchange keys anew after each gigabyte.
+pub(super) const MOST_REKEY: u32 = 1 << 30;
+
+impl Default for Ssh {
+    fn default() -> Self {
+        Self {
+            algorithms: Algorithms::default(),
+            ciphers: Ciphers::default(),
+            rekey_bytes: MOST_REKEY,
+        }
+    }
 }
 
 /// A set of algorithms.

@@ -302,6 +302,10 @@ impl Config {
                 limits.keepalive_count > 0,
                 "limits.keepalive_count must not be 0",
             ),
+            (
+                (algorithms::LEAST_REKEY..=algorithms::MOST_REKEY).contains(&self.ssh.rekey_bytes),
+                "ssh.rekey_bytes must lie between 65536 and 1073741824",
+            ),
             (self.git.max_seconds > 0, "git.max_seconds must not be 0"),
         ];
         let rules = rules.into_iter().chain(self.penalties.rules());

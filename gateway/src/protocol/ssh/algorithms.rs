@@ -115,6 +115,11 @@ pub(super) fn configuration(
         auth_rejection_time: Duration::from_millis(200),
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys,
+        limits: russh::Limits {
+            rekey_read_limit: config.ssh.rekey_bytes as usize,
+            rekey_write_limit: config.ssh.rekey_bytes as usize,
+            ..russh::Limits::default()
+        },
         window_size: window::FIRST,
         maximum_packet_size: 65_535,
         max_auth_attempts: limits.max_login_attempts,
@@ -229,6 +234,7 @@ mod tests {
             let ssh = Ssh {
                 algorithms,
                 ciphers: Ciphers::All,
+                ..Ssh::default()
             };
             let preferred = preferred(&ssh, true, Client::Any);
             let mut all = names(&preferred.kex);

@@ -80,7 +80,15 @@ impl<'a> SftpOutput<'a> {
 
 impl sftp::Output for SftpOutput<'_> {
     fn reply(&mut self, packet: Vec<u8>) {
-        let result = self.session.data(self.channel, packet);
+        let result = self.session.data(self.channel, packet).and_then(|()| {
+            // While keys are exchanged anew russh keeps every answer back, and says nothing when
+            // that is over. What the client's window has room for is queued behind the exchange, so
+            // that only a client that does not read counts as full: it will tell of more room.
+            if self.session.has_pending_data(self.channel) {
+                self.session.flush_pending(self.channel)?;
+            }
+            Ok(())
+        });
         self.keep(result);
     }
 
