@@ -22,6 +22,8 @@ mod login_identity;
 mod login_limits;
 mod modes;
 mod rsync;
+mod rsync_cut;
+mod rsync_refusals;
 mod scp;
 mod sftp_clients;
 mod sftp_escape;
