@@ -43,6 +43,8 @@ mod penalties;
 mod proxy_protocol;
 mod sftp_checksums;
 mod rsync;
+mod rsync_cut;
+mod rsync_refusals;
 mod scp;
 mod rekeying;
 mod sftp_clients;
