@@ -210,6 +210,7 @@ mod tests {
                 let ssh = Ssh {
                     algorithms,
                     ciphers,
+                    ..Ssh::default()
                 };
                 let preferred = preferred(&ssh, fast, Client::Any);
                 assert_eq!(names(&preferred.cipher).contains(&chacha), offered);
