@@ -163,3 +163,34 @@ fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.pragma_update(None, "foreign_keys", "on")?;
     connection.busy_timeout(std::time::Duration::from_secs(5))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_first_version_gets_what_is_missing_and_keeps_what_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(TABLES).unwrap();
+        old.execute_batch(
+            "INSERT INTO person (name, created) VALUES ('alice', '2026-01-01T00:00:00Z');",
+        )
+        .unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        drop(old);
+        for _again in 0..2 {
+            let now = open(&path).unwrap();
+            let version: i64 = now
+                .pragma_query_value(None, "user_version", |row| row.get(0))
+                .unwrap();
+            assert_eq!(version, VERSION);
+            let people: i64 = now
+                .query_row("SELECT count(*) FROM person", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(people, 1);
+            now.prepare("SELECT address FROM database").unwrap();
+        }
+    }
+}
