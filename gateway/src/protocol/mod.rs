@@ -1,6 +1,8 @@
 //! Bytes to meaning and back, for each door. Holds no rules and has no effects of its own.
 
 pub mod console;
+#[cfg(test)]
+mod fuzzed;
 pub mod git;
 pub mod sftp;
 pub mod ssh;

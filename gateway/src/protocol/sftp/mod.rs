@@ -14,6 +14,8 @@ mod attributes;
 mod directory;
 mod engine;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod handles;
 mod operation;
 mod reply;

@@ -5,6 +5,8 @@ mod algorithms;
 mod channel;
 mod command;
 mod connection;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod handler;
 mod keys;
 mod login;
