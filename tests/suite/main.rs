@@ -2,6 +2,7 @@
 
 mod audit_strain;
 mod audits;
+mod channels;
 mod console;
 mod crash;
 mod crash_disk;
@@ -20,6 +21,7 @@ mod login;
 mod login_identity;
 mod login_limits;
 mod modes;
+mod owed_answers;
 mod sftp_clients;
 mod sftp_escape;
 mod sftp_openssh;

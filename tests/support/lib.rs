@@ -5,6 +5,7 @@ pub mod clients;
 pub mod clone;
 pub mod gateway;
 pub mod guest;
+pub mod measure;
 pub mod openssh;
 pub mod packets;
 pub mod personas;

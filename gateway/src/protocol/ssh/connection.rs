@@ -76,6 +76,17 @@ impl<D: Door> Connection<D> {
         session.close(channel)
     }
 
+    /// Forgets channels that are closed: russh tells only of those that the client closed first. One
+    /// that the client closed with answers unread stays, since russh keeps these answers; so their
+    /// number is bounded by that of channels.
+    pub(super) fn forget_closed(&mut self, session: &Session) {
+        self.channels.retain(|id, channel| match channel {
+            // Not known to russh before it has been accepted.
+            Channel::Fresh(_) => true,
+            Channel::Sftp(_) | Channel::Task(_) | Channel::Over => session.max_packet_size(id) > 0,
+        });
+    }
+
     pub(super) fn fresh(&mut self, channel: ChannelId) -> Option<&mut Wishes> {
         match self.channels.get_mut(&channel) {
             Some(Channel::Fresh(wishes)) => Some(wishes),

@@ -122,8 +122,9 @@ impl<D: Door> Handler for Connection<D> {
         &mut self,
         channel: russh::Channel<Msg>,
         reply: ChannelOpenHandle,
-        _session: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Self::Error> {
+        self.forget_closed(session);
         if self.identity.is_none() || self.channels.len() >= self.server.max_channels {
             reply
                 .reject(ChannelOpenFailure::Other {
@@ -362,24 +363,29 @@ impl<D: Door> Handler for Connection<D> {
         channel: ChannelId,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        match self.channels.insert(channel, Channel::Over) {
-            Some(Channel::Sftp(sftp)) => {
-                sftp.close();
-                session.exit_status_request(channel, 0)?;
-                session.eof(channel)?;
-                session.close(channel)
-            }
-            // Dropping the sender is the end of the task's input.
-            Some(Channel::Task(_) | Channel::Fresh(_) | Channel::Over) | None => Ok(()),
+        if let Some(Channel::Sftp(sftp)) = self.channels.get_mut(&channel) {
+            let mut output = SftpOutput::new(session, channel);
+            let answered = sftp.end_input(&mut output);
+            output.done()?;
+            return self.after_sftp(channel, answered, session);
         }
+        // Dropping a sender is the end of its task's input.
+        self.channels.insert(channel, Channel::Over);
+        Ok(())
     }
 
     async fn channel_close(
         &mut self,
         channel: ChannelId,
-        _session: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Self::Error> {
-        if let Some(Channel::Sftp(sftp)) = self.channels.remove(&channel) {
+        let unread = session.has_pending_data(channel);
+        let closed = if unread {
+            self.channels.insert(channel, Channel::Over)
+        } else {
+            self.channels.remove(&channel)
+        };
+        if let Some(Channel::Sftp(sftp)) = closed {
             sftp.close();
         }
         Ok(())

@@ -135,15 +135,29 @@ impl<D: Door> Connection<D> {
         answered: Result<(), sftp::Ended>,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        let Err(ended) = answered else {
-            return Ok(());
+        let (last, status) = match answered {
+            Err(ended) => (Some(ended), 1),
+            Ok(()) if self.owes_nothing(channel, session) => (None, 0),
+            Ok(()) => return Ok(()),
         };
         if let Some(Channel::Sftp(sftp)) = self.channels.insert(channel, Channel::Over) {
             sftp.close();
         }
-        session.extended_data(channel, 1, format!("{ended}\r\n").into_bytes())?;
-        session.exit_status_request(channel, 1)?;
+        if let Some(ended) = last {
+            session.extended_data(channel, 1, format!("{ended}\r\n").into_bytes())?;
+        }
+        session.exit_status_request(channel, status)?;
         session.eof(channel)?;
         session.close(channel)
+    }
+
+    /// Returns true when the client has ended its input, and has taken all answers to what it asked
+    /// for before.
+    fn owes_nothing(&self, channel: ChannelId, session: &Session) -> bool {
+        let asked_all = match self.channels.get(&channel) {
+            Some(Channel::Sftp(sftp)) => sftp.is_over(),
+            Some(Channel::Fresh(_) | Channel::Task(_) | Channel::Over) | None => false,
+        };
+        asked_all && !session.has_pending_data(channel)
     }
 }
