@@ -1,5 +1,6 @@
 //! The tests from outside, in one program.
 
+mod attacks;
 mod audit_strain;
 mod audits;
 mod channels;

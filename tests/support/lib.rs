@@ -13,6 +13,7 @@ pub mod process;
 pub mod programs;
 pub mod raw;
 pub mod site;
+pub mod traps;
 pub mod tree;
 pub mod wordpress;
 

@@ -317,5 +317,7 @@ const BAD_LENGTH: &str =
 const NO_ID: &str = "The client sent a packet without an id; the channel was closed.";
 const NOT_BEGUN: &str = "The client did not begin with INIT; the channel was closed.";
 const OWED_TOO_MUCH: &str = "The client ended its input while more was asked for than is sent at once; the channel was closed.";
+/// Why a channel ends whose connection holds too many requests on all of its channels.
+pub const HOLDS_TOO_MUCH: Ended = Ended(DOES_NOT_READ);
 const DOES_NOT_READ: &str =
     "The client sends requests but does not read the answers; the channel was closed.";

@@ -27,6 +27,7 @@ mod wire;
 use std::fmt;
 use std::sync::Arc;
 
+pub use engine::HOLDS_TOO_MUCH;
 use policy::{Environment, SiteName, SitePath};
 
 use crate::gate::{Gate, Identity};

@@ -224,7 +224,7 @@ impl<D: Door> Handler for Connection<D> {
         _session: &mut Session,
     ) -> Result<bool, Self::Error> {
         if let Some(wishes) = self.fresh(channel) {
-            wishes.refused.push(NO_AGENT);
+            wishes.refuse(NO_AGENT);
         }
         Ok(false)
     }

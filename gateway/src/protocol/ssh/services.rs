@@ -17,6 +17,10 @@ use crate::protocol::{git, refusal_text, sftp};
 /// Messages that wait for a task's standard input; each is at most a packet.
 const INPUT_QUEUE: usize = 64;
 
+/// Bytes of requests that are held back on all channels of a connection together; one channel alone
+/// may hold half of it.
+const MOST_HELD: usize = 64 << 20;
+
 pub(super) const NO_SHELL: &str =
     "Funicular gives no shell: it serves SFTP, git and the commands that 'help' lists.";
 
@@ -137,6 +141,7 @@ impl<D: Door> Connection<D> {
     ) -> Result<(), russh::Error> {
         let (last, status) = match answered {
             Err(ended) => (Some(ended), 1),
+            Ok(()) if self.holds_too_much(channel) => (Some(sftp::HOLDS_TOO_MUCH), 1),
             Ok(()) if self.owes_nothing(channel, session) => (None, 0),
             Ok(()) => return Ok(()),
         };
@@ -149,6 +154,18 @@ impl<D: Door> Connection<D> {
         session.exit_status_request(channel, status)?;
         session.eof(channel)?;
         session.close(channel)
+    }
+
+    /// Returns true when this channel holds requests back and all of them together hold too many.
+    fn holds_too_much(&self, channel: ChannelId) -> bool {
+        let held = |channel: &Channel| match channel {
+            Channel::Sftp(sftp) => sftp.held(),
+            Channel::Fresh(_) | Channel::Task(_) | Channel::Over => 0,
+        };
+        self.channels
+            .get(&channel)
+            .is_some_and(|this| held(this) > 0)
+            && self.channels.values().map(held).sum::<usize>() > MOST_HELD
     }
 
     /// Returns true when the client has ended its input, and has taken all answers to what it asked

@@ -164,14 +164,14 @@ impl Tree {
         }
         if let Some(size) = attributes.size {
             let opened = walk::beneath(area, path, OFlag::O_WRONLY | QUIET, Mode::empty())?;
-            walk::plain(&opened)?;
+            walk::alone(&opened)?;
             set_size(&opened, size)?;
         }
         if attributes.permissions.is_none() && attributes.times.is_none() {
             return Ok(());
         }
         let found = walk::beneath(area, path, OFlag::O_PATH, Mode::empty())?;
-        walk::plain(&found)?;
+        walk::alone(&found)?;
         set_on_handle(found.as_fd(), attributes)
     }
 }
@@ -201,7 +201,7 @@ pub(super) fn set_on_file(file: &File, attributes: &Attributes) -> Result<(), Ob
 }
 
 /// Cuts or lengthens an open file.
-fn set_size(file: impl AsFd, size: u64) -> Result<(), Obstacle> {
+pub(super) fn set_size(file: impl AsFd, size: u64) -> Result<(), Obstacle> {
     let size = i64::try_from(size).map_err(|_| Errno::EFBIG)?;
     // Cutting a large file takes as long as removing it.
     Ok(blocking::wait(|| ftruncate(file, size))?)

@@ -25,7 +25,7 @@ use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use policy::TreeChange;
 
-use super::change::{Attributes, rights, set_on_file};
+use super::change::{Attributes, rights, set_on_file, set_size};
 use super::moving::{Named, names, remove_all};
 use super::obstacle::Obstacle;
 use super::walk::{self, Kind};
@@ -97,12 +97,19 @@ impl Tree {
             } else {
                 Mode::empty()
             };
-            let opened = walk::beneath(area, path, how.access() | flags, mode)?;
-            match walk::plain(&opened)? {
-                (_, Kind::File) => Ok(Draft {
-                    file: opened.into(),
-                    spool: None,
-                }),
+            // Its content goes only when it is known what it is.
+            let flags_now = flags.difference(OFlag::O_TRUNC);
+            let opened = walk::beneath(area, path, how.access() | flags_now, mode)?;
+            match walk::alone(&opened)? {
+                (_, Kind::File) => {
+                    if flags.contains(OFlag::O_TRUNC) {
+                        set_size(&opened, 0)?;
+                    }
+                    Ok(Draft {
+                        file: opened.into(),
+                        spool: None,
+                    })
+                }
                 (_, Kind::Directory | Kind::Link | Kind::Special) => Err(Errno::EISDIR.into()),
             }
         };
