@@ -103,6 +103,7 @@ fn every_trap(name: &str, environment: &str, git_mode: bool) {
     watched.extend([outside.folder().to_owned(), site.repository()]);
     let print = || Print::of(watched.iter().map(PathBuf::as_path));
     let untouched = print();
+    let outside_before = Print::of([outside.folder()]);
 
     let mut raw = Raw::open(&site, site.person(Role::TeamMember), environment);
     for area in ["files", "code", "tmp"] {
@@ -124,8 +125,7 @@ fn every_trap(name: &str, environment: &str, git_mode: bool) {
             }
             .run();
             let told = format!("{} in {environment}/{area}", trap.name);
-            print().must_equal(&untouched, &told);
-            beside_print().must_equal(&before, &told);
+            Print::of([outside.folder()]).must_equal(&outside_before, &told);
             let leaks = traps::leaks(&ground);
             // A hard link is the file, not a copy.
             assert!(
@@ -134,6 +134,9 @@ fn every_trap(name: &str, environment: &str, git_mode: bool) {
             );
             fs::remove_dir_all(&ground).unwrap();
         }
+        let told = format!("the traps in {environment}/{area}");
+        print().must_equal(&untouched, &told);
+        beside_print().must_equal(&before, &told);
     }
 }
 

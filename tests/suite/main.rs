@@ -34,6 +34,7 @@ mod sftp_refusals;
 mod sftp_sshfs;
 mod sftp_strain;
 mod sites;
+mod ssh_abuse;
 mod team;
 mod wordpress;
 mod work;
