@@ -1,5 +1,7 @@
 //! The tests from outside, in one program.
 
+mod attack_doors;
+mod attack_races;
 mod attacks;
 mod audit_strain;
 mod audits;
