@@ -67,6 +67,9 @@ pub struct Limits {
     pub max_login_attempts: usize,
     /// Channels open at once on one connection.
     pub max_channels: usize,
+    /// Bytes in either direction after which the keys are exchanged anew; no more than 1 GiB
+    /// (RFC 4253 §9).
+    pub rekey_bytes: usize,
     /// The silence after which a keepalive is sent, in seconds.
     pub keepalive_seconds: u64,
     /// Keepalives without an answer after which a connection is closed.
@@ -90,6 +93,7 @@ impl Default for Limits {
             login_grace_seconds: 60,
             max_login_attempts: 10,
             max_channels: 32,
+            rekey_bytes: 1 << 30,
             keepalive_seconds: 20,
             keepalive_count: 3,
             drain_seconds: 30,
@@ -206,6 +210,10 @@ impl Config {
                 "limits.max_login_attempts must not be 0",
             ),
             (limits.max_channels > 0, "limits.max_channels must not be 0"),
+            (
+                (1 << 16..=1 << 30).contains(&limits.rekey_bytes),
+                "limits.rekey_bytes must be from 65536 (64 KiB) to 1073741824 (1 GiB)",
+            ),
             (
                 limits.keepalive_seconds > 0,
                 "limits.keepalive_seconds must not be 0",

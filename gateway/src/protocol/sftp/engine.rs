@@ -1,8 +1,8 @@
 //! Cuts the bytes of a channel into requests, in whatever pieces they come.
 //!
 //! A file on its way up is written as it comes: a WRITE is not waited for whole. Every other
-//! request is. Requests that come while the client does not read its answers are kept as they are,
-//! up to [`MOST_HELD`]; then the channel ends. In one call no more is answered than
+//! request is. Requests that come while the client does not read [`MOST_UNREAD`] of answers are kept
+//! as they are, up to [`MOST_HELD`]; then the channel ends. In one call no more is answered than
 //! [`MOST_ANSWERED`], however much the client would take; the rest is gone on with at the next. So
 //! neither answers nor requests pile up without end, and nothing ever waits for the client.
 
@@ -27,6 +27,11 @@ const MOST_HELD: usize = 32 << 20;
 /// them before it sends or asks for anything.
 const MOST_ANSWERED: usize = 16 << 20;
 
+/// So much is answered ahead of a client that does not take it. More than one answer, since an answer
+/// also waits while keys are exchanged, and nothing tells when that has ended: a client that then
+/// waits for all it has asked for would wait for ever. OpenSSH's has half of this on its way.
+const MOST_UNREAD: usize = 4 << 20;
+
 /// How many such calls are made for a client that has ended its input and has room for all of it.
 const MOST_CALLS: usize = 4;
 
@@ -47,6 +52,8 @@ pub(super) struct Engine {
     answers: Vec<u8>,
     /// How many bytes were answered in this call.
     answered: usize,
+    /// How many bytes were answered since all had been taken.
+    unread: usize,
     /// Whether the last call stopped before the end of what is held.
     behind: bool,
     /// Whether the client has said that nothing more will come.
@@ -162,7 +169,10 @@ impl Session {
                 used += self.take_stream(stream, rest, out);
                 continue;
             }
-            if out.is_full() || self.engine.answered >= MOST_ANSWERED {
+            if !out.is_full() {
+                self.engine.unread = 0;
+            }
+            if self.engine.unread >= MOST_UNREAD || self.engine.answered >= MOST_ANSWERED {
                 self.engine.behind = !rest.is_empty();
                 break;
             }
@@ -249,6 +259,7 @@ impl Session {
     /// Sends a packet; a small one when others are there to go with it, or nothing else is.
     fn send(&mut self, packet: Vec<u8>, out: &mut dyn Output) {
         self.engine.answered += packet.len();
+        self.engine.unread += packet.len();
         if self.engine.answers.len() + packet.len() > GATHERED {
             self.send_answers(out);
         }

@@ -74,6 +74,11 @@ pub fn configuration(keys: Vec<PrivateKey>, limits: &Limits) -> server::Config {
         keys,
         window_size: 2 * 1024 * 1024,
         maximum_packet_size: 65_535,
+        limits: russh::Limits {
+            rekey_write_limit: limits.rekey_bytes,
+            rekey_read_limit: limits.rekey_bytes,
+            ..russh::Limits::default()
+        },
         max_auth_attempts: limits.max_login_attempts,
         // Idle sessions live as long as their keepalives are answered.
         inactivity_timeout: None,

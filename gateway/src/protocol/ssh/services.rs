@@ -142,7 +142,7 @@ impl<D: Door> Connection<D> {
         let (last, status) = match answered {
             Err(ended) => (Some(ended), 1),
             Ok(()) if self.holds_too_much(channel) => (Some(sftp::HOLDS_TOO_MUCH), 1),
-            Ok(()) if self.owes_nothing(channel, session) => (None, 0),
+            Ok(()) if self.has_answered_all(channel) => (None, 0),
             Ok(()) => return Ok(()),
         };
         if let Some(Channel::Sftp(sftp)) = self.channels.insert(channel, Channel::Over) {
@@ -151,9 +151,9 @@ impl<D: Door> Connection<D> {
         if let Some(ended) = last {
             session.extended_data(channel, 1, format!("{ended}\r\n").into_bytes())?;
         }
-        session.exit_status_request(channel, status)?;
-        session.eof(channel)?;
-        session.close(channel)
+        // From outside the session's task, which takes this when all data has gone out.
+        tokio::spawn(Output::new(session.handle(), channel).end(status));
+        Ok(())
     }
 
     /// Returns true when this channel holds requests back and all of them together hold too many.
@@ -168,13 +168,11 @@ impl<D: Door> Connection<D> {
             && self.channels.values().map(held).sum::<usize>() > MOST_HELD
     }
 
-    /// Returns true when the client has ended its input, and has taken all answers to what it asked
-    /// for before.
-    fn owes_nothing(&self, channel: ChannelId, session: &Session) -> bool {
-        let asked_all = match self.channels.get(&channel) {
+    /// Returns true when the client has ended its input, and what it asked for before is answered.
+    fn has_answered_all(&self, channel: ChannelId) -> bool {
+        match self.channels.get(&channel) {
             Some(Channel::Sftp(sftp)) => sftp.is_over(),
             Some(Channel::Fresh(_) | Channel::Task(_) | Channel::Over) | None => false,
-        };
-        asked_all && !session.has_pending_data(channel)
+        }
     }
 }
