@@ -62,6 +62,8 @@ fn clients_that_never_read_are_held_in_bounded_memory() {
     .unwrap();
     let mut other = Raw::open(&site, tom, "dev");
     let before = measure::memory(&site.gateway);
+    // The one beside it opens the code when it first needs it.
+    still_serves(&mut other);
     let open = measure::held_by_sessions(&site.gateway);
     let mut greedy: Vec<Raw> = Vec::new();
     let mut pens = Vec::new();
@@ -106,7 +108,7 @@ fn clients_that_never_read_are_held_in_bounded_memory() {
     }
     drop(greedy);
     wait_for("the end of their sessions", Duration::from_secs(30), || {
-        (measure::held_by_sessions(&site.gateway) <= open).then_some(())
+        (measure::held_by_sessions(&site.gateway).len() <= open.len()).then_some(())
     });
     still_serves(&mut other);
 }

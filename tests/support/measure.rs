@@ -22,13 +22,13 @@ pub fn descriptors(gateway: &Gateway) -> usize {
 }
 
 /// Returns how many connections the gateway has, and files of sites: what sessions hold.
-pub fn held_by_sessions(gateway: &Gateway) -> usize {
+pub fn held_by_sessions(gateway: &Gateway) -> Vec<String> {
     fs::read_dir(format!("/proc/{}/fd", gateway.process_id()))
         .unwrap()
         .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
         .map(|target| target.to_string_lossy().into_owned())
         .filter(|target| target.starts_with("socket:") || target.contains("/sites/"))
-        .count()
+        .collect()
 }
 
 fn of_status(gateway: &Gateway, name: &str) -> u64 {
