@@ -4,7 +4,7 @@ use super::Field::{Long, Nothing, Short, Text};
 use super::*;
 
 /// One valid request of each kind, most of them about things that do not exist.
-fn requests() -> Vec<Vec<u8>> {
+pub(super) fn requests() -> Vec<Vec<u8>> {
     let path = || Text(b"/tmp/x");
     let handle = || Text(b"\0\0\0\0");
     let mut all = vec![
