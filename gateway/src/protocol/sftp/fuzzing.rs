@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use git2::Oid;
-use jiff::Timestamp;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use policy::{Environment, Role, SitePath};
@@ -25,7 +24,7 @@ use super::{Output, Session};
 use crate::audit::Audit;
 use crate::gate::{Gate, Identity};
 use crate::site::tree::Tree;
-use crate::state::{Key, NewSite, State};
+use crate::state::{NewSite, State};
 
 /// A site on which somebody may do anything, and what lies beside it, which nobody may reach.
 #[derive(Debug)]
@@ -377,15 +376,6 @@ fn open_up(folder: &Path) {
 fn people(state: &State) {
     let person: policy::PersonName = "alice".parse().expect("a name");
     state.put_person(&person, None, None).expect("a person");
-    let key = Key {
-        id: "k1".to_owned(),
-        person: person.clone(),
-        line: "ssh-ed25519 AAAA".to_owned(),
-        fingerprint: "SHA256:alice".to_owned(),
-        comment: String::new(),
-        created: Timestamp::now(),
-    };
-    state.add_key(&key).expect("a key");
     let site: policy::SiteName = "acme".parse().expect("a name");
     let new = NewSite {
         name: site.clone(),
