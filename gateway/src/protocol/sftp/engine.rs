@@ -106,9 +106,10 @@ impl Session {
     /// When the channel has to be closed.
     pub fn proceed(&mut self, out: &mut dyn Output) -> Result<(), Ended> {
         let mut held = std::mem::take(&mut self.engine.held);
-        let rest = held.get(self.engine.held_from..).unwrap_or_default();
-        self.engine.held_from += self.consume(rest, out)?;
-        let left = held.len() - self.engine.held_from;
+        let from = std::mem::take(&mut self.engine.held_from);
+        let rest = held.get(from..).unwrap_or_default();
+        self.engine.held_from = from + self.consume(rest, out)?;
+        let left = held.len().saturating_sub(self.engine.held_from);
         if left > MOST_HELD {
             return Err(Ended(DOES_NOT_READ));
         }
