@@ -96,6 +96,10 @@ fn clients_that_never_read_are_held_in_bounded_memory() {
     });
     still_serves(&mut other);
     let most = measure::most_memory(&site.gateway).saturating_sub(before);
+    println!(
+        "{CLIENTS} clients that never read: {} KiB each",
+        (most / CLIENTS) >> 10
+    );
     assert!(
         most < CLIENTS * BOUND,
         "{CLIENTS} clients that never read hold {most} bytes"

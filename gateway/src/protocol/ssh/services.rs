@@ -151,9 +151,14 @@ impl<D: Door> Connection<D> {
         if let Some(ended) = last {
             session.extended_data(channel, 1, format!("{ended}\r\n").into_bytes())?;
         }
-        // From outside the session's task, which takes this when all data has gone out.
-        tokio::spawn(Output::new(session.handle(), channel).end(status));
-        Ok(())
+        if session.has_pending_data(channel) {
+            // From outside the session's task, which takes this when all data has gone out.
+            tokio::spawn(Output::new(session.handle(), channel).end(status));
+            return Ok(());
+        }
+        session.exit_status_request(channel, status)?;
+        session.eof(channel)?;
+        session.close(channel)
     }
 
     /// Returns true when this channel holds requests back and all of them together hold too many.
