@@ -10,6 +10,7 @@ help:
 	@echo 'make demo [SITE=/path/to/a/git/repository]   from an upload to Live and back, then stays up'
 	@echo 'make test                                    all tests, with real clients'
 	@echo 'make check                                   format, lints, documentation'
+	@echo 'make fuzz [SECONDS=60]                        what strangers send, made up (nightly, cargo-fuzz)'
 	@echo 'make advisories                              known holes in what is built in (network)'
 	@echo 'make bench [BENCH=--quick]                   against OpenSSH on this machine; BENCH="--markdown docs/benchmarks.md"'
 	@echo 'make deb                                     the Debian package'
@@ -42,6 +43,20 @@ check:
 .PHONY: advisories
 advisories:
 	$(CARGO) deny check advisories
+
+# New inputs stay in the target folder; one that shows a fault belongs in fuzz/corpus, where the
+# ordinary tests replay it.
+SECONDS ?= 60
+fuzz_targets = sftp_bytes sftp_paths exec_line
+found = $(abspath $(target))/fuzz-found
+.PHONY: fuzz
+fuzz:
+	@cargo fuzz --version >/dev/null 2>&1 || { echo 'first: cargo install cargo-fuzz'; exit 1; }
+	set -e; for name in $(fuzz_targets); do \
+		mkdir -p $(found)/$$name; \
+		cargo +nightly fuzz run --sanitizer none $$name $(found)/$$name fuzz/corpus/$$name -- \
+			-max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=2048; \
+	done
 
 .PHONY: bench
 bench:

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use support::measure::{descriptors, memory};
 use support::packets::{self, Request};
 use support::raw::Raw;
 use support::{Gateway, Role, Site, tree, wait_for};
@@ -257,24 +258,6 @@ fn a_hundred_sessions_work_at_once() {
             next.to_string().as_bytes()
         );
     }
-}
-
-/// Returns the bytes that the gateway holds in memory.
-fn memory(gateway: &Gateway) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", gateway.process_id())).unwrap();
-    let resident = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .expect("VmRSS");
-    let kibibytes: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
-    kibibytes * 1024
-}
-
-/// Returns how many files and sockets the gateway has open.
-fn descriptors(gateway: &Gateway) -> usize {
-    fs::read_dir(format!("/proc/{}/fd", gateway.process_id()))
-        .unwrap()
-        .count()
 }
 
 /// A site on a gateway of its own: what is counted here is the gateway's.

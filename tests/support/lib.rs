@@ -8,6 +8,7 @@ pub mod clone;
 pub mod gateway;
 pub mod guest;
 pub mod knocking;
+pub mod measure;
 pub mod mount;
 pub mod openssh;
 pub mod packets;
@@ -16,6 +17,7 @@ pub mod process;
 pub mod programs;
 pub mod raw;
 pub mod site;
+pub mod traps;
 pub mod tree;
 pub mod wordpress;
 

@@ -2,6 +2,8 @@
 
 pub mod console;
 pub mod exec;
+#[cfg(test)]
+mod fuzzed;
 pub mod git;
 pub mod sftp;
 pub mod ssh;

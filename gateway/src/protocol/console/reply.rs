@@ -90,7 +90,7 @@ impl Reply {
 
     /// Prints a line to standard error, where progress and refusals go.
     pub async fn tell(&self, line: &str) {
-        let text = format!("{line}\n");
+        let text = format!("{}\n", harmless(line));
         // Who has gone hears nothing, and the command goes on to its end.
         let _ = match &self.door {
             Door::Ssh(output) => output.err(text.as_bytes()).await.map_err(|_| Gone),
@@ -179,4 +179,17 @@ impl Reply {
             }
         }
     }
+}
+
+/// A sentence may quote what somebody typed, which must not play with the terminal of who reads it.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && character != '\n' {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }

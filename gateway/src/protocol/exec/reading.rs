@@ -179,6 +179,7 @@ pub(super) fn cannot(obstacle: Obstacle) -> Unread {
         Obstacle::System(errno) => Unread::Cannot(errno.desc()),
         Obstacle::Special => Unread::Cannot("not a regular file"),
         Obstacle::LeadsOut => Unread::Cannot("the link leads out of its area"),
+        Obstacle::SeveralNames => Unread::Cannot("a file with several names"),
         Obstacle::Fault(fault) => fault.into(),
     }
 }

@@ -206,7 +206,7 @@ impl Session {
         permit.describe(match &obstacle {
             Obstacle::System(errno) => errno.desc().to_owned(),
             Obstacle::Fault(fault) => fault.to_string(),
-            Obstacle::LeadsOut | Obstacle::Special => String::new(),
+            Obstacle::LeadsOut | Obstacle::Special | Obstacle::SeveralNames => String::new(),
         });
         match permit.finish(Outcome::Failed) {
             Ok(()) => obstacle.into(),
@@ -305,7 +305,12 @@ impl Session {
         match look(&self.tree, permit, &place.path) {
             Ok(found) => Ok(Some(found)),
             Err(Obstacle::Fault(fault)) => Err(fault.into()),
-            Err(Obstacle::System(_) | Obstacle::LeadsOut | Obstacle::Special) => Ok(None),
+            Err(
+                Obstacle::System(_)
+                | Obstacle::LeadsOut
+                | Obstacle::Special
+                | Obstacle::SeveralNames,
+            ) => Ok(None),
         }
     }
 }

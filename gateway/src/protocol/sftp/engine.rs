@@ -27,6 +27,9 @@ const MOST_HELD: usize = 32 << 20;
 /// them before it sends or asks for anything.
 const MOST_ANSWERED: usize = 16 << 20;
 
+/// How many such calls are made for a client that has ended its input and has room for all of it.
+const MOST_CALLS: usize = 4;
+
 /// Small answers go out together, up to this length.
 const GATHERED: usize = 32 << 10;
 
@@ -46,6 +49,10 @@ pub(super) struct Engine {
     answers: Vec<u8>,
     /// How many bytes were answered in this call.
     answered: usize,
+    /// Whether the last call stopped before the end of what is held.
+    behind: bool,
+    /// Whether the client has said that nothing more will come.
+    ended: bool,
 }
 
 impl Default for Engine {
@@ -58,6 +65,8 @@ impl Default for Engine {
             stream: None,
             answers: Vec::new(),
             answered: 0,
+            behind: false,
+            ended: false,
         }
     }
 }
@@ -88,6 +97,9 @@ impl Session {
     /// # Errors
     /// When the channel has to be closed.
     pub fn receive(&mut self, bytes: &[u8], out: &mut dyn Output) -> Result<(), Ended> {
+        if self.engine.ended {
+            return Ok(());
+        }
         if !self.engine.held.is_empty() {
             self.engine.held.extend_from_slice(bytes);
             return self.proceed(out);
@@ -105,9 +117,10 @@ impl Session {
     /// When the channel has to be closed.
     pub fn proceed(&mut self, out: &mut dyn Output) -> Result<(), Ended> {
         let mut held = std::mem::take(&mut self.engine.held);
-        let rest = held.get(self.engine.held_from..).unwrap_or_default();
-        self.engine.held_from += self.consume(rest, out)?;
-        let left = held.len() - self.engine.held_from;
+        let from = std::mem::take(&mut self.engine.held_from);
+        let rest = held.get(from..).unwrap_or_default();
+        self.engine.held_from = from + self.consume(rest, out)?;
+        let left = held.len().saturating_sub(self.engine.held_from);
         if left > self.engine.most_held {
             return Err(Ended(DOES_NOT_READ));
         }
@@ -123,10 +136,41 @@ impl Session {
         Ok(())
     }
 
+    /// Takes note that the client sends nothing more. What it asked for before is still answered, now
+    /// or, while it does not read, by later calls of [`Session::proceed`].
+    ///
+    /// # Errors
+    /// When the channel has to be closed.
+    pub fn end_input(&mut self, out: &mut dyn Output) -> Result<(), Ended> {
+        self.engine.ended = true;
+        self.proceed(out)?;
+        // With room for more than one call answers, nothing may come that would call again.
+        let mut calls = 1;
+        while self.engine.behind && !out.is_full() {
+            if calls == MOST_CALLS {
+                return Err(Ended(OWED_TOO_MUCH));
+            }
+            calls += 1;
+            self.proceed(out)?;
+        }
+        Ok(())
+    }
+
+    /// Returns true when the client has ended its input and no answer is owed to it any more.
+    pub fn is_over(&self) -> bool {
+        self.engine.ended && !self.engine.behind
+    }
+
+    /// Returns how many bytes of requests are held back.
+    pub fn held(&self) -> usize {
+        self.engine.held.len()
+    }
+
     /// Uses as much of the input as there are whole requests, and says how much that was.
     fn consume(&mut self, input: &[u8], out: &mut dyn Output) -> Result<usize, Ended> {
         let mut used = 0;
         self.engine.answered = 0;
+        self.engine.behind = false;
         loop {
             let rest = input.get(used..).unwrap_or_default();
             if let Some(stream) = self.engine.stream.take() {
@@ -138,6 +182,7 @@ impl Session {
                 continue;
             }
             if out.is_full() || self.engine.answered >= MOST_ANSWERED {
+                self.engine.behind = !rest.is_empty();
                 break;
             }
             match front(rest).map_err(Ended)? {
@@ -290,5 +335,8 @@ const BAD_LENGTH: &str =
     "The client sent a packet of a length that SFTP does not have here; the channel was closed.";
 const NO_ID: &str = "The client sent a packet without an id; the channel was closed.";
 const NOT_BEGUN: &str = "The client did not begin with INIT; the channel was closed.";
+const OWED_TOO_MUCH: &str = "The client ended its input while more was asked for than is sent at once; the channel was closed.";
+/// Why a channel ends whose connection holds too many requests on all of its channels.
+pub const HOLDS_TOO_MUCH: Ended = Ended(DOES_NOT_READ);
 const DOES_NOT_READ: &str =
     "The client sends requests but does not read the answers; the channel was closed.";

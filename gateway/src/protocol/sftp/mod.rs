@@ -16,6 +16,8 @@ mod dialect;
 mod directory;
 mod engine;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod handles;
 mod ids;
 mod operation;
@@ -28,6 +30,7 @@ mod wire;
 use std::fmt;
 use std::sync::Arc;
 
+pub use engine::HOLDS_TOO_MUCH;
 use policy::{Environment, SiteName, SitePath};
 
 use crate::config::Limits;

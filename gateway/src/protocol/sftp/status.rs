@@ -69,6 +69,13 @@ impl No {
                 Code::PermissionDenied,
                 "Only regular files and directories can be used; this is something else.",
             ),
+            No::Obstacle(Obstacle::SeveralNames) => Status {
+                code: Code::PermissionDenied,
+                ..aloud(
+                    "The file has a second name (a hard link), which may lie elsewhere, so it is not \
+                     changed in place; upload it anew, which gives this name a file of its own.",
+                )
+            },
             No::Obstacle(Obstacle::System(errno)) => of_system(errno),
             No::Status(code, message) => quiet(code, message),
         }
@@ -134,7 +141,7 @@ pub(super) fn is_everyday(obstacle: &Obstacle) -> bool {
                 | Errno::EAGAIN
                 | Errno::ETXTBSY
         ),
-        Obstacle::LeadsOut | Obstacle::Special => true,
+        Obstacle::LeadsOut | Obstacle::Special | Obstacle::SeveralNames => true,
         Obstacle::Fault(_) => false,
     }
 }

@@ -46,6 +46,15 @@ pub(super) struct Wishes {
     pub refused: Vec<&'static str>,
 }
 
+impl Wishes {
+    /// Takes note of a sentence, once, however often the wish comes.
+    pub(super) fn refuse(&mut self, sentence: &'static str) {
+        if !self.refused.contains(&sentence) {
+            self.refused.push(sentence);
+        }
+    }
+}
+
 /// The channel as the SFTP server sees it.
 pub(super) struct SftpOutput<'a> {
     session: &'a mut Session,

@@ -161,7 +161,7 @@ impl<D: Door> Connection<D> {
         session: &mut Session,
     ) -> Result<(), russh::Error> {
         if let Some(wishes) = self.fresh(channel) {
-            wishes.refused.push(sentence);
+            wishes.refuse(sentence);
         }
         session.channel_failure(channel)
     }

@@ -223,7 +223,7 @@ impl<D: Door> Handler for Connection<D> {
         _session: &mut Session,
     ) -> Result<bool, Self::Error> {
         if let Some(wishes) = self.fresh(channel) {
-            wishes.refused.push(NO_AGENT);
+            wishes.refuse(NO_AGENT);
         }
         Ok(false)
     }
@@ -376,9 +376,9 @@ impl<D: Door> Handler for Connection<D> {
     async fn channel_close(
         &mut self,
         channel: ChannelId,
-        _session: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.closed(channel);
+        self.closed(channel, session);
         Ok(())
     }
 }

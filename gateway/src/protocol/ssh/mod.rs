@@ -10,6 +10,8 @@ mod connection;
 mod dismissal;
 mod forced;
 mod forwarding;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod handler;
 mod keys;
 mod login;

@@ -221,16 +221,49 @@ impl<D: Door> Connection<D> {
         answered: Result<(), sftp::Ended>,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        let Err(ended) = answered else {
-            return Ok(());
+        let (last, status) = match answered {
+            Err(ended) => (Some(ended), 1),
+            Ok(()) if self.holds_too_much(channel) => (Some(sftp::HOLDS_TOO_MUCH), 1),
+            Ok(()) if self.has_answered_all(channel) => (None, 0),
+            Ok(()) => return Ok(()),
         };
         if let Some(Channel::Sftp(sftp)) = self.channels.insert(channel, Channel::Over) {
             sftp.close();
         }
-        session.extended_data(channel, 1, format!("{ended}\r\n").into_bytes())?;
-        session.exit_status_request(channel, 1)?;
+        if let Some(ended) = last {
+            session.extended_data(channel, 1, format!("{ended}\r\n").into_bytes())?;
+        }
+        if session.has_pending_data(channel) {
+            // From outside the session's task, which takes this when all data has gone out.
+            tokio::spawn(self.output(channel, session).end(status));
+            return Ok(());
+        }
+        session.exit_status_request(channel, status)?;
         session.eof(channel)?;
         session.close(channel)
+    }
+
+    /// Returns true when this channel holds requests back and all of them together hold too many:
+    /// twice what one alone may hold.
+    fn holds_too_much(&self, channel: ChannelId) -> bool {
+        let held = |channel: &Channel| match channel {
+            Channel::Sftp(sftp) => sftp.held(),
+            Channel::Fresh(_)
+            | Channel::Task(_)
+            | Channel::Terminal(_)
+            | Channel::Tunnel(_)
+            | Channel::Over => 0,
+        };
+        self.channels
+            .get(&channel)
+            .is_some_and(|this| held(this) > 0)
+            && self.channels.values().map(held).sum::<usize>() / 2
+                > self.server.limits.max_held_bytes
+    }
+
+    /// Returns true when the client has ended its input, and what it asked for before is answered.
+    fn has_answered_all(&self, channel: ChannelId) -> bool {
+        matches!(self.channels.get(&channel), Some(Channel::Sftp(sftp)) if sftp.is_over())
     }
 }
 

@@ -77,31 +77,31 @@ impl<D: Door> Connection<D> {
             tunnel.input = None;
             return Ok(());
         }
-        self.behind.remove(&channel);
-        match self.channels.insert(channel, Channel::Over) {
-            Some(Channel::Sftp(sftp)) => {
-                sftp.close();
-                session.exit_status_request(channel, 0)?;
-                session.eof(channel)?;
-                session.close(channel)
-            }
-            // Dropping the sender is the end of the task's input.
-            Some(
-                Channel::Task(_)
-                | Channel::Terminal(_)
-                | Channel::Tunnel(_)
-                | Channel::Fresh(_)
-                | Channel::Over,
-            )
-            | None => Ok(()),
+        if let Some(Channel::Sftp(sftp)) = self.channels.get_mut(&channel) {
+            let mut output = SftpOutput::new(session, channel);
+            let answered = sftp.end_input(&mut output);
+            output.done()?;
+            self.note_progress(channel, session);
+            return self.after_sftp(channel, answered, session);
         }
+        self.behind.remove(&channel);
+        // Dropping a sender is the end of its task's input.
+        self.channels.insert(channel, Channel::Over);
+        Ok(())
     }
 
-    pub(super) fn closed(&mut self, channel: ChannelId) {
+    /// The client has closed a channel. russh keeps answers that were not read, so such a channel
+    /// still counts.
+    pub(super) fn closed(&mut self, channel: ChannelId, session: &Session) {
         self.windows.close(channel.into());
         self.activity.touch();
         self.behind.remove(&channel);
-        if let Some(Channel::Sftp(sftp)) = self.channels.remove(&channel) {
+        let closed = if session.has_pending_data(channel) {
+            self.channels.insert(channel, Channel::Over)
+        } else {
+            self.channels.remove(&channel)
+        };
+        if let Some(Channel::Sftp(sftp)) = closed {
             sftp.close();
         }
     }

@@ -218,14 +218,14 @@ impl Tree {
         }
         if let Some(size) = attributes.size {
             let opened = walk::beneath(area, path, OFlag::O_WRONLY | QUIET, Mode::empty())?;
-            walk::plain(&opened)?;
+            walk::alone(&opened)?;
             set_size(&opened, size)?;
         }
         if attributes.permissions.is_none() && attributes.times.is_none() {
             return Ok(());
         }
         let found = walk::beneath(area, path, OFlag::O_PATH, Mode::empty())?;
-        walk::plain(&found)?;
+        walk::alone(&found)?;
         set_on_handle(found.as_fd(), attributes)
     }
 }

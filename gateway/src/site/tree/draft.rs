@@ -10,7 +10,7 @@ use nix::sys::stat::{FileStat, Mode, fchmod, fstatat};
 use policy::{Area, SitePath, TreeChange};
 
 use super::Tree;
-use super::change::{Attributes, area_of, rights};
+use super::change::{Attributes, area_of, rights, set_size};
 use super::hold::Handle;
 use super::obstacle::Obstacle;
 use super::part::{Part, Spot};
@@ -131,9 +131,14 @@ impl Tree {
         } else {
             Mode::empty()
         };
-        let opened = walk::beneath(area, path, how.access() | flags, mode)?;
-        match walk::plain(&opened)? {
+        // Its content goes only when it is known what it is.
+        let now = flags.difference(OFlag::O_TRUNC);
+        let opened = walk::beneath(area, path, how.access() | now, mode)?;
+        match walk::alone(&opened)? {
             (stat, Kind::File) => {
+                if flags.contains(OFlag::O_TRUNC) {
+                    set_size(&opened, 0)?;
+                }
                 let file = (stat.st_dev, stat.st_ino);
                 self.parts.begin_edit(file);
                 Ok(Draft {

@@ -13,6 +13,8 @@ pub enum Obstacle {
     LeadsOut,
     /// The place holds a pipe, a socket or a device, which are never opened.
     Special,
+    /// The file has a second name (a hard link), which may lie elsewhere.
+    SeveralNames,
     /// A failure of ours.
     Fault(Fault),
 }
@@ -24,6 +26,7 @@ impl Obstacle {
             Obstacle::System(errno) => Fault::new(format!("{doing}: {}", errno.desc())),
             Obstacle::LeadsOut => Fault::new(format!("{doing}: a link leads out of its area")),
             Obstacle::Special => Fault::new(format!("{doing}: a pipe, socket or device")),
+            Obstacle::SeveralNames => Fault::new(format!("{doing}: a file with several names")),
             Obstacle::Fault(fault) => fault,
         }
     }

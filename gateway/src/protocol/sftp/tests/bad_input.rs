@@ -4,7 +4,7 @@ use super::Field::{Long, Nothing, Short, Text};
 use super::*;
 
 /// One valid request of each kind, most of them about things that do not exist.
-fn requests() -> Vec<Vec<u8>> {
+pub(super) fn requests() -> Vec<Vec<u8>> {
     let path = || Text(b"/tmp/x");
     let handle = || Text(b"\0\0\0\0");
     let mut all = vec![
@@ -201,17 +201,23 @@ fn nothing_comes_before_init() {
 #[test]
 fn a_client_that_does_not_read_is_held_back_and_then_served() {
     let mut desk = Desk::dev();
-    desk.put(b"/files/a", &[b'x'; 5000]);
+    desk.put(b"/files/a", &[b'x'; 50_000]);
     let handle = desk.handle(b"/files/a", READ);
     desk.screen.full = true;
     for id in 0..1000 {
-        let fields = [Text(&handle), Long(0), Short(5000)];
+        let fields = [Text(&handle), Long(0), Short(50_000)];
         desk.send(&request(5, id, &fields)).unwrap();
     }
-    assert!(desk.replies().is_empty());
+    let mut replies = desk.replies();
+    let ahead = replies.len() * 50_000;
+    assert!((4 << 20..5 << 20).contains(&ahead), "{ahead} bytes ahead");
     desk.screen.full = false;
-    desk.session.proceed(&mut desk.screen).unwrap();
-    let replies = desk.replies();
+    while replies.len() < 1000 {
+        desk.session.proceed(&mut desk.screen).unwrap();
+        let more = desk.replies();
+        assert!(!more.is_empty());
+        replies.extend(more);
+    }
     assert_eq!(replies.len(), 1000);
     assert!(
         replies
@@ -230,7 +236,7 @@ fn one_call_answers_only_so_much() {
     desk.screen.full = true;
     desk.send(&asked).unwrap();
     desk.screen.full = false;
-    let mut served = 0;
+    let mut served = desk.replies().len();
     while served < 1000 {
         desk.session.proceed(&mut desk.screen).unwrap();
         assert!(desk.screen.bytes.len() < 17 << 20);
@@ -251,7 +257,7 @@ fn a_client_that_never_reads_is_ended() {
         assert!(sent < 64 << 20);
     }
     assert!(sent > 16 << 20);
-    assert!(desk.screen.bytes.is_empty());
+    assert!(desk.screen.bytes.len() < 5 << 20);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Drives a session with packets made by hand, on a tree in a temporary folder.
 
+mod abuse;
 mod audit;
 mod bad_input;
 mod checksums;
