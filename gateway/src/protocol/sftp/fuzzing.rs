@@ -98,6 +98,10 @@ impl Ground {
         let Some((how, bytes)) = input.split_first() else {
             return;
         };
+        // A copy of a file that was first made as long as can be would fill the memory it lies in.
+        if cfg!(fuzzing) && bytes.windows(9).any(|window| window == b"copy-data") {
+            return;
+        }
         self.plant();
         let (mut session, mut screen) = self.session();
         screen.full = how & 0x80 != 0;
