@@ -4,8 +4,6 @@
 #![allow(
     missing_docs,
     clippy::expect_used,
-    clippy::panic,
-    clippy::missing_panics_doc,
     reason = "a fuzzer tells what it found by a panic"
 )]
 
