@@ -4,8 +4,6 @@
 #![allow(
     missing_docs,
     clippy::expect_used,
-    clippy::panic,
-    clippy::missing_panics_doc,
     reason = "a fuzzer tells what it found by a panic"
 )]
 
@@ -98,6 +96,10 @@ impl Ground {
         let Some((how, bytes)) = input.split_first() else {
             return;
         };
+        // A copy of a file that was first made as long as can be would fill the memory it lies in.
+        if cfg!(fuzzing) && bytes.windows(9).any(|window| window == b"copy-data") {
+            return;
+        }
         self.plant();
         let (mut session, mut screen) = self.session();
         screen.full = how & 0x80 != 0;
