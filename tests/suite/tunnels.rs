@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use support::authority::{Authority, newcomer};
 use support::process::Process;
 use support::{Client, Person, Role, Shared, Site, wait_for};
 
@@ -110,6 +111,41 @@ fn who_may_not_reach_a_database_is_told_so() {
                     .any(|row| row.contains("refuse") && row.contains(person)),
                 "no row for {person}: {rows:#?}"
             );
+        }
+    }
+}
+
+#[test]
+fn a_certificate_forwards_only_if_it_says_so() {
+    let (site, database) = site("t-db-certificate");
+    site.must(&["env:set", "SITE.dev", "database", &database.at()]);
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "db-authority");
+    site.must(&["ca:add", &authority.public_key().display().to_string()]);
+    let tom = site.person(Role::TeamMember).clone();
+    let robot = newcomer(&site.gateway, "db-robot");
+    for (options, sentence) in [
+        (&[][..], None),
+        (
+            &["-O", "no-port-forwarding"],
+            Some("Your certificate does not allow forwarding"),
+        ),
+        (
+            &["-O", "force-command=internal-sftp"],
+            Some("Your certificate allows one command only"),
+        ),
+    ] {
+        authority.sign(&robot, &[&["-I", "db", "-n", &tom.name], options].concat());
+        let before = database.connections();
+        let tried = through(&site, &robot, "dev", "database:3306").run();
+        match sentence {
+            None => drop(tried.ok().says("you said hello")),
+            Some(sentence) => {
+                tried.fails().says(sentence).says("[incident ");
+                assert_eq!(database.connections(), before);
+                site.must(&["audit:list", "--rule", "certificate-forwards-nothing"])
+                    .says("to database:3306");
+            }
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Certified {
     pub sources: Option<Sources>,
     /// The command that takes the place of every other (`force-command`).
     pub forced: Option<String>,
+    /// Whether it may be used to forward connections (`permit-port-forwarding`).
+    pub forwards: bool,
     /// Whether the person is one that the state does not know.
     pub visitor: bool,
     /// Roles that the principals give.

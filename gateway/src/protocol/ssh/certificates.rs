@@ -60,6 +60,7 @@ pub(super) fn read(certificate: &Certificate, security_keys: bool) -> Result<Cer
         expires: end(certificate.valid_before()),
         sources: None,
         forced: None,
+        forwards: certificate.extensions().contains_key(FORWARDING),
         visitor: false,
         roles: BTreeMap::new(),
     };
@@ -69,6 +70,9 @@ pub(super) fn read(certificate: &Certificate, security_keys: bool) -> Result<Cer
     }
     Ok(read)
 }
+
+/// The extension without which a certificate forwards nothing (PROTOCOL.certkeys).
+const FORWARDING: &str = "permit-port-forwarding";
 
 /// russh has looked at the dates, but by rules of its own: what ends beyond its range it takes for
 /// endless, and a certificate is valid in the last second before its end, not in the one after.

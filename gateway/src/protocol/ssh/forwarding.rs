@@ -68,9 +68,13 @@ impl<D: Door> Connection<D> {
             self.dismiss(NO_FORWARDING, session)?;
             return Ok(NO_FORWARDING.to_owned());
         }
+        Ok(self.keep_refusal("no-forwarding", NO_FORWARDING, wanted))
+    }
+
+    fn keep_refusal(&self, rule: &'static str, sentence: &str, wanted: &Wanted<'_>) -> String {
         let refusal = Refusal {
-            rule: "no-forwarding",
-            message: NO_FORWARDING.to_owned(),
+            rule,
+            message: sentence.to_owned(),
             hint: String::new(),
         };
         let who = self.identity.as_ref().map_or_else(Who::default, who);
@@ -79,10 +83,10 @@ impl<D: Door> Connection<D> {
                 .gate
                 .refuse_outright(who, "forward", Some(wanted.name()), &refusal)
         });
-        Ok(match kept {
+        match kept {
             Ok(incident) => refusal_text(Denied::Refused(Refused { refusal, incident })),
             Err(fault) => refusal_text(Denied::Fault(fault)),
-        })
+        }
     }
 
     /// Refuses to open a channel.
@@ -110,6 +114,12 @@ impl<D: Door> Connection<D> {
             return self
                 .refuse_channel(&Wanted::To(host, port), reply, session)
                 .await;
+        }
+        if let Some(sentence) = self.identity.as_ref().and_then(not_by_certificate) {
+            let wanted = Wanted::To(host, port);
+            let sentence = self.keep_refusal("certificate-forwards-nothing", sentence, &wanted);
+            reject(reply, sentence).await;
+            return Ok(());
         }
         let identity = self.identity.clone();
         let Some(identity) = identity.filter(|_| self.has_room(session)) else {
@@ -179,6 +189,20 @@ impl<D: Door> Connection<D> {
                 .environment(site, environment)
                 .is_some_and(|environment| environment.database.as_ref() == Some(&asked))
         })
+    }
+}
+
+/// Returns why a certificate does not let its holder forward.
+fn not_by_certificate(identity: &Identity) -> Option<&'static str> {
+    let certificate = identity.certificate.as_ref()?;
+    if certificate.forced.is_some() {
+        Some("Your certificate allows one command only (force-command), and so no forwarding.")
+    } else if !certificate.forwards {
+        Some(
+            "Your certificate does not allow forwarding; have it signed with -O permit-port-forwarding.",
+        )
+    } else {
+        None
     }
 }
 

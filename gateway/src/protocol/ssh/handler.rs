@@ -78,9 +78,12 @@ impl<D: Door> Handler for Connection<D> {
         certificate: &Certificate,
     ) -> Result<Auth, Self::Error> {
         self.asked(user);
+        let algorithm = certificate.public_key().algorithm();
+        let taken = algorithms::takes(self.server.algorithms, &algorithm);
         let certified = self
             .login
             .as_mut()
+            .filter(|_| taken)
             .and_then(|login| login.certified(certificate));
         Ok(self.proven(user, certified))
     }

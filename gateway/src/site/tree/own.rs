@@ -139,6 +139,9 @@ impl Tree {
             return Err(Errno::EEXIST.into());
         }
         if !self.has_own(permit, old.path) {
+            if old.path != new.path && self.has_own_below(permit, new.path) {
+                return Err(Errno::ENOTEMPTY.into());
+            }
             rename_within(old.named(), new.named(), replace)?;
             if old.path != new.path {
                 self.parts.forget(person, area, new.path);

@@ -209,8 +209,7 @@ fn a_client_that_does_not_read_is_held_back_and_then_served() {
         desk.send(&request(5, id, &fields)).unwrap();
     }
     let mut replies = desk.replies();
-    let ahead = replies.len() * 50_000;
-    assert!((4 << 20..5 << 20).contains(&ahead), "{ahead} bytes ahead");
+    assert!(replies.is_empty());
     desk.screen.full = false;
     while replies.len() < 1000 {
         desk.session.proceed(&mut desk.screen).unwrap();
@@ -236,7 +235,7 @@ fn one_call_answers_only_so_much() {
     desk.screen.full = true;
     desk.send(&asked).unwrap();
     desk.screen.full = false;
-    let mut served = desk.replies().len();
+    let mut served = 0;
     while served < 1000 {
         desk.session.proceed(&mut desk.screen).unwrap();
         assert!(desk.screen.bytes.len() < 17 << 20);
@@ -257,7 +256,7 @@ fn a_client_that_never_reads_is_ended() {
         assert!(sent < 64 << 20);
     }
     assert!(sent > 16 << 20);
-    assert!(desk.screen.bytes.len() < 5 << 20);
+    assert!(desk.screen.bytes.is_empty());
 }
 
 #[test]

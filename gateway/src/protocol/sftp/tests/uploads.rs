@@ -219,6 +219,9 @@ fn the_new_file_goes_where_its_folder_went() {
     // A folder that waits for a file is not empty, for who sends it.
     assert_eq!(desk.code_of(13, &[Text(b"/code/b/f")]), OK);
     assert_eq!(desk.code_of(15, &[Text(b"/code/b")]), FAILURE);
+    fs::create_dir(desk.code("c")).unwrap();
+    let over = [Text(b"posix-rename@openssh.com"), Text(b"/code/c"), Text(b"/code/b")];
+    assert_eq!(desk.code_of(200, &over), FAILURE);
     assert_eq!(desk.close(&fresh), OK);
     assert_eq!(fs::read(desk.code("b/g")).unwrap(), b"fresh");
 }
