@@ -10,6 +10,7 @@ help:
 	@echo 'make demo [SITE=/path/to/a/git/repository]   from an upload to Live and back, then stays up'
 	@echo 'make test                                    all tests, with real clients'
 	@echo 'make check                                   format, lints, documentation'
+	@echo 'make advisories                              known holes in what is built in (network)'
 	@echo 'make bench [BENCH=--quick]                   against OpenSSH on this machine'
 	@echo 'make deb                                     the Debian package'
 	@echo 'make package-test                            installs it in a Debian in a folder (root)'
@@ -37,6 +38,10 @@ check:
 	@if command -v cargo-deny >/dev/null; then \
 		$(CARGO) deny check bans licenses sources; \
 	else echo 'cargo-deny is not installed: the licences were not checked'; fi
+
+.PHONY: advisories
+advisories:
+	$(CARGO) deny check advisories
 
 .PHONY: bench
 bench:

@@ -43,26 +43,37 @@ class Client:
         with open(self.known_hosts, "a") as out:
             out.write(f"{alias} {host_key}\n")
 
-    def sftp(self, login, lines, cipher=None, kex=None):
-        """Runs one batch and gives what it printed."""
-        batch = self.folder / "batch"
-        batch.write_text("\n".join(lines) + "\n")
-        return self.run(self.sftp_command(login, batch, cipher, kex))
+    def sftp(self, login, lines, **options):
+        """Runs one batch and gives what it printed; `options` as of `sftp_command`."""
+        return self.run(self.sftp_command(login, self.batch("batch", lines), **options))
 
-    def sftp_at_once(self, login, lines, count):
-        batch = self.folder / "batch"
-        batch.write_text("\n".join(lines) + "\n")
-        command = self.sftp_command(login, batch)
-        started = [self.begin(command) for _ in range(count)]
-        return [self.finish(process, command) for process in started]
+    def sftp_at_once(self, login, batches, **options):
+        """Runs one client for each batch, all at the same time."""
+        commands = [
+            self.sftp_command(login, self.batch(f"batch-{number}", lines), **options)
+            for number, lines in enumerate(batches)]
+        started = [(self.begin(command), command) for command in commands]
+        return [self.finish(process, command) for process, command in started]
 
-    def sftp_command(self, login, batch, cipher=None, kex=None):
+    def batch(self, name, lines):
+        path = self.folder / name
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    def sftp_command(self, login, batch, cipher=None, kex=None, port=None):
         command = ["sftp", "-q", "-F", str(self.config)]
-        if cipher:
-            command += ["-o", f"Ciphers={cipher}"]
-        if kex:
-            command += ["-o", f"KexAlgorithms={kex}"]
+        for name, value in (("Ciphers", cipher), ("KexAlgorithms", kex), ("Port", port)):
+            if value:
+                command += ["-o", f"{name}={value}"]
         return command + ["-b", str(batch), login]
+
+    def upload_pack(self, login, repository, request, out):
+        """Asks for a pack with a request of our own; what comes goes to the file `out`."""
+        command = ["ssh", "-T", "-F", str(self.config), login, f"git-upload-pack '{repository}'"]
+        with open(request, "rb") as asked, open(out, "wb") as taken:
+            process = self.space.start(
+                command, env=self.environment, stdin=asked, stdout=taken, stderr=subprocess.PIPE, text=True)
+            self.finish(process, command)
 
     def git(self, *arguments, cwd=None, stdin=None):
         return self.run(["git", *arguments], cwd=cwd, stdin=stdin)
@@ -86,7 +97,7 @@ class Client:
             kill_group(process)
             self.space.ended(process)
         if process.returncode:
-            said = " / ".join((err.strip() or out.strip()).splitlines()[-6:])
+            said = " / ".join(((err or "").strip() or (out or "").strip()).splitlines()[-6:])
             raise Problem(f"exit {process.returncode} of {' '.join(command)}: {said}")
         return out
 

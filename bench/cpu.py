@@ -66,14 +66,17 @@ class GroupMeter(Meter):
                 return int(line.split()[1]) / 1e6
         raise Problem(f"{self.folder}/cpu.stat has no usage_usec")
 
+    def pids(self):
+        return [int(pid) for pid in (self.folder / "cgroup.procs").read_text().split()]
+
     def kill_all(self):
         """Ends every process of the group; the group is ours, so nobody else is in it."""
         for _ in range(100):
-            pids = (self.folder / "cgroup.procs").read_text().split()
+            pids = self.pids()
             if not pids:
                 return
             for pid in pids:
-                kill(int(pid))
+                kill(pid)
             time.sleep(0.02)
 
     def close(self):
@@ -120,6 +123,10 @@ class ProcMeter(Meter):
                 reaped += own + children
             self.best = max(self.best, reaped, sum(self.own.values()))
             return self.best
+
+    def pids(self):
+        """The server's own processes, without the reaper above them."""
+        return [pid for pid, *_ in tree(self.root) if pid != self.root]
 
     def kill_all(self):
         for pid, started, _, _ in tree(self.root):

@@ -41,6 +41,7 @@ class Clone(Workload):
 
 class LsRemote(Workload):
     needs = "repository"
+    slow = True
 
     def __init__(self, name, title, times):
         super().__init__(name, title)

@@ -1,8 +1,9 @@
-"""The files that are carried: one large file and a tree of small ones, the same in every run."""
+"""The files that are carried: large files and a tree of small ones, the same in every run."""
 
 import hashlib
 import os
 import random
+import shutil
 
 BLOCK = 1 << 20
 
@@ -10,17 +11,24 @@ BLOCK = 1 << 20
 class Material:
     """Makes what the chosen workloads need, and knows what the right bytes are."""
 
-    def __init__(self, space, options, wanted):
+    def __init__(self, space, options, wanted, site=None, name="input"):
+        """`site` is the folder of a real web site, if one can be had."""
         self.wanted = set(wanted)
         self.space, self.options = space, options
-        self.folder = space.folder("input")
-        self.repository = None
+        self.folder = space.folder(name)
+        self.repository, self.site = None, site
         if "large" in self.wanted:
             self.large = self.folder / "large.bin"
             self.large_sum = write_large(self.large, options.large_mib)
+        if "line" in self.wanted:
+            self.line = self.folder / "line.bin"
+            self.line_sum = write_large(self.line, options.line_mib)
         if "tree" in self.wanted:
             self.tree = self.folder / "tree"
-            self.tree_folders = write_tree(self.tree, options.files)
+            if site:
+                self.tree_folders = copy_tree(site, self.tree, options.files)
+            else:
+                self.tree_folders = write_tree(self.tree, options.files)
             self.tree_sum = tree_sum(self.tree)
 
     def facts(self):
@@ -29,7 +37,8 @@ class Material:
             found["large_mib"] = self.options.large_mib
         if "tree" in self.wanted:
             sizes = [os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(self.tree) for name in names]
-            found["tree"] = f"{len(sizes)} files in {len(self.tree_folders)} folders, {sum(sizes) / BLOCK:.1f} MiB"
+            title = "WordPress" if self.site else "generated"
+            found["tree"] = f"{title}: {len(sizes)} files in {len(self.tree_folders)} folders, {sum(sizes) / BLOCK:.1f} MiB"
         if self.repository:
             found["repository"] = self.repository.description
         return found
@@ -44,6 +53,26 @@ def write_large(path, mib):
             digest.update(block)
             out.write(block)
     return digest.hexdigest()
+
+
+def copy_tree(site, root, count):
+    """As many files of a real site: the first in order of names, or the whole of it several times.
+    Gives its folders."""
+    found = sorted(
+        os.path.relpath(os.path.join(folder, name), site)
+        for folder, _, names in os.walk(site) for name in names
+        if not os.path.islink(os.path.join(folder, name)))
+    folders = {""}
+    for number in range(count):
+        again, place = divmod(number, len(found))
+        path = os.path.join(f"copy-{again + 1}", found[place]) if again else found[place]
+        above = os.path.dirname(path)
+        while above:
+            folders.add(above)
+            above = os.path.dirname(above)
+        os.makedirs(root / os.path.dirname(path), exist_ok=True)
+        shutil.copyfile(os.path.join(site, found[place]), root / path)
+    return sorted(folders)
 
 
 def write_tree(root, count):

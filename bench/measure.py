@@ -17,6 +17,7 @@ class Sample:
     seconds: float
     server_cpu: float
     client_cpu: float
+    audit_at_end: float | None = None
 
 
 @dataclass
@@ -26,6 +27,13 @@ class Result:
     alike: bool
     pairs: list = field(default_factory=list)
     failed: str = ""
+    skipped: str = ""
+    # The audit's share of the server's CPU time, for each sample of the second server that has one.
+    audit_shares: list = field(default_factory=list)
+
+    @property
+    def judged(self):
+        return self.alike and not self.failed and not self.skipped
 
     def median(self, side, quantity):
         return statistics.median(getattr(pair[side], quantity) for pair in self.pairs)
@@ -39,15 +47,21 @@ class Result:
 
 
 def measure(work, sides, material, client, pairs, on_sample):
-    result = Result(work, alike=not (work.deploys and sides[1].main_deploys))
+    result = Result(work, alike=not (work.deploys and sides[1].main_deploys), skipped=work.skipped())
+    if result.skipped:
+        return result
     try:
         for side in sides:
             work.setup(side, material)
         for number in range(pairs + 1):
             samples = {}
             for side in sides if number % 2 == 0 else reversed(sides):
-                samples[side.letter] = one_sample(work, side, material, client, number)
-                on_sample(samples[side.letter])
+                audit_before = side.audit_seconds()
+                sample = one_sample(work, side, material, client, number)
+                samples[side.letter] = sample
+                on_sample(sample)
+                if number and audit_before is not None and sample.audit_at_end is not None:
+                    result.audit_shares.append((sample.audit_at_end - audit_before) / max(sample.server_cpu, 1e-6))
             if number:
                 result.pairs.append((samples[sides[0].letter], samples[sides[1].letter]))
     except (Problem, OSError) as problem:
@@ -71,8 +85,9 @@ def one_sample(work, side, material, client, number):
         work.run(side, material, number)
         seconds = time.monotonic() - begun
         used, client_used = side.cpu.settled() - cpu_before, client_cpu() - client_before
+        audit = side.audit_seconds()
         work.check(side, material, number, number == 0)
         work.clean(side, material, number)
     except (Problem, OSError) as problem:
         raise Problem(f"{side.title}: {problem}") from None
-    return Sample(work.name, side.letter, number, seconds, used, client_used)
+    return Sample(work.name, side.letter, number, seconds, used, client_used, audit)

@@ -34,13 +34,14 @@ class OpenSsh:
         shutil.copy(f"{self.client.key}.pub", authorized)
         for area in ("code", "files"):
             self.space.folder(self.alias, "tree", area)
-        port = free_port()
+        self.port = port = free_port()
         config = self.folder / "sshd_config"
         config.write_text(CONFIG.format(
             port=port, key=key, authorized=authorized, tree=self.folder / "tree",
             search=self.client.environment["PATH"]))
-        user = getpass.getuser()
-        self.client.knows(self.alias, port, user, Path(f"{key}.pub").read_text().strip())
+        self.user = getpass.getuser()
+        self.host_key_lines = [Path(f"{key}.pub").read_text().strip()]
+        self.client.knows(self.alias, port, self.user, self.host_key_lines[0])
         with open(self.log, "w") as log:
             self.process = self.space.start_server(
                 [sshd(), "-D", "-e", "-f", str(config)], self.cpu,
@@ -67,6 +68,15 @@ class OpenSsh:
         if not path.exists():
             self.client.git("clone", "-q", "--bare", "--no-local", str(material.repository.path), str(path))
         return f"ssh://{self.alias}{path}"
+
+    def upload_pack_of(self, material):
+        """The login and the path by which git-upload-pack is asked for the whole history."""
+        self.repository_with(material)
+        return self.alias, str(self.folder / "git" / "site.git")
+
+    def audit_seconds(self):
+        """This server keeps no audit."""
+        return None
 
     def empty_repository(self, name):
         path = self.folder / "git" / f"{name}.git"

@@ -1,6 +1,7 @@
 """The git repository that is cloned and pushed: WordPress, out of Debian's package."""
 
 import os
+import random
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,20 @@ class Repository:
     description: str
 
 
-def build(space, client, note):
-    """Imports the tree folder by folder, then edits it: the same commits wherever the package is the same."""
+def build(space, client, site, media_mib):
+    """Imports the site folder by folder with some large files, as sites have them, then edits it: the
+    same commits wherever the package is the same."""
     path = space.folder("input", "repository")
-    title = unpack_wordpress(space, client, path, note)
+    title = "generated"
+    if site:
+        shutil.copytree(site, path, dirs_exist_ok=True, symlinks=True)
+        title = "WordPress"
+    else:
+        write_tree(path, 3000)
+    for number in range(max(1, media_mib // 4)):
+        folder = path / f"wp-content/themes/bench/media-{number}"
+        folder.mkdir(parents=True)
+        (folder / "film.bin").write_bytes(random.Random(number).randbytes(4 << 20))
     client.git("init", "-q", cwd=path)
     for top in sorted(os.listdir(path)):
         if top != ".git":
@@ -50,7 +61,8 @@ def regular_files(client, path):
     return [row.split("\t", 1)[1] for row in rows if row.startswith("100")]
 
 
-def unpack_wordpress(space, client, path, note):
+def unpacked_wordpress(space, client, note):
+    """The folder of a real site, or None."""
     try:
         package = cached_package(client)
         unpacked = space.folder("input", "package")
@@ -58,14 +70,10 @@ def unpack_wordpress(space, client, path, note):
         site = unpacked / "usr/share/wordpress"
         if not (site / "index.php").is_file():
             raise Problem(f"{package} holds no usr/share/wordpress/index.php")
-        for entry in site.iterdir():
-            shutil.move(str(entry), str(path / entry.name))
-        shutil.rmtree(unpacked)
-        return package.name
+        return site
     except (Problem, OSError) as problem:
-        note(f"WordPress can't be had ({problem}); a generated repository takes its place")
-        write_tree(path, 3000)
-        return "generated"
+        note(f"WordPress can't be had ({problem}); generated files take its place")
+        return None
 
 
 def cached_package(client):

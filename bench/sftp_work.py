@@ -14,17 +14,20 @@ def all_of(options):
     size = f"{options.large_mib} MiB"
     tree = f"{options.files:,} files"
     logins = f"{options.logins} connections in turn, `pwd` in each"
+    at_once = f"{options.at_once} connections at once, `pwd` in each"
     return [
         LargeUp("put-large", f"put {size}, cipher as negotiated", None),
         LargeDown("get-large", f"get {size}, cipher as negotiated", None),
         LargeUp("put-large-gcm", f"put {size}, aes128-gcm on both", GCM),
         LargeDown("get-large-gcm", f"get {size}, aes128-gcm on both", GCM),
+        FourUp("put-four", f"four puts at once of {options.large_mib // 4} MiB, aes128-gcm on both", GCM),
         TreeUp("put-tree", f"put -r {tree}"),
         TreeDown("get-tree", f"get -r {tree}"),
         TreeList("list-tree", f"ls -la of every folder of {tree}, {options.listings} times", options.listings),
         Logins("logins", f"{logins}, key exchange as negotiated", options.logins, None),
         Logins("logins-curve25519", f"{logins}, curve25519 on both", options.logins, CURVE),
-        LoginsAtOnce("logins-at-once", f"{options.at_once} connections at once, `pwd` in each", options.at_once),
+        LoginsAtOnce("logins-at-once", f"{at_once}, key exchange as negotiated", options.at_once, None),
+        LoginsAtOnce("logins-at-once-curve25519", f"{at_once}, curve25519 on both", options.at_once, CURVE),
     ]
 
 
@@ -37,10 +40,10 @@ class Large(Workload):
         self.cipher = cipher
 
     def put(self, side, material):
-        side.client.sftp(side.login, [f"put {material.large} {self.remote}"], self.cipher)
+        side.client.sftp(side.login, [f"put {material.large} {self.remote}"], cipher=self.cipher)
 
     def get(self, side, material):
-        side.client.sftp(side.login, [f"get {self.remote} {self.local(material)}"], self.cipher)
+        side.client.sftp(side.login, [f"get {self.remote} {self.local(material)}"], cipher=self.cipher)
 
     def local(self, material):
         return material.folder / "received.bin"
@@ -70,6 +73,42 @@ class LargeUp(Large):
         self.remove(side)
 
 
+class FourUp(Large):
+    """Four clients, each with a quarter of the bytes; the quarters are parts of the large file."""
+
+    def setup(self, side, material):
+        if not self.parts(material)[0].exists():
+            with open(material.large, "rb") as source:
+                for part in self.parts(material):
+                    part.write_bytes(source.read(material.large.stat().st_size // 4))
+
+    def prepare(self, side, material, number):
+        self.remove(side)
+
+    def run(self, side, material, number):
+        batches = [[f"put {part} files/{part.name}"] for part in self.parts(material)]
+        side.client.sftp_at_once(side.login, batches, cipher=self.cipher)
+
+    def check(self, side, material, number, first):
+        if first:
+            for part in self.parts(material):
+                side.client.sftp(side.login, [f"get files/{part.name} {self.local(material)}"], cipher=self.cipher)
+                if file_sum(self.local(material)) != file_sum(part):
+                    raise Problem(f"files/{part.name} came back with other bytes")
+            self.local(material).unlink()
+
+    def remove(self, side):
+        side.client.sftp(side.login, ["-rm files/part-*"])
+
+    def teardown(self, side, material):
+        self.remove(side)
+        for part in self.parts(material):
+            part.unlink(missing_ok=True)
+
+    def parts(self, material):
+        return [material.folder / f"part-{number}.bin" for number in range(4)]
+
+
 class LargeDown(Large):
     def setup(self, side, material):
         self.put(side, material)
@@ -97,7 +136,7 @@ class Tree(Workload):
         side.client.sftp(side.login, [f"put -r {material.tree} code"])
 
     def get(self, side, material):
-        material.space.folder("input", "received")
+        (material.folder / "received").mkdir(exist_ok=True)
         side.client.sftp(side.login, [f"get -r code/tree {self.local(material).parent}"])
 
     def local(self, material):
@@ -176,6 +215,8 @@ class TreeList(Tree):
 
 
 class Logins(Workload):
+    slow = True
+
     def __init__(self, name, title, count, kex):
         super().__init__(name, title)
         self.count, self.kex, self.said = count, kex, []
@@ -190,8 +231,7 @@ class Logins(Workload):
 
 
 class LoginsAtOnce(Logins):
-    def __init__(self, name, title, count):
-        super().__init__(name, title, count, None)
+    slow = False
 
     def run(self, side, material, number):
-        self.said = side.client.sftp_at_once(side.login, ["pwd"], self.count)
+        self.said = side.client.sftp_at_once(side.login, [["pwd"]] * self.count, kex=self.kex)

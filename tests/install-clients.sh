@@ -10,7 +10,7 @@
 set -eu
 
 packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools
-    openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm"
+    curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm openssh-server python3-pip"
 cache=${FUNICULAR_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/funicular-tests}
 
 # Debian's ssh-audit knows no key exchange of the last years; this one is from PyPI, by its hash.
@@ -100,13 +100,8 @@ fi
 work=""
 trap 'test -z "$work" || rm -rf "$work"' EXIT
 
-fresh_work() {
-    rm -rf "${work:-/nonexistent}"
-    work=$(mktemp -d)
-}
-
 if [ -n "${missing_audit:-}" ]; then
-    fresh_work
+    work=$(mktemp -d)
     echo "ssh-audit==${ssh_audit#ssh-audit-} --hash=sha256:$ssh_audit_sha256" >"$work/wanted"
     if /usr/bin/python3 -m pip download --quiet --no-deps --require-hashes --dest "$work" \
         --requirement "$work/wanted" >&2; then
@@ -121,7 +116,8 @@ fi
 
 # Unpacks a Debian package without installing it: to $work/unpacked.
 unpack() {
-    fresh_work
+    rm -rf "${work:-/nonexistent}"
+    work=$(mktemp -d)
     if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-deb >/dev/null 2>&1; then
         give_up "Debian's $1 package is needed, and this machine has no apt-get or dpkg-deb."
         return 1

@@ -21,6 +21,7 @@ pub mod audit;
 pub mod blocking;
 pub mod cli;
 pub mod config;
+pub mod confine;
 pub mod daemon;
 pub mod fault;
 pub mod gate;

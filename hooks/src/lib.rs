@@ -13,6 +13,16 @@ pub const SOCKET_VARIABLE: &str = "FUNICULAR_HOOK_SOCKET";
 /// The environment variable that holds the token of this push; the gateway answers no other.
 pub const TOKEN_VARIABLE: &str = "FUNICULAR_HOOK_TOKEN";
 
+/// The name under which the program stands in for `git pack-objects` (git-config(1),
+/// `uploadpack.packObjectsHook`).
+pub const PACK_OBJECTS: &str = "pack-objects";
+
+/// The environment variable that holds the folder of kept packs of one site.
+pub const PACK_FOLDER_VARIABLE: &str = "FUNICULAR_PACK_FOLDER";
+
+/// The environment variable that holds the largest pack that may be kept now, in bytes.
+pub const PACK_MOST_VARIABLE: &str = "FUNICULAR_PACK_MOST";
+
 /// The longest line that either side reads, in bytes: room for tens of thousands of refs.
 pub const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 

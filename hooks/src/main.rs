@@ -1,8 +1,9 @@
 //! The program that git runs as `pre-receive` and as `proc-receive` (githooks(5)).
 //!
 //! It decides nothing. It asks the gateway, shows the person what the gateway says, and refuses
-//! when there is no answer, whatever the cause.
+//! when there is no answer, whatever the cause. As `pack-objects` it serves clones from the cache.
 
+mod pack;
 mod packet;
 
 use std::env;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let answered = match name.to_str() {
         Some("pre-receive") => pre_receive(),
         Some("proc-receive") => proc_receive(),
+        Some(hooks::PACK_OBJECTS) => return pack::run(),
         _other => Err(io::Error::other("this hook is not served")),
     };
     match answered {

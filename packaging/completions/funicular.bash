@@ -25,6 +25,7 @@ _funicular() {
         site:team:add site:team:list site:team:role site:team:remove
         user:list user:add user:remove
         ssh-key:add ssh-key:list ssh-key:remove
+        ca:add ca:list ca:remove
         env:list env:info env:diffstat env:commit env:discard env:restore-work
         env:deploy env:rollback env:code-log
         connection:info connection:set
@@ -49,14 +50,17 @@ _funicular() {
         site:set) choices='force-push yes no' ;;
         site:team:add | site:team:role) choices='administrator team_member developer viewer' ;;
         user:add) choices='--email --administrator' ;;
-        ssh-key:add | ssh-key:list) choices='--user' ;;
+        ssh-key:add) choices='--user --expires --valid-for --from --site --environment --action' ;;
+        ssh-key:list) choices='--user' ;;
+        ca:add) choices='--name' ;;
         connection:set) choices='sftp git --yes' ;;
         env:discard) choices='--yes' ;;
         env:restore-work) choices='--list' ;;
         env:deploy) choices='--note --ref' ;;
         env:rollback) choices='--note' ;;
         env:code-log) choices='--limit' ;;
-        hotfix:drop | explain) choices='--reason' ;;
+        hotfix:drop) choices='--reason' ;;
+        explain) choices='--reason --key' ;;
         audit:list)
             choices='--site --env --user --rule --decision --path --incident --since --until --limit
                 --follow'

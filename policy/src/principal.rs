@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::Limits;
 use crate::name::{NameError, PersonName};
 
 /// What a person may do on a site; the order is from least to most.
@@ -71,8 +72,43 @@ pub enum Standing {
     Member(Role),
     /// Has no part in the site, or the site does not exist: the two get the same answers.
     Stranger,
-    /// Logged in with a key that has since been removed.
+    /// Logged in with a key or certificate that no longer counts.
+    Ended(Ended),
+}
+
+/// Why what somebody logged in with no longer counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ended {
+    /// The key was removed.
     KeyRemoved,
+    /// The key's time is over.
+    KeyExpired,
+    /// The key may not be used from where it is.
+    KeyElsewhere,
+    /// The key, the certificate or its authority stands on the revocation list.
+    Revoked,
+    /// The revocation list cannot be read, so nobody knows.
+    RevocationUnknown,
+    /// The certificate's time is over.
+    CertificateExpired,
+    /// The authority that signed the certificate is no longer trusted.
+    AuthorityRemoved,
+    /// The person is no longer, or not in this way, on the server.
+    PersonRemoved,
+}
+
+impl Ended {
+    /// All reasons.
+    pub const ALL: [Ended; 8] = [
+        Ended::KeyRemoved,
+        Ended::KeyExpired,
+        Ended::KeyElsewhere,
+        Ended::Revoked,
+        Ended::RevocationUnknown,
+        Ended::CertificateExpired,
+        Ended::AuthorityRemoved,
+        Ended::PersonRemoved,
+    ];
 }
 
 impl Standing {
@@ -81,7 +117,7 @@ impl Standing {
         match self {
             Standing::ServerAdministrator => Some(Role::Administrator),
             Standing::Member(role) => Some(role),
-            Standing::Stranger | Standing::KeyRemoved => None,
+            Standing::Stranger | Standing::Ended(_) => None,
         }
     }
 }
@@ -93,4 +129,6 @@ pub struct Principal {
     pub person: PersonName,
     /// Their standing toward the target.
     pub standing: Standing,
+    /// What the key they logged in with is limited to.
+    pub limits: Limits,
 }

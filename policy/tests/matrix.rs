@@ -12,6 +12,7 @@
     reason = "a test says what it expects by failing"
 )]
 
+mod limited;
 mod table;
 mod words;
 
@@ -62,6 +63,7 @@ fn matrix() -> String {
     ] {
         section(&mut text, title, items);
     }
+    text.push_str(&limited::section());
     text
 }
 

@@ -12,14 +12,19 @@
 )]
 
 mod anything;
+mod invariants;
 mod model;
 mod words;
 
-use anything::{action, change, code_action, context, environment, request, target};
+use anything::{action, change, code_action, context, environment, limits, request, target};
+use invariants::{
+    above_changes_by_deploy_rollback_or_hotfix, below_changes_by_its_mode,
+    lesser_roles_keep_to_their_part, nothing_is_lost,
+};
 use model::{Ask, Request, Site};
 use policy::{
-    Action, Area, ConnectionMode, Context, Decision, Environment, RefKind, Role, Standing, Target,
-    decide,
+    Action, Area, ConnectionMode, Context, Decision, Ended, Environment, Principal, RefKind, Role,
+    Standing, Target, decide,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -55,8 +60,9 @@ proptest! {
     fn those_without_a_part_are_permitted_nothing(
         action in action(), target in target(), context in context(),
     ) {
-        for standing in [Standing::Stranger, Standing::KeyRemoved] {
-            if target.site().is_some() || standing == Standing::KeyRemoved {
+        let ended = Ended::ALL.map(Standing::Ended);
+        for standing in ended.into_iter().chain([Standing::Stranger]) {
+            if target.site().is_some() || standing != Standing::Stranger {
                 prop_assert!(!decide(&alice(standing), action, &target, &context).is_permit());
             }
         }
@@ -100,11 +106,48 @@ proptest! {
         }
     }
 
+    /// A limit only ever takes away, and what it takes away is no matter of what exists.
+    #[test]
+    fn a_limited_key_never_permits_more(
+        standing in select(&STANDINGS[..]), limits in limits(), action in action(),
+        target in target(), context in context(),
+    ) {
+        let limited = Principal { limits: limits.clone(), ..alice(standing) };
+        let with = decide(&limited, action, &target, &context);
+        let without = decide(&alice(standing), action, &target, &context);
+        prop_assert!(!with.is_permit() || without.is_permit(), "{limits:?}");
+        if with.is_permit() {
+            let site = target.site();
+            prop_assert!(limits.sites.is_empty() || site.is_some_and(|site| limits.sites.contains(site)));
+            let there = target.environment();
+            prop_assert!(
+                limits.environments.is_empty()
+                    || there.is_some_and(|there| limits.environments.contains(there))
+                    || !action.changes()
+            );
+            prop_assert!(
+                limits.actions.is_empty() || limits.actions.iter().any(|group| group.holds(action))
+            );
+            let keys = matches!(action, Action::ManageOwnKeys | Action::ManagePeople);
+            prop_assert!(!keys || limits.reach_everything(), "a limited key could make an unlimited one");
+            let own = action == Action::ManageOwnKeys && target == Target::Person(name("alice"));
+            prop_assert!(!own || !limits.passing, "a passing key could make a lasting one");
+        } else if with != without {
+            prop_assert!(with.rule().starts_with("key-limited"), "{with:?}");
+            let unknown = Context::default();
+            prop_assert_eq!(&with, &decide(&limited, action, &target, &unknown));
+            let stranger = Principal { standing: Standing::Stranger, ..limited };
+            prop_assert_eq!(&with, &decide(&stranger, action, &target, &unknown));
+        }
+    }
+
     #[test]
     fn refusals_are_sentences_with_hints(
-        standing in select(&STANDINGS[..]), action in action(), target in target(), context in context(),
+        standing in any_standing(), limits in limits(), action in action(), target in target(),
+        context in context(),
     ) {
-        match decide(&alice(standing), action, &target, &context) {
+        let principal = Principal { limits, ..alice(standing) };
+        match decide(&principal, action, &target, &context) {
             Decision::Permit(rule) => is_rule(rule)?,
             Decision::Refuse(refusal) => {
                 is_rule(refusal.rule)?;
@@ -201,173 +244,9 @@ fn the_model_reaches_what_it_must() {
     assert!(site.runs(&Environment::Live) > Some(0));
 }
 
-fn above_changes_by_deploy_rollback_or_hotfix(
-    before: &Site,
-    after: &Site,
-    request: &Request,
-    action: Action,
-    environment: &Environment,
-) -> Result<(), TestCaseError> {
-    if before.code.get(environment) == after.code.get(environment) {
-        return Ok(());
-    }
-    prop_assert_eq!(
-        &request.environment,
-        environment,
-        "another environment's request changed it"
-    );
-    let new = after.runs(environment).unwrap();
-    match (action, &request.ask) {
-        (Action::Deploy, _) => {
-            let trunk = before.branches["main"];
-            prop_assert!(
-                before.contains(trunk, new),
-                "a deploy of what is not on trunk"
-            );
-        }
-        (Action::Rollback, _) => {
-            prop_assert_eq!(before.before[environment].last(), Some(&new));
-        }
-        (Action::UpdateRef, Ask::Push(RefKind::Hotfix(_), _, is_commit, reason)) => {
-            let live = before.runs(&Environment::Live).unwrap();
-            prop_assert!(after.contains(new, live) && *is_commit);
-            let said = reason
-                .as_ref()
-                .is_some_and(|reason| !reason.trim().is_empty());
-            prop_assert!(said || *environment == Environment::Test, "no reason");
-        }
-        _any_other => prop_assert!(false, "{:?} changed the code of {}", request, environment),
-    }
-    Ok(())
-}
-
-fn below_changes_by_its_mode(
-    before: &Site,
-    after: &Site,
-    request: &Request,
-    action: Action,
-) -> Result<(), TestCaseError> {
-    for (environment, mode) in &before.modes {
-        if before.code[environment] == after.code[environment] {
-            continue;
-        }
-        prop_assert_eq!(
-            environment,
-            &request.environment,
-            "another environment's request changed it"
-        );
-        match action {
-            Action::ChangeTree(_) | Action::Commit | Action::Discard | Action::RestoreWork => {
-                prop_assert_eq!(*mode, ConnectionMode::Sftp);
-            }
-            Action::UpdateRef => prop_assert_eq!(*mode, ConnectionMode::Git),
-            Action::MergeHotfix => prop_assert_eq!(environment, &Environment::Dev),
-            Action::SetConnectionMode => {
-                prop_assert_eq!(before.runs(environment), after.runs(environment));
-            }
-            other => prop_assert!(false, "{:?} changed the code of {}", other, environment),
-        }
-    }
-    Ok(())
-}
-
-fn nothing_is_lost(
-    before: &Site,
-    after: &Site,
-    request: &Request,
-    action: Action,
-) -> Result<(), TestCaseError> {
-    for (tag, commit) in &before.deploy_tags {
-        prop_assert_eq!(
-            after.deploy_tags.get(tag),
-            Some(commit),
-            "a deploy tag moved"
-        );
-    }
-    let trunk = after.branches.get("main");
-    prop_assert!(trunk.is_some(), "trunk is gone");
-    prop_assert!(
-        after.branches.contains_key("feature"),
-        "the branch of a Multidev is gone"
-    );
-    for environment in [Environment::Test, Environment::Live] {
-        if let Some(runs) = before.runs(&environment)
-            && before.contains(before.branches["main"], runs)
-        {
-            prop_assert!(
-                after.contains(after.branches["main"], runs),
-                "trunk lost what {} runs",
-                environment
-            );
-        }
-    }
-    if let (Some(old), Some(new)) = (
-        before.runs(&Environment::Live),
-        after.runs(&Environment::Live),
-    ) && action != Action::Rollback
-    {
-        for (hotfix, fix) in &before.hotfixes {
-            let was_there = before.contains(old, *fix);
-            prop_assert!(
-                !was_there || after.contains(new, *fix),
-                "{} lost by {:?}",
-                hotfix,
-                request
-            );
-        }
-    }
-    for (hotfix, fix) in &before.hotfixes {
-        let merged = after.contains(after.branches["main"], *fix);
-        let open = after.hotfixes.contains_key(hotfix);
-        prop_assert!(
-            open || merged || action == Action::DropHotfix,
-            "{} is forgotten",
-            hotfix
-        );
-    }
-    for (environment, code) in &before.code {
-        let gone = code.edits > 0 && after.code[environment].edits == 0;
-        let kept = after.kept_work > before.kept_work || action == Action::Commit;
-        prop_assert!(
-            !gone || kept,
-            "work of {} is gone by {:?}",
-            environment,
-            action
-        );
-    }
-    Ok(())
-}
-
-fn lesser_roles_keep_to_their_part(
-    before: &Site,
-    after: &Site,
-    request: &Request,
-    done: bool,
-) -> Result<(), TestCaseError> {
-    match request.standing {
-        Standing::ServerAdministrator
-        | Standing::Member(Role::Administrator | Role::TeamMember) => {}
-        Standing::Member(Role::Developer) => {
-            for environment in [Environment::Test, Environment::Live] {
-                prop_assert_eq!(before.code.get(&environment), after.code.get(&environment));
-                prop_assert_eq!(
-                    before.files.get(&environment),
-                    after.files.get(&environment)
-                );
-            }
-            for (hotfix, fix) in &before.hotfixes {
-                let merged = after.contains(after.branches["main"], *fix);
-                prop_assert!(merged || after.hotfixes.get(hotfix) == Some(fix));
-            }
-            for hotfix in after.hotfixes.keys() {
-                prop_assert!(before.hotfixes.contains_key(hotfix));
-            }
-        }
-        Standing::Member(Role::Viewer) | Standing::Stranger | Standing::KeyRemoved => {
-            prop_assert!(!done, "{:?}", request);
-        }
-    }
-    Ok(())
+fn any_standing() -> impl Strategy<Value = Standing> {
+    let ended = Ended::ALL.map(Standing::Ended).to_vec();
+    prop_oneof![3 => select(&STANDINGS[..]), 1 => select(ended)]
 }
 
 fn is_rule(rule: &str) -> Result<(), TestCaseError> {

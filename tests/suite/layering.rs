@@ -8,13 +8,14 @@ use std::path::Path;
 const WORDS_FOR_ALL: [&str; 3] = ["fault", "blocking", "config"];
 
 /// What each part of the gateway may use beside itself. A path allows what lies below it.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     (
         "protocol",
         &[
             "gate",
             "site",
             "state",
+            "confine",
             // To read and to tell of; `Record` and `Durability`, which write, are the gate's.
             "audit::self",
             "audit::Audit",
@@ -34,8 +35,12 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ("state", &[]),
     ("audit", &[]),
     ("config", &[]),
-    ("daemon", &["protocol", "gate", "site", "state", "audit"]),
-    ("cli", &["protocol::console", "daemon"]),
+    ("confine", &[]),
+    (
+        "daemon",
+        &["protocol", "gate", "site", "state", "audit", "confine"],
+    ),
+    ("cli", &["protocol::console", "daemon", "confine"]),
 ];
 
 #[test]

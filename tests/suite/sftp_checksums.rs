@@ -47,7 +47,6 @@ with sftp.open('/files/next', 'w+b') as file:
 #[test]
 fn files_are_copied_on_the_server() {
     let (site, tom) = site("k-copy");
-    let desk = tom.desk("k-copy");
     let content = tree::noise(82, 40 * 1024 * 1024 + 7);
     fs::write(site.disk("dev", "files").join("big"), &content).unwrap();
     site.sftp(&tom, "dev", "cp /files/big /code/copied\n")

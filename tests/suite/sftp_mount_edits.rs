@@ -8,6 +8,7 @@ use std::path::Path;
 
 use support::{Mount, Person, Role, Shared, Site, clients, fuse_is_there, tree, wait_for};
 
+
 use crate::sftp_uploads::{LONG, settled};
 
 static SHARED: Shared = Shared::new();

@@ -172,8 +172,9 @@ fn a_client_that_vanishes_in_mid_upload_leaves_the_old_file_whole() {
         wait_for("the session's end", Duration::from_secs(30), || {
             (descriptors(&site.gateway) <= open_files).then_some(())
         });
-        assert_eq!(other.read_file(&path), b"the old page", "{path}");
         let left = site.tree("dev", area);
+        assert_eq!(left.content("page"), Some(&b"the old page"[..]), "{path}");
+        assert_eq!(other.read_file(&path), b"half of the new", "to be resumed");
         let odd: Vec<_> = left
             .paths()
             .filter(|path| path.starts_with(b".") || path.ends_with(b".part"))

@@ -155,6 +155,56 @@ fn edits_of_several_clients_are_in_the_comparison_at_once() {
     }
 }
 
+#[test]
+fn a_mode_switch_loses_nothing_that_was_answered() {
+    let (site, tom, _) = site("t-switch");
+    let mut raw = Raw::open(&site, &tom, "dev");
+    let edited = raw.open_file("/code/index.php", packets::FLAG_WRITE);
+    let switch = site
+        .command(&["connection:set", "SITE.dev", "git", "--yes"])
+        .start();
+    let mut answered = Vec::new();
+    let mut length = 0_u64;
+    for number in 0.. {
+        let path = format!("/code/written-{number}");
+        let opened = raw.ask(|id| Request::open(id, &path, UP));
+        if opened.kind != packets::HANDLE {
+            let (code, said) = opened.status().unwrap();
+            assert_eq!(code, packets::PERMISSION_DENIED, "{said}");
+            break;
+        }
+        let handle = opened.handle();
+        raw.ask(|id| Request::write(id, &handle, 0, path.as_bytes()));
+        let closed = raw.ask(|id| Request::of(packets::CLOSE, id, &handle));
+        if closed.status().is_some_and(|(code, _)| code == packets::OK) {
+            answered.push(path);
+        }
+        let write = raw.ask(|id| Request::write(id, &edited, length, b"+"));
+        if write.status().is_some_and(|(code, _)| code == packets::OK) {
+            length += 1;
+        }
+    }
+    switch.finish().ok();
+    site.set_mode("sftp");
+    if !answered.is_empty() || length > 0 {
+        site.console(&tom, &["env:restore-work", "SITE.dev"])
+            .run()
+            .ok();
+    }
+    let code = site.tree("dev", "code");
+    for path in &answered {
+        let kept = code.content(path.trim_start_matches("/code/"));
+        assert_eq!(
+            kept,
+            Some(path.as_bytes()),
+            "{path} was answered and is lost"
+        );
+    }
+    let index = code.content("index.php").unwrap();
+    let kept = index.iter().take_while(|byte| **byte == b'+').count() as u64;
+    assert_eq!(kept, length.min(index.len() as u64));
+}
+
 fn edit(site: &Site, person: &Person, file: &str, content: &str) {
     let upload = person.desk(&site.name).join("upload");
     fs::write(&upload, content).unwrap();

@@ -1,6 +1,7 @@
 //! What the tests share: a running gateway, the people who use it, the clients they use and the
 //! trees they move. It knows Funicular only as its users do: by its programs, ports and messages.
 
+pub mod authority;
 pub mod cache;
 pub mod clients;
 pub mod clone;

@@ -19,6 +19,8 @@ pub(super) struct Backlog {
     synced: u64,
     /// The last ticket that somebody waits for.
     wanted: u64,
+    /// The last ticket that somebody wants to read.
+    read: u64,
 }
 
 /// What the writer is to do.
@@ -51,6 +53,21 @@ impl Backlog {
 
     pub(super) fn is_synced(&self, ticket: u64) -> bool {
         self.synced >= ticket
+    }
+
+    /// Notes that somebody wants to read all that was taken in, and returns the last ticket.
+    pub(super) fn want_to_read(&mut self) -> u64 {
+        self.read = self.taken_in;
+        self.read
+    }
+
+    /// Says whether somebody wants to read what waits.
+    pub(super) fn is_to_be_read(&self) -> bool {
+        self.read > self.committed && !self.waiting.is_empty()
+    }
+
+    pub(super) fn is_committed(&self, ticket: u64) -> bool {
+        self.committed >= ticket
     }
 
     /// Says whether somebody waits for what is not on the disk yet.

@@ -70,9 +70,10 @@ impl fmt::Display for Head {
 /// Returns the hash of a row with these columns that follows the row with the hash `previous`.
 /// Every column goes in with its type and length, so that no two rows have the same bytes.
 pub(super) fn link(previous: &Hash, columns: &[ValueRef<'_>]) -> Hash {
-    let mut digest = Sha256::new();
-    digest.update(DOMAIN);
-    digest.update(previous.0);
+    // Put together first: a hash takes one long text much faster than sixty short ones.
+    let mut text = Vec::with_capacity(USUAL_LENGTH);
+    text.extend_from_slice(DOMAIN);
+    text.extend_from_slice(&previous.0);
     for column in columns {
         let (kind, number, bytes): (u8, _, &[u8]) = match *column {
             ValueRef::Null => (0, [0; 8], &[]),
@@ -81,13 +82,15 @@ pub(super) fn link(previous: &Hash, columns: &[ValueRef<'_>]) -> Hash {
             ValueRef::Text(bytes) => (3, (bytes.len() as u64).to_be_bytes(), bytes),
             ValueRef::Blob(bytes) => (4, (bytes.len() as u64).to_be_bytes(), bytes),
         };
-        digest.update([kind]);
-        digest.update(number);
-        digest.update(bytes);
+        text.push(kind);
+        text.extend_from_slice(&number);
+        text.extend_from_slice(bytes);
     }
-    Hash(digest.finalize().into())
+    Hash(Sha256::digest(&text).into())
 }
 
+/// Room for a row without a long detail.
+const USUAL_LENGTH: usize = 768;
 const DOMAIN: &[u8] = b"funicular audit row 1\n";
 
 #[cfg(test)]

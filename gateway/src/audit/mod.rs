@@ -45,8 +45,9 @@ use writer::Writer;
 pub enum Durability {
     /// On the disk, power cut or not: refusals, and all but small tree changes.
     Durable,
-    /// Handed to the writer, which commits in groups: survives the end of this process a few
-    /// milliseconds later, and a power cut after at most a second.
+    /// Handed to the writer, which commits in groups: survives the end of this process after a few
+    /// milliseconds, in a stream of records after a tenth of a second, and a power cut after at
+    /// most a second.
     Grouped,
 }
 
@@ -132,12 +133,13 @@ impl Audit {
         self.queue.healthy()
     }
 
-    /// Lists rows that the filter lets through, newest last. What was appended a few milliseconds
-    /// ago may not be among them yet, nor the counts of floods that go on.
+    /// Lists rows that the filter lets through, newest last, with all that was appended before.
+    /// The counts of floods that go on are not among them yet.
     ///
     /// # Errors
     /// When the rows cannot be read.
     pub fn list(&self, filter: &Filter) -> Result<Vec<Row>, Fault> {
+        self.queue.flush(PATIENCE);
         query::list(&self.path, filter)
     }
 
@@ -170,11 +172,17 @@ impl Drop for Audit {
     }
 }
 
+/// How long reading waits for a commit; a disk that takes nothing must not stop it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How the writer trades speed for promptness.
 #[derive(Debug, Clone, Copy)]
 struct Tuning {
     /// How long a grouped record waits for others.
     gather: Duration,
+    /// How far commits of grouped records lie apart: most of what a row costs is its commit, so a
+    /// stream of them must share it.
+    apart: Duration,
     /// How long a commit may go unsynced; less than a second, so that the sync is over by then.
     sync_within: Duration,
     /// How long the head file may lag behind what is synced: many durable records one after the
@@ -193,6 +201,7 @@ struct Tuning {
 impl Tuning {
     const USUAL: Tuning = Tuning {
         gather: Duration::from_millis(3),
+        apart: Duration::from_millis(100),
         sync_within: Duration::from_millis(700),
         head_within: Duration::from_millis(50),
         retry: Duration::from_secs(1),

@@ -33,6 +33,7 @@ struct Inner {
     floods_looked_at: Instant,
     /// The number of the last committed row.
     last: u64,
+    committed_at: Instant,
     trouble: Option<String>,
     stage: Stage,
 }
@@ -65,6 +66,8 @@ impl Queue {
                 floods: Floods::new(limits, now),
                 floods_looked_at: now,
                 last,
+                // Long enough ago for the first record to wait for no other.
+                committed_at: now.checked_sub(tuning.apart).unwrap_or(now),
                 trouble: None,
                 stage: Stage::Open,
             }),
@@ -124,6 +127,19 @@ impl Queue {
         inner.last
     }
 
+    /// Has all that was taken in committed, and waits for it; in vain if the disk takes nothing.
+    pub(super) fn flush(&self, patience: Duration) {
+        let mut inner = self.lock();
+        let ticket = inner.backlog.want_to_read();
+        self.work.notify_one();
+        let under_way = |inner: &mut Inner| {
+            !inner.backlog.is_committed(ticket)
+                && inner.trouble.is_none()
+                && inner.stage != Stage::Closed
+        };
+        let _ = self.done.wait_timeout_while(inner, patience, under_way);
+    }
+
     /// Lets nothing more in, and has the writer end when it has written all.
     pub(super) fn close(&self) {
         let mut inner = self.lock();
@@ -160,7 +176,7 @@ impl Queue {
             Durability::Grouped => {
                 // In between, the writer waits for as many as may share its next commit.
                 let waiting = inner.backlog.waiting();
-                if waiting == 1 || waiting == self.tuning.batch {
+                if waiting == 1 || waiting == self.tuning.batch || self.is_filling(&inner.backlog) {
                     self.work.notify_one();
                 }
                 inner.untroubled()
@@ -181,6 +197,11 @@ impl Queue {
                 Ok(())
             }
         }
+    }
+
+    /// Says whether callers will soon have to wait for room.
+    fn is_filling(&self, backlog: &Backlog) -> bool {
+        backlog.waiting() > 0 && backlog.bytes() >= self.tuning.queue_bytes / 2
     }
 
     /// Keeps the count of a flood that had to leave the table. Its caller cannot wait for room.
@@ -230,6 +251,7 @@ impl Queue {
     pub(super) fn committed(&self, last: u64, tickets: u64, bytes: usize, synced: bool) {
         let mut inner = self.lock();
         inner.last = last;
+        inner.committed_at = Instant::now();
         inner.backlog.committed(tickets, bytes, synced);
         self.done.notify_all();
         self.news.notify_all();
@@ -295,15 +317,18 @@ impl Queue {
         } else {
             inner.due_counts(now, self.tuning.look_at_floods)
         };
+        let apart_at = inner.committed_at + self.tuning.apart;
         let backlog = &mut inner.backlog;
         let gathered_at = backlog
             .waiting_since()
-            .map(|since| since + self.tuning.gather);
+            .map(|since| apart_at.max(since + self.tuning.gather));
         let due = [gathered_at, alarm_at].into_iter().flatten().min();
         let now_or_never = closing
             || !counts.is_empty()
             || backlog.is_wanted()
-            || backlog.waiting() >= self.tuning.batch;
+            || backlog.is_to_be_read()
+            || backlog.waiting() >= self.tuning.batch
+            || self.is_filling(backlog);
         if now_or_never || due.is_some_and(|at| at <= now) {
             return Ok(backlog.take(self.tuning.batch, counts, closing));
         }

@@ -57,17 +57,15 @@ fn forward_input(mut stream: UnixStream) {
 /// Reads the files that a command names here, where the person is, not where the gateway is.
 fn with_local_files(command: Command) -> Result<Command, Fault> {
     match command {
-        Command::KeyAdd { file, user } if file != "-" && !file.contains(' ') => {
-            let text =
-                std::fs::read_to_string(&file).or_fault(|| format!("reading the key {file}"))?;
-            if !text.trim().contains(' ') {
-                return Err(Fault::new(format!("{file} holds no public key")));
-            }
-            Ok(Command::KeyAdd {
-                file: text.trim().to_owned(),
-                user,
-            })
-        }
+        Command::KeyAdd { file, user, limits } if is_path(&file) => Ok(Command::KeyAdd {
+            file: key_file(&file)?,
+            user,
+            limits,
+        }),
+        Command::CaAdd { file, name } if is_path(&file) => Ok(Command::CaAdd {
+            file: key_file(&file)?,
+            name,
+        }),
         Command::SiteCreate {
             name,
             from: Some(from),
@@ -87,4 +85,16 @@ fn with_local_files(command: Command) -> Result<Command, Fault> {
         }
         other => Ok(other),
     }
+}
+
+fn is_path(file: &str) -> bool {
+    file != "-" && !file.contains(' ')
+}
+
+fn key_file(file: &str) -> Result<String, Fault> {
+    let text = std::fs::read_to_string(file).or_fault(|| format!("reading the key {file}"))?;
+    if !text.trim().contains(' ') {
+        return Err(Fault::new(format!("{file} holds no public key")));
+    }
+    Ok(text.trim().to_owned())
 }

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use policy::PersonName;
 
 use crate::config::Config;
+use crate::confine::Confined;
 use crate::daemon;
 use crate::fault::Fault;
 use crate::protocol::console::{Command, Common, status};
@@ -60,6 +61,9 @@ enum Task {
         /// The file
         file: Option<PathBuf>,
     },
+    /// Run a program that the kernel confines; the gateway uses it for its own children
+    #[command(hide = true)]
+    Confine(Confined),
     #[command(flatten)]
     Console(Command),
 }
@@ -87,7 +91,7 @@ pub fn main() -> ExitCode {
             public_host,
             write_config,
         }),
-        Task::Serve => match Config::read(&config) {
+        Task::Serve => match read(&config) {
             Ok(config) => daemon::serve(config).map(|()| status::DONE),
             // Starting again would not help, and systemd is told so by this status.
             Err(fault) => {
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
             }
         },
         Task::CheckConfig { file } => check(&file.unwrap_or(config)),
+        Task::Confine(confined) => Err(confined.enter()),
         Task::Console(command) => client::call(&config, command, common),
     };
     match done {
@@ -108,7 +113,13 @@ pub fn main() -> ExitCode {
 }
 
 fn check(file: &std::path::Path) -> Result<u32, Fault> {
-    Config::read(file)?;
+    read(file)?;
     println!("{} is a sound configuration.", file.display());
     Ok(status::DONE)
+}
+
+fn read(file: &std::path::Path) -> Result<Config, Fault> {
+    let config = Config::read(file)?;
+    daemon::check(&config)?;
+    Ok(config)
 }

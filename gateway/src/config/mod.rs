@@ -1,6 +1,7 @@
 //! The configuration file: TOML, every key known, each with a default but the data folder.
 
 mod algorithms;
+mod identity;
 mod network;
 mod penalties;
 mod startups;
@@ -17,6 +18,7 @@ pub use network::Network;
 pub use penalties::{Overflow, Penalties};
 pub use startups::Startups;
 pub use uploads::Uploads;
+pub use identity::{Identity, SecurityKeys};
 
 use crate::fault::{Fault, OrFault};
 
@@ -41,6 +43,9 @@ pub struct Config {
     /// How long sources that misbehave before login are kept out.
     #[serde(default)]
     pub penalties: Penalties,
+    /// Who is taken for whom.
+    #[serde(default)]
+    pub identity: Identity,
     /// What is logged.
     #[serde(default)]
     pub log: Log,
@@ -210,6 +215,8 @@ pub struct Git {
     pub max_seconds: u64,
     /// The largest pack that a push may bring, in bytes; 0 for no limit.
     pub max_pack_bytes: u64,
+    /// What the packs of clones may take on the disk to be sent again, in bytes; 0 for none.
+    pub pack_cache_bytes: u64,
 }
 
 impl Default for Git {
@@ -217,6 +224,7 @@ impl Default for Git {
         Self {
             max_seconds: 6 * 60 * 60,
             max_pack_bytes: 0,
+            pack_cache_bytes: 2 << 30,
         }
     }
 }
@@ -243,6 +251,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
+        self.identity.check()?;
         let limits = &self.limits;
         let rules = [
             (

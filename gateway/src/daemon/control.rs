@@ -82,6 +82,7 @@ async fn answer(stream: UnixStream, console: &Console) -> Result<(), Fault> {
     let who = Identity {
         person: PersonName::local(),
         fingerprint: None,
+        certificate: None,
         address: "local".to_owned(),
         client: format!(
             "funicular {} as uid {}",

@@ -170,3 +170,31 @@ impl Open {
         self.session.await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offence_of(ended: &Ended, asked: bool, known: bool) -> Option<Offence> {
+        let visit = Visit::default();
+        visit.asked.store(asked, Ordering::Release);
+        visit.known.store(known, Ordering::Release);
+        offence(ended, &visit)
+    }
+
+    #[test]
+    fn only_who_was_never_known_is_penalised() {
+        for ended in [Ended::Closed, Ended::OutOfTime, Ended::Ours] {
+            assert_eq!(offence_of(&ended, true, true), None);
+        }
+        for (ended, asked, expected) in [
+            (Ended::Closed, false, Some(Offence::NoLogin)),
+            (Ended::Closed, true, Some(Offence::FailedLogin)),
+            (Ended::OutOfTime, false, Some(Offence::GraceExceeded)),
+            (Ended::OutOfTime, true, Some(Offence::GraceExceeded)),
+            (Ended::Ours, true, None),
+        ] {
+            assert_eq!(offence_of(&ended, asked, false), expected);
+        }
+    }
+}

@@ -129,6 +129,9 @@ fn administrator(data: &Path, name: &PersonName, key: PublicKey) -> Result<(), F
         fingerprint: key.fingerprint,
         comment: key.comment,
         created: Timestamp::now(),
+        expires: None,
+        sources: None,
+        limits: policy::Limits::default(),
     })?;
     let audit = Audit::open(&data.join(place::AUDIT))?;
     let now = Timestamp::now();

@@ -2,6 +2,7 @@
 
 mod control;
 mod converse;
+mod descriptors;
 mod doors;
 mod init;
 mod listen;
@@ -25,12 +26,15 @@ pub use init::{Wanted, init};
 
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::confine;
 use crate::fault::{Fault, OrFault};
-use crate::gate::Gate;
+use crate::gate::{Gate, Trust};
 use crate::protocol::console::Console;
+use crate::protocol::exec;
 use crate::protocol::git::{HookServer, Pushes, Service};
 use crate::protocol::ssh::{self, HostKeys};
 use crate::site::layout::Layout;
+use crate::site::packs::PackCache;
 use crate::site::{Leases, Sites, Uploads, blocking, repair};
 use crate::state::State;
 use doors::Doors;
@@ -50,6 +54,8 @@ pub mod place {
     pub const HOOKS: &str = "hooks";
     /// The folder of sites.
     pub const SITES: &str = "sites";
+    /// The packs of clones, kept to be sent again.
+    pub const PACKS: &str = "packs";
 }
 
 /// The name of the program that git runs as a hook.
@@ -61,12 +67,22 @@ const EXPIRY: Duration = Duration::from_secs(5 * 60);
 /// Where packages put it.
 const HOOK_FOLDER: &str = "/usr/lib/funicular";
 
+/// Says whether a configuration makes sense in what only its users can tell.
+///
+/// # Errors
+/// With what is wrong.
+pub fn check(config: &Config) -> Result<(), Fault> {
+    Trust::check(&config.identity)
+}
+
 /// Runs the gateway until it is told to stop.
 ///
 /// # Errors
 /// When it cannot start.
 pub fn serve(config: Config) -> Result<(), Fault> {
     logging::start(&config.log);
+    ssh::listen_to_library();
+    descriptors::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -99,7 +115,10 @@ async fn run(config: Config) -> Result<(), Fault> {
     let port = config.listen.public_port.unwrap_or(first.port());
     let address = format!("{}:{port}", config.listen.public_host);
 
-    let gate = Arc::new(Gate::new(Arc::clone(&state), Arc::clone(&audit), address));
+    let trust = Arc::new(Trust::new(Arc::clone(&state), &config.identity)?);
+    tokio::spawn(Arc::clone(&trust).watch());
+    let gate = Gate::new(Arc::clone(&state), Arc::clone(&audit), address);
+    let gate = Arc::new(gate.with_trust(trust));
     let sites = Arc::new(Sites {
         state: Arc::clone(&state),
         layout: Layout::new(data.clone()),
@@ -135,20 +154,25 @@ async fn run(config: Config) -> Result<(), Fault> {
     let control = control::Control::bind(&run_folder.join(CONTROL_SOCKET), Arc::clone(&console))?;
     tokio::spawn(control.run());
 
+    if let Err(fault) = confine::available() {
+        tracing::warn!("rsync will be refused: {fault}");
+    }
     let server = Arc::new(ssh::Server {
         gate: Arc::clone(&gate),
         state,
         sites: Arc::clone(&sites),
+        exec: Arc::new(exec::Service::new(Arc::clone(&gate), Arc::clone(&sites))),
         git: Arc::new(Service::new(
             Arc::clone(&gate),
             sites,
             pushes,
             hooks,
+            PackCache::open(data.join(place::PACKS), config.git.pack_cache_bytes)?,
             config.git.clone(),
         )),
         console,
-        algorithms: config.ssh.algorithms,
         limits: config.limits.clone(),
+        algorithms: config.ssh.algorithms,
     });
     let doors = Doors::new(&config.limits);
     let offer = ssh::Offer::new(keys, &config);
@@ -217,7 +241,7 @@ fn private_folder(path: &Path) -> Result<PathBuf, Fault> {
     Ok(path.to_path_buf())
 }
 
-/// Makes the folder that git is forced to take its hooks from: two links to our program.
+/// Makes the folder that git is forced to take its hooks from: links to our program.
 fn hooks_folder(data: &Path) -> Result<PathBuf, Fault> {
     let folder = data.join(place::HOOKS);
     let program = hook_program()?;
@@ -225,7 +249,7 @@ fn hooks_folder(data: &Path) -> Result<PathBuf, Fault> {
         fs::remove_dir_all(&folder).or_fault(|| "clearing the hooks")?;
     }
     fs::create_dir(&folder).or_fault(|| "making the folder of hooks")?;
-    for hook in ["pre-receive", "proc-receive"] {
+    for hook in ["pre-receive", "proc-receive", ::hooks::PACK_OBJECTS] {
         symlink(&program, folder.join(hook)).or_fault(|| "linking a hook")?;
     }
     Ok(folder)

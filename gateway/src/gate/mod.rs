@@ -1,37 +1,28 @@
 //! The one caller of `policy::decide`. Looks up facts, has the policy decide, keeps refusals in
 //! the audit, and makes the [`Permit`]s without which no effect can be called.
 
+mod certified;
+mod identity;
 mod permit;
+mod trust;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use policy::{
-    Action, Area, Context, Decision, DeployFacts, ModeFacts, Principal, PushFacts, Refusal,
-    Standing, Target,
+    Action, Area, Context, Decision, DeployFacts, ModeFacts, Principal, PushFacts, Refusal, Target,
 };
 
+pub use certified::Certified;
+use identity::Asked;
+pub use identity::Identity;
 pub use permit::Permit;
+pub use trust::{Sources, Trust};
 
 use crate::audit::{Audit, Decided, IncidentId, Outcome, Record, Who};
 use crate::blocking;
 use crate::fault::Fault;
 use crate::state::{State, Workflow};
-
-/// Who asks, as proven at login. Roles are not in it: they are looked up at each request, so that
-/// a lost role acts at once.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// The person.
-    pub person: policy::PersonName,
-    /// The fingerprint of the key; absent for the local command line, whose user has the
-    /// gateway's own rights on the server.
-    pub fingerprint: Option<String>,
-    /// The address of the client, without its port.
-    pub address: String,
-    /// What the client calls itself.
-    pub client: String,
-}
 
 /// Facts that the caller has to look up, since they lie in the repository.
 #[derive(Debug, Clone, Default)]
@@ -82,6 +73,7 @@ impl From<Fault> for Denied {
 pub struct Gate {
     state: Arc<State>,
     audit: Arc<Audit>,
+    trust: Arc<Trust>,
     address: String,
 }
 
@@ -89,10 +81,22 @@ impl Gate {
     /// Makes the gate; `address` is how people reach this gateway, as `HOST:PORT`.
     pub fn new(state: Arc<State>, audit: Arc<Audit>, address: String) -> Self {
         Self {
+            trust: Arc::new(Trust::none(Arc::clone(&state))),
             state,
             audit,
             address,
         }
+    }
+
+    /// Takes certificates and revocation into account.
+    #[must_use]
+    pub fn with_trust(self, trust: Arc<Trust>) -> Self {
+        Self { trust, ..self }
+    }
+
+    /// Returns what keys and certificates are trusted by.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// Returns how people reach this gateway, as `HOST:PORT`.
@@ -113,7 +117,7 @@ impl Gate {
         evidence: Evidence,
     ) -> Result<Permit, Denied> {
         let epoch = self.state.epoch();
-        let (decision, mode) = self.decide(who, action, target, &evidence);
+        let (decision, mode) = self.decide(who, action, target, &evidence, Asked::Really);
         let detail = evidence.detail.clone();
         let record = self.record(who, action, target, mode, &decision, detail);
         match decision {
@@ -147,7 +151,8 @@ impl Gate {
         target: &Target,
         evidence: &Evidence,
     ) -> Decision {
-        self.decide(who, action, target, evidence).0
+        self.decide(who, action, target, evidence, Asked::Imagined)
+            .0
     }
 
     /// Keeps a refusal that a protocol made before any policy could be asked: a login that
@@ -182,6 +187,30 @@ impl Gate {
         })
     }
 
+    /// Keeps a refusal on a target that exists, of something that is never served: no policy has to
+    /// be asked. `asked` is the word for it, `object` what it was about.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    pub fn refuse_unserved(
+        &self,
+        who: &Identity,
+        target: &Target,
+        (asked, object): (&str, &[u8]),
+        refusal: Refusal,
+    ) -> Result<Refused, Fault> {
+        let decision = Decision::Refuse(refusal.clone());
+        let action = Action::ReadTree;
+        let (_, mode) = self.decide(who, action, target, &Evidence::default(), Asked::Really);
+        let record = Record {
+            object: Some(policy::escape(object)),
+            action: asked.to_owned(),
+            ..self.record(who, action, target, mode, &decision, None)
+        };
+        let incident = blocking::wait(|| self.audit.refuse(record))?;
+        Ok(Refused { refusal, incident })
+    }
+
     /// Gives start-up repair the permit to end what had been permitted before the gateway was cut
     /// off. Nothing else may call this: it asks nobody.
     pub fn resume(
@@ -198,6 +227,7 @@ impl Gate {
         let identity = Identity {
             person: person.clone(),
             fingerprint: None,
+            certificate: None,
             address: "local".to_owned(),
             client: "start-up repair".to_owned(),
         };
@@ -233,23 +263,10 @@ impl Gate {
         action: Action,
         target: &Target,
         evidence: &Evidence,
+        asked: Asked,
     ) -> (Decision, Option<String>) {
         let model = self.state.model();
-        let standing = match (&who.fingerprint, target.site()) {
-            (None, Some(site))
-                if action != Action::CreateSite && !model.sites.contains_key(site) =>
-            {
-                Standing::Stranger
-            }
-            (None, _anywhere) => Standing::ServerAdministrator,
-            (Some(key), _anywhere) if !model.owns_key(&who.person, key) => Standing::KeyRemoved,
-            // A site that is to be made has no team yet.
-            (Some(_), Some(_)) if action == Action::CreateSite => {
-                model.server_standing(&who.person)
-            }
-            (Some(_), Some(site)) => model.standing(&who.person, site),
-            (Some(_), None) => model.server_standing(&who.person),
-        };
+        let standing = self.standing_for(&model, who, action, target, asked);
         let environment = target
             .site()
             .zip(target.environment())
@@ -266,6 +283,7 @@ impl Gate {
         let principal = Principal {
             person: who.person.clone(),
             standing,
+            limits: who.limits(&model),
         };
         let context = Context {
             environment_exists: environment.is_some(),
@@ -324,7 +342,7 @@ impl Gate {
             incident: IncidentId::new(now),
             who: Who {
                 person: Some(who.person.to_string()),
-                fingerprint: who.fingerprint.clone(),
+                fingerprint: who.described_key(),
                 address: Some(who.address.clone()),
                 client: Some(who.client.clone()),
             },

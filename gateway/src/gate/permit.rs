@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use policy::{Action, Environment, SiteName, Target};
+use policy::{Action, Environment, SiteName, SitePath, Target, TreeChange};
 
 use super::{Denied, Evidence, Gate, Identity};
 use crate::audit::{Durability, IncidentId, Outcome, Record};
@@ -102,6 +102,41 @@ impl Permit {
     /// Returns the id of the audit row, if there will be one.
     pub fn incident(&self) -> Option<&IncidentId> {
         self.record.as_ref().map(|record| &record.incident)
+    }
+
+    /// Returns a permit for a part of what was permitted: the same kind of change to one place below
+    /// the target, which a program made that was started under this permit. It has a row of its own,
+    /// and says what was decided before.
+    ///
+    /// # Errors
+    /// A fault, when this permit is for another change, or the place is not below its target.
+    pub fn part(&self, change: TreeChange, path: &SitePath) -> Result<Self, Fault> {
+        let (Action::ChangeTree(permitted), Target::Tree(site, environment, area, above)) =
+            (self.action, &self.target)
+        else {
+            return Err(Fault::new("a part was asked of a permit for no change"));
+        };
+        let below = above
+            .split_last()
+            .is_some_and(|(folder, _any)| path.starts_with(&folder));
+        let Some(record) = self.record.clone().filter(|_| below && permitted == change) else {
+            return Err(Fault::new("a permit was asked for what is no part of it"));
+        };
+        let now = Timestamp::now();
+        Ok(Self {
+            gate: Arc::clone(&self.gate),
+            who: self.who.clone(),
+            action: self.action,
+            target: Target::Tree(site.clone(), environment.clone(), *area, path.clone()),
+            opened_in: self.opened_in,
+            record: Some(Record {
+                time: now,
+                incident: IncidentId::new(now),
+                object: Some(path.to_string()),
+                ..record
+            }),
+            epoch: self.epoch,
+        })
     }
 
     /// Counts bytes written under this permit.

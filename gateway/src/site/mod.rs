@@ -13,6 +13,7 @@ pub mod import;
 pub mod layout;
 mod lease;
 pub mod mode;
+pub mod packs;
 pub mod push;
 #[cfg(test)]
 mod real_tree;
@@ -25,9 +26,11 @@ mod store;
 #[cfg(test)]
 mod testing;
 pub mod tree;
+pub mod upkeep;
 pub mod uploads;
 pub mod work;
 mod workflow;
+pub mod workplace;
 
 use std::path::Path;
 use std::sync::Arc;

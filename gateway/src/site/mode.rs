@@ -71,6 +71,8 @@ pub fn set(
     let site = permit.site()?.clone();
     let environment = permit.environment()?.clone();
     let author = Author::of(&permit, &sites.state);
+    // What is written after the work was kept would be lost with the release that it is in.
+    let _frozen = sites.parts(&site, &environment)?.freeze_code();
     let saved = with_work(sites, &site, &environment, |work| match work {
         Some(work) => work
             .save(&permit, None, true, "the switch to Git mode", &author)

@@ -177,7 +177,7 @@ impl Walk<'_> {
                 with_ignored,
             } => Some((tracked, with_ignored)),
         };
-        if self.skip == Some(path) || work.is_some() && is_gits_own(name) {
+        if self.skip == Some(path) || work.is_some() && is_never_work(name) {
             return Ok(());
         }
         let doing = |path: &[u8]| format!("reading {}", escape(path));
@@ -257,8 +257,10 @@ fn read_patterns(folder: &Folder) -> io::Result<Option<Patterns>> {
     Ok(Some(Patterns::parse(&text)))
 }
 
-fn is_gits_own(name: &[u8]) -> bool {
-    SitePath::normalize(name).is_ok_and(|name| name.names_git_directory())
+/// Git's own directory, and the one in which rsync keeps files until all take their places
+/// (`--delay-updates`, rsync(1)): what a cut-off transfer left there is no work of anybody's.
+fn is_never_work(name: &[u8]) -> bool {
+    name == b".~tmp~" || SitePath::normalize(name).is_ok_and(|name| name.names_git_directory())
 }
 
 fn holds_file(tracked: &[Entry], path: &[u8]) -> bool {

@@ -11,7 +11,7 @@ use super::{Author, Sites, repository};
 use crate::audit::Outcome;
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
-use crate::state::{Key, NewSite, State};
+use crate::state::{Authority, Key, NewSite, State, for_people};
 
 /// What a new site shall be.
 #[derive(Debug)]
@@ -222,7 +222,12 @@ pub fn remove_person(
 /// # Errors
 /// When it cannot be written.
 pub fn add_key(state: &State, mut permit: Permit, key: &Key) -> Result<(), Fault> {
-    permit.describe(format!("{} added, {}", key.fingerprint, key.comment));
+    permit.describe(format!(
+        "{} added{}, {}",
+        key.fingerprint,
+        limits_of(key),
+        key.comment
+    ));
     state.add_key(key)?;
     permit.finish(Outcome::Done)
 }
@@ -234,5 +239,54 @@ pub fn add_key(state: &State, mut permit: Permit, key: &Key) -> Result<(), Fault
 pub fn remove_key(state: &State, mut permit: Permit, key: &Key) -> Result<(), Fault> {
     permit.describe(format!("{} removed", key.fingerprint));
     state.remove_key(&key.fingerprint)?;
+    permit.finish(Outcome::Done)
+}
+
+/// Returns what a key's end and limits are, as the rest of a sentence; nothing for a key without.
+pub fn limits_of(key: &Key) -> String {
+    let mut text = String::new();
+    if !key.limits.reach_everything() {
+        text.push_str(&format!(", limited to {}", key.limits));
+    }
+    if let Some(sources) = &key.sources {
+        text.push_str(&format!(", from {sources}"));
+    }
+    if let Some(end) = key.expires {
+        text.push_str(&format!(", until {}", for_people(end)));
+    }
+    text
+}
+
+/// Trusts an authority.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn add_authority(
+    state: &State,
+    mut permit: Permit,
+    authority: &Authority,
+) -> Result<(), Fault> {
+    permit.describe(format!(
+        "authority {} ({}) trusted",
+        authority.fingerprint, authority.name
+    ));
+    state.add_authority(authority)?;
+    permit.finish(Outcome::Done)
+}
+
+/// Trusts an authority no more.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn remove_authority(
+    state: &State,
+    mut permit: Permit,
+    authority: &Authority,
+) -> Result<(), Fault> {
+    permit.describe(format!(
+        "authority {} ({}) no longer trusted",
+        authority.fingerprint, authority.name
+    ));
+    state.remove_authority(&authority.fingerprint)?;
     permit.finish(Outcome::Done)
 }

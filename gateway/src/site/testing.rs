@@ -48,6 +48,7 @@ impl Bench {
         let who = Identity {
             person: "alice".parse().unwrap(),
             fingerprint: None,
+            certificate: None,
             address: "127.0.0.1".to_owned(),
             client: "test".to_owned(),
         };

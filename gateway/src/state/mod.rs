@@ -5,6 +5,7 @@
 
 mod databases;
 mod deployments;
+mod keys;
 mod model;
 mod people;
 mod schema;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use rusqlite::{Connection, Transaction};
 
 pub use deployments::{Deployment, DeploymentKind};
-pub use model::{EnvironmentState, Hotfix, HotfixStatus, Key, Model, Person, Site};
+pub use model::{Authority, EnvironmentState, Hotfix, HotfixStatus, Key, Model, Person, Site};
 pub use sites::{NewSite, for_people};
 pub use workflows::{Intent, RefMove, Workflow, WorkflowStatus};
 
@@ -63,6 +64,12 @@ impl State {
     /// Returns a number that grows with each change, so that a decision can be known to be stale.
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Lets all that was decided so far be decided again: something that decisions rest on has
+    /// changed outside of the state, such as the time or a list of revoked keys.
+    pub fn touch(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Makes one change, durable and whole or not at all, and shows it to everybody.

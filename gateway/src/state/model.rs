@@ -6,8 +6,8 @@ use std::str::FromStr;
 use git2::Oid;
 use jiff::Timestamp;
 use policy::{
-    ConnectionMode, Environment, HotfixName, ModeFacts, PersonName, Role, SiteName, SitePath,
-    Standing,
+    ConnectionMode, Environment, HotfixName, Limits, ModeFacts, PersonName, Role, SiteName,
+    SitePath, Standing,
 };
 use rusqlite::{Connection, Row};
 
@@ -20,6 +20,8 @@ pub struct Model {
     pub people: BTreeMap<PersonName, Person>,
     /// Keys by their SHA-256 fingerprint (`SHA256:…`).
     pub keys: HashMap<String, Key>,
+    /// Authorities of certificates by the fingerprint of their key.
+    pub authorities: BTreeMap<String, Authority>,
     /// All sites.
     pub sites: BTreeMap<SiteName, Site>,
 }
@@ -48,6 +50,25 @@ pub struct Key {
     pub fingerprint: String,
     /// The comment that came with it.
     pub comment: String,
+    /// When it was added.
+    pub created: Timestamp,
+    /// From when on it opens nothing.
+    pub expires: Option<Timestamp>,
+    /// From where it may be used, as `from=` in OpenSSH's authorized_keys has it.
+    pub sources: Option<String>,
+    /// What it is limited to.
+    pub limits: Limits,
+}
+
+/// Somebody who signs certificates that are taken here.
+#[derive(Debug, Clone)]
+pub struct Authority {
+    /// A name for people.
+    pub name: String,
+    /// The key in OpenSSH's one-line form.
+    pub line: String,
+    /// `SHA256:…`.
+    pub fingerprint: String,
     /// When it was added.
     pub created: Timestamp,
 }
@@ -163,13 +184,6 @@ impl Model {
         }
     }
 
-    /// Returns true if the key with this fingerprint is still this person's.
-    pub fn owns_key(&self, person: &PersonName, fingerprint: &str) -> bool {
-        self.keys
-            .get(fingerprint)
-            .is_some_and(|key| key.person == *person)
-    }
-
     /// Returns an environment, if the site and the environment exist.
     pub fn environment(
         &self,
@@ -208,30 +222,7 @@ impl Model {
                 },
             );
         }
-        for (id, person, line, fingerprint, comment, created) in rows(
-            connection,
-            "SELECT id, person, line, fingerprint, comment, created FROM key",
-            |row| {
-                Ok((
-                    row.get::<_, String>(0)?,
-                    row.get::<_, String>(1)?,
-                    row.get::<_, String>(2)?,
-                    row.get::<_, String>(3)?,
-                    row.get::<_, String>(4)?,
-                    row.get::<_, String>(5)?,
-                ))
-            },
-        )? {
-            let key = Key {
-                id,
-                person: parse(&person)?,
-                line,
-                fingerprint: fingerprint.clone(),
-                comment,
-                created: parse(&created)?,
-            };
-            model.keys.insert(fingerprint, key);
-        }
+        super::keys::load(connection, &mut model)?;
         load_sites(connection, &mut model)?;
         load_environments(connection, &mut model)?;
         Ok(model)

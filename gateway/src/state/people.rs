@@ -1,11 +1,10 @@
-//! Writes people and their keys.
+//! Writes people.
 
 use jiff::Timestamp;
 use policy::PersonName;
 use rusqlite::params;
 
 use super::State;
-use super::model::Key;
 use crate::fault::{Fault, OrFault};
 
 impl State {
@@ -50,45 +49,6 @@ impl State {
                 .execute("DELETE FROM person WHERE name = ?1", [name.as_str()])
                 .or_fault(|| doing)?;
             Ok(removed > 0)
-        })
-    }
-
-    /// Adds a key to a person that exists.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn add_key(&self, key: &Key) -> Result<(), Fault> {
-        let doing = "adding a key";
-        self.change(doing, |transaction| {
-            transaction
-                .execute(
-                    "INSERT INTO key (id, person, line, fingerprint, comment, created)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                    params![
-                        key.id,
-                        key.person.as_str(),
-                        key.line,
-                        key.fingerprint,
-                        key.comment,
-                        key.created.to_string()
-                    ],
-                )
-                .or_fault(|| doing)?;
-            Ok(())
-        })
-    }
-
-    /// Removes the key with this fingerprint.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn remove_key(&self, fingerprint: &str) -> Result<(), Fault> {
-        let doing = "removing a key";
-        self.change(doing, |transaction| {
-            transaction
-                .execute("DELETE FROM key WHERE fingerprint = ?1", [fingerprint])
-                .or_fault(|| doing)?;
-            Ok(())
         })
     }
 }

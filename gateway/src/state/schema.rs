@@ -8,11 +8,29 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::fault::{Fault, OrFault};
 
-/// The version of the tables that this program reads and writes; kept in SQLite's `user_version`.
-const VERSION: i64 = 2;
+/// The version of the tables that the first release wrote; kept in SQLite's `user_version`.
+const FIRST: i64 = 1;
 
-/// What each version added to the one before, from the second on; [`TABLES`] is the first.
-const STEPS: [&str; VERSION as usize - 1] = [super::databases::TABLE];
+/// What changed since, one step a version.
+const MIGRATIONS: &[&str] = &[super::databases::TABLE, LIMITS_AND_AUTHORITIES];
+
+/// Keys with an end and limits; authorities of certificates.
+const LIMITS_AND_AUTHORITIES: &str = "
+ALTER TABLE key ADD COLUMN expires TEXT;
+ALTER TABLE key ADD COLUMN sources TEXT;
+ALTER TABLE key ADD COLUMN sites TEXT NOT NULL DEFAULT '';
+ALTER TABLE key ADD COLUMN environments TEXT NOT NULL DEFAULT '';
+ALTER TABLE key ADD COLUMN actions TEXT NOT NULL DEFAULT '';
+CREATE TABLE authority (
+    fingerprint TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    line TEXT NOT NULL,
+    created TEXT NOT NULL
+) STRICT;
+";
+
+/// The version that this program reads and writes.
+const VERSION: i64 = FIRST + MIGRATIONS.len() as i64;
 
 const TABLES: &str = "
 CREATE TABLE person (
@@ -107,18 +125,16 @@ pub(super) fn create(path: &Path) -> Result<(), Fault> {
     let connection = Connection::open(path).or_fault(doing)?;
     prepare(&connection).or_fault(doing)?;
     connection.execute_batch(TABLES).or_fault(doing)?;
-    for step in STEPS {
-        connection.execute_batch(step).or_fault(doing)?;
-    }
     connection
-        .pragma_update(None, "user_version", VERSION)
-        .or_fault(doing)
+        .pragma_update(None, "user_version", FIRST)
+        .or_fault(doing)?;
+    migrate(&connection, FIRST).or_fault(doing)
 }
 
 pub(super) fn open(path: &Path) -> Result<Connection, Fault> {
     let doing = || format!("opening the state file {}", path.display());
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).or_fault(doing)?;
+    let connection = Connection::open_with_flags(path, flags).or_fault(doing)?;
     prepare(&connection).or_fault(doing)?;
     let version: i64 = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
@@ -130,30 +146,25 @@ pub(super) fn open(path: &Path) -> Result<Connection, Fault> {
             path.display()
         )));
     }
-    if version < 1 {
+    if version < FIRST {
         return Err(Fault::new(format!(
             "{} has format {version}, which no Funicular has written; is it the right file?",
             path.display()
         )));
     }
-    upgrade(&mut connection, version)
-        .or_fault(|| format!("bringing {} up to date", path.display()))?;
+    migrate(&connection, version).or_fault(doing)?;
     Ok(connection)
 }
 
-/// Adds what is missing, whole or not at all.
-fn upgrade(connection: &mut Connection, version: i64) -> Result<(), rusqlite::Error> {
-    let done = usize::try_from(version - 1).unwrap_or_default();
-    let missing = STEPS.get(done..).unwrap_or_default();
-    if missing.is_empty() {
-        return Ok(());
+/// Brings the tables up to this program's version, each step whole or not at all.
+fn migrate(connection: &Connection, from: i64) -> Result<(), rusqlite::Error> {
+    let steps = (FIRST + 1..).zip(MIGRATIONS);
+    for (version, step) in steps.filter(|(version, _)| *version > from) {
+        connection.execute_batch(&format!(
+            "BEGIN; {step} PRAGMA user_version = {version}; COMMIT;"
+        ))?;
     }
-    let transaction = connection.transaction()?;
-    for step in missing {
-        transaction.execute_batch(step)?;
-    }
-    transaction.pragma_update(None, "user_version", VERSION)?;
-    transaction.commit()
+    Ok(())
 }
 
 /// What is in the state must survive a power cut: write-ahead log, synced at each commit.
@@ -162,4 +173,37 @@ fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", "on")?;
     connection.busy_timeout(std::time::Duration::from_secs(5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_of_the_first_version_is_brought_up_to_date_and_keeps_its_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(TABLES).unwrap();
+        old.execute_batch(
+            "INSERT INTO person VALUES ('alice', NULL, 1, '2026-01-01T00:00:00Z');
+             INSERT INTO key VALUES ('k', 'alice', 'line', 'SHA256:x', '', '2026-01-01T00:00:00Z');
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let connection = open(&path).unwrap();
+            let kept: (String, Option<String>, String) = connection
+                .query_row("SELECT id, expires, sites FROM key", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })
+                .unwrap();
+            assert_eq!(kept, ("k".to_owned(), None, String::new()));
+            let version: i64 = connection
+                .pragma_query_value(None, "user_version", |row| row.get(0))
+                .unwrap();
+            assert_eq!(version, VERSION);
+        }
+    }
 }

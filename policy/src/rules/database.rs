@@ -54,7 +54,7 @@ pub(super) fn connect(
 pub(super) fn set(principal: &Principal, site: &SiteName) -> Decision {
     match principal.standing {
         Standing::ServerAdministrator => permit("server-administrator"),
-        Standing::Member(_) | Standing::Stranger | Standing::KeyRemoved => refuse(
+        Standing::Member(_) | Standing::Stranger | Standing::Ended(_) => refuse(
             "server-administrators-only",
             format!(
                 "Where a database of {site} is, only the server's administrators set; {} is not one.",

@@ -1,6 +1,7 @@
 //! The rules. The first that refuses wins; what no rule permits is refused.
 
 mod database;
+mod limits;
 mod push;
 mod server;
 mod tree;
@@ -11,7 +12,7 @@ use crate::context::Context;
 use crate::decision::{Decision, Refusal, Rule};
 use crate::environment::Environment;
 use crate::name::SiteName;
-use crate::principal::{Principal, Role, Standing};
+use crate::principal::{Ended, Principal, Role, Standing};
 use crate::target::Target;
 
 /// Decides one request.
@@ -21,16 +22,11 @@ pub fn decide(
     target: &Target,
     context: &Context,
 ) -> Decision {
-    if principal.standing == Standing::KeyRemoved {
-        return refuse(
-            "key-removed",
-            format!(
-                "The key that {} logged in with has been removed since; '{}' was refused.",
-                principal.person,
-                action.as_str()
-            ),
-            "Log in with another key, or ask the server's administrator.",
-        );
+    if let Standing::Ended(ended) = principal.standing {
+        return over(principal, ended, action);
+    }
+    if let Some(refusal) = limits::refusal(principal, action, target) {
+        return refusal;
     }
     match action {
         Action::CreateSite
@@ -96,6 +92,79 @@ fn refuse(rule: Rule, message: impl Into<String>, hint: impl Into<String>) -> De
         message: message.into(),
         hint: hint.into(),
     })
+}
+
+/// What somebody logged in with no longer counts.
+fn over(principal: &Principal, ended: Ended, action: Action) -> Decision {
+    let (rule, why, hint) = match ended {
+        Ended::KeyRemoved => (
+            "key-removed",
+            format!(
+                "The key that {} logged in with has been removed since",
+                principal.person
+            ),
+            "Log in with another key, or ask the server's administrator.",
+        ),
+        Ended::KeyExpired => (
+            "key-expired",
+            format!(
+                "The key that {} logged in with has expired",
+                principal.person
+            ),
+            "Log in with another key, or have it added again: ssh-key:remove ID, then ssh-key:add FILE.",
+        ),
+        Ended::KeyElsewhere => (
+            "key-elsewhere",
+            format!(
+                "The key that {} logged in with may not be used from their address",
+                principal.person
+            ),
+            "Connect from where it may, or use another key: ssh-key:list shows from where each may be used.",
+        ),
+        Ended::Revoked => (
+            "key-revoked",
+            format!(
+                "The key or certificate that {} logged in with has been revoked",
+                principal.person
+            ),
+            "Log in with another one, or ask the server's administrator.",
+        ),
+        Ended::RevocationUnknown => (
+            "revocation-unknown",
+            "The list of revoked keys cannot be read, so none that it could hold is trusted"
+                .to_owned(),
+            "Ask the server's administrator to repair the list; the gateway's log says what is wrong with it.",
+        ),
+        Ended::CertificateExpired => (
+            "certificate-expired",
+            format!(
+                "The certificate that {} logged in with has expired",
+                principal.person
+            ),
+            "Get a new one from your authority and log in again.",
+        ),
+        Ended::AuthorityRemoved => (
+            "authority-removed",
+            format!(
+                "The authority that signed the certificate of {} is no longer trusted",
+                principal.person
+            ),
+            "Ask the server's administrator which authorities are: ca:list.",
+        ),
+        Ended::PersonRemoved => (
+            "person-removed",
+            format!(
+                "The certificate no longer stands for {} on this server",
+                principal.person
+            ),
+            "Ask the server's administrator.",
+        ),
+    };
+    refuse(
+        rule,
+        format!("{why}; '{}' was refused.", action.as_str()),
+        hint,
+    )
 }
 
 /// A site that does not exist and one that the person has no part in are not told apart.

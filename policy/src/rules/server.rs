@@ -47,7 +47,7 @@ pub(super) fn decide(principal: &Principal, action: Action, target: &Target) -> 
 fn server_administrator(principal: &Principal, action: Action) -> Decision {
     match principal.standing {
         Standing::ServerAdministrator => permit("server-administrator"),
-        Standing::Member(_) | Standing::Stranger | Standing::KeyRemoved => refuse(
+        Standing::Member(_) | Standing::Stranger | Standing::Ended(_) => refuse(
             "server-administrators-only",
             format!(
                 "'{}' on the server as a whole is for its administrators; {} is not one.",

@@ -1,8 +1,8 @@
 //! Any request, any facts, any path: what the property tests draw from.
 
 use policy::{
-    Action, Area, ConnectionMode, Context, DeployFacts, Environment, PushFacts, RefChange, RefKind,
-    SitePath, Target, TreeChange,
+    Action, ActionGroup, Area, ConnectionMode, Context, DeployFacts, Environment, Limits,
+    PushFacts, RefChange, RefKind, SitePath, Target, TreeChange,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -81,6 +81,21 @@ fn ask() -> impl Strategy<Value = Ask> {
 
 pub fn action() -> impl Strategy<Value = Action> {
     select(Action::all().collect::<Vec<_>>())
+}
+
+/// What a key is limited to; often nothing.
+pub fn limits() -> impl Strategy<Value = Limits> {
+    let sites = prop::collection::btree_set(select(vec![acme(), name("beta")]), 0..2);
+    let environments = prop::collection::btree_set(environment(), 0..3);
+    let actions = prop::collection::btree_set(select(&ActionGroup::ALL[..]), 0..3);
+    (sites, environments, actions, any::<bool>()).prop_map(
+        |(sites, environments, actions, passing)| Limits {
+            sites,
+            environments,
+            actions,
+            passing,
+        },
+    )
 }
 
 /// An action that changes code, if it is about code.

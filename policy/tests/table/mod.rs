@@ -197,6 +197,6 @@ fn word(standing: Standing) -> &'static str {
         Standing::Member(Role::Developer) => "developer",
         Standing::Member(Role::Viewer) => "viewer",
         Standing::Stranger => "stranger",
-        Standing::KeyRemoved => "key removed",
+        Standing::Ended(_) => "key removed",
     }
 }

@@ -1,7 +1,8 @@
 //! People, names and facts that the tests of the policy share.
 
 use policy::{
-    ConnectionMode, ModeFacts, Principal, PushFacts, RefChange, RefKind, Role, SiteName, Standing,
+    ConnectionMode, Ended, Limits, ModeFacts, Principal, PushFacts, RefChange, RefKind, Role,
+    SiteName, Standing,
 };
 
 /// How requests are asked for hints: an address as the gateway would give it.
@@ -15,7 +16,7 @@ pub const STANDINGS: [Standing; 7] = [
     Standing::Member(Role::Developer),
     Standing::Member(Role::Viewer),
     Standing::Stranger,
-    Standing::KeyRemoved,
+    Standing::Ended(Ended::KeyRemoved),
 ];
 
 /// Reads a name that the test knows to be right.
@@ -35,6 +36,7 @@ pub fn alice(standing: Standing) -> Principal {
     Principal {
         person: name("alice"),
         standing,
+        limits: Limits::default(),
     }
 }
 

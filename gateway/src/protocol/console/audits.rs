@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use policy::{Action, Target};
 use serde_json::{Value, json};
 
-use super::command::AuditQuery;
+use super::audit_query::AuditQuery;
 use super::table::{Format, Table};
 use super::{Done, Run, Stop};
 use crate::audit::{self, Decided, Filter, Outcome, Row};

@@ -5,6 +5,9 @@ use clap::{Args, Parser, Subcommand};
 use policy::{ConnectionMode, Environment, HotfixName, PersonName, Role, SiteName};
 use serde::{Deserialize, Serialize};
 
+use super::audit_query::AuditQuery;
+use super::key_limits::KeyLimits;
+
 /// A command with what applies to all of them.
 #[derive(Debug, Clone, Parser, Serialize, Deserialize)]
 #[command(
@@ -175,6 +178,9 @@ pub enum Command {
         /// Whose key it is, if not yours
         #[arg(long, value_name = "NAME")]
         user: Option<PersonName>,
+        /// What it is limited to
+        #[command(flatten)]
+        limits: KeyLimits,
     },
     /// List public keys
     #[command(name = "ssh-key:list", visible_alias = "ssh-keys")]
@@ -188,6 +194,24 @@ pub enum Command {
     KeyRemove {
         /// Its id
         id: String,
+    },
+    /// Trust an authority: certificates that it signs let people in
+    #[command(name = "ca:add")]
+    CaAdd {
+        /// The authority's public key file, or - for standard input
+        file: String,
+        /// A name for it [default: the key's comment]
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List trusted authorities
+    #[command(name = "ca:list")]
+    CaList,
+    /// Trust an authority no more
+    #[command(name = "ca:remove", visible_alias = "ca:rm")]
+    CaRemove {
+        /// Its name or fingerprint
+        name: String,
     },
     /// List the environments of a site
     #[command(name = "env:list", visible_alias = "envs")]
@@ -341,43 +365,8 @@ pub enum Command {
         /// For a hotfix: the reason that would be given
         #[arg(long)]
         reason: Option<String>,
+        /// With which of their keys; its id
+        #[arg(long, value_name = "ID")]
+        key: Option<String>,
     },
-}
-
-/// What to look for in the audit.
-#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
-pub struct AuditQuery {
-    /// Only this site
-    #[arg(long)]
-    pub site: Option<SiteName>,
-    /// Only this environment
-    #[arg(long)]
-    pub env: Option<Environment>,
-    /// Only this person
-    #[arg(long)]
-    pub user: Option<String>,
-    /// Only this rule
-    #[arg(long)]
-    pub rule: Option<String>,
-    /// Only permit or refuse
-    #[arg(long, value_parser = ["permit", "refuse"])]
-    pub decision: Option<String>,
-    /// Only paths and refs that contain this
-    #[arg(long)]
-    pub path: Option<String>,
-    /// Only this incident
-    #[arg(long)]
-    pub incident: Option<String>,
-    /// Not before: a date, a time, or an age such as 2h
-    #[arg(long)]
-    pub since: Option<String>,
-    /// Not after
-    #[arg(long)]
-    pub until: Option<String>,
-    /// At most so many, the newest
-    #[arg(long, default_value_t = 100)]
-    pub limit: usize,
-    /// Go on showing rows as they come
-    #[arg(long)]
-    pub follow: bool,
 }

@@ -1,8 +1,7 @@
 //! "Could ALICE write code/index.php in test.acme now, and why (not)?", without doing it.
 
-use policy::{
-    Action, Area, Decision, DeployFacts, Environment, PersonName, SitePath, Standing, Target,
-};
+use jiff::Timestamp;
+use policy::{Action, Area, Decision, DeployFacts, Environment, PersonName, SitePath, Target};
 
 use super::table::Table;
 use super::{Done, Run, Stop};
@@ -16,6 +15,7 @@ impl Run<'_> {
         action: String,
         target: String,
         reason: Option<String>,
+        key: Option<String>,
     ) -> Done {
         let wanted = Action::all()
             .find(|known| known.as_str() == action)
@@ -33,20 +33,14 @@ impl Run<'_> {
             let over = read.site().cloned().map_or(Target::Server, Target::Site);
             self.permit(Action::ExplainOthers, &over)?.forget();
         }
-        let model = self.console.state.model();
-        let fingerprint = model
-            .keys
-            .values()
-            .find(|key| key.person == person)
-            .map(|key| key.fingerprint.clone());
-        let who = Identity {
-            person: person.clone(),
-            fingerprint: Some(fingerprint.unwrap_or_default()),
-            address: self.who.address.clone(),
-            client: self.who.client.clone(),
-        };
+        let who = self.as_person(&person, key.as_deref())?;
         let knows_site = match read.site() {
-            Some(site) => model.standing(&person, site) != Standing::Stranger,
+            Some(site) => {
+                let site = Target::Site(site.clone());
+                let gate = &self.console.gate;
+                gate.explain(&who, Action::ViewSite, &site, &Evidence::default())
+                    .is_permit()
+            }
             None => true,
         };
         let evidence = if knows_site {
@@ -54,13 +48,7 @@ impl Run<'_> {
         } else {
             Evidence::default()
         };
-        let decision = if person == self.who.person && self.who.fingerprint.is_none() {
-            self.console
-                .gate
-                .explain(self.who, wanted, &read, &evidence)
-        } else {
-            self.console.gate.explain(&who, wanted, &read, &evidence)
-        };
+        let decision = self.console.gate.explain(&who, wanted, &read, &evidence);
         let (answer, sentence, hint) = match &decision {
             Decision::Permit(_) => ("permit", String::new(), String::new()),
             Decision::Refuse(refusal) => ("refuse", refusal.message.clone(), refusal.hint.clone()),
@@ -76,6 +64,53 @@ impl Run<'_> {
         ]);
         self.reply.print(&table).await?;
         Ok(())
+    }
+
+    /// Returns the identity that somebody would have: oneself as one is logged in, others by the
+    /// key that limits them least, or by the one that is named.
+    fn as_person(&self, person: &PersonName, key: Option<&str>) -> Result<Identity, Stop> {
+        if *person == self.who.person && key.is_none() {
+            return Ok(self.who.clone());
+        }
+        let model = self.console.state.model();
+        let mut keys = model.keys.values().filter(|known| known.person == *person);
+        let fingerprint = match key {
+            Some(id) => Some(
+                keys.find(|known| known.id == id || known.fingerprint == id)
+                    .ok_or_else(|| {
+                        Stop::Failed(format!(
+                            "{person} has no key '{}'; ssh-key:list --user {person} shows the ids.",
+                            policy::escape(id.as_bytes())
+                        ))
+                    })?,
+            ),
+            None => keys.min_by_key(|known| {
+                let limits = &known.limits;
+                let ended = known.expires.is_some_and(|end| end <= Timestamp::now());
+                let limited = [
+                    limits.sites.is_empty(),
+                    limits.environments.is_empty(),
+                    limits.actions.is_empty(),
+                ];
+                (
+                    ended,
+                    limited.into_iter().filter(|free| !free).count(),
+                    known.sources.is_some(),
+                )
+            }),
+        };
+        // Somebody without a key has none that could be removed, but may come with a certificate.
+        Ok(Identity {
+            person: person.clone(),
+            fingerprint: Some(
+                fingerprint
+                    .map(|known| known.fingerprint.clone())
+                    .unwrap_or_default(),
+            ),
+            certificate: None,
+            address: self.who.address.clone(),
+            client: self.who.client.clone(),
+        })
     }
 
     /// Looks up what the real request would look up.

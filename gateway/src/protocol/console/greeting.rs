@@ -1,6 +1,6 @@
 //! What bare `ssh HOST` shows.
 
-use policy::{Environment, Standing};
+use policy::Environment;
 
 use super::command::SiteEnvironment;
 use super::{Done, Run, Stop};
@@ -17,7 +17,13 @@ impl Run<'_> {
         let mine: Vec<_> = model
             .sites
             .values()
-            .filter(|site| model.standing(&self.who.person, &site.name) != Standing::Stranger)
+            .filter(|site| {
+                self.console
+                    .gate
+                    .standing(self.who, &site.name)
+                    .role()
+                    .is_some()
+            })
             .collect();
         if mine.is_empty() {
             text.push_str(

@@ -1,6 +1,8 @@
 //! The console: the commands of `ssh HOST COMMAND` and of the command line on the server.
 
+mod audit_query;
 mod audits;
+mod authorities;
 mod code;
 mod command;
 mod databases;
@@ -8,6 +10,8 @@ mod deploys;
 mod environments;
 mod explain;
 mod greeting;
+mod key_limits;
+mod keys;
 mod people;
 mod reply;
 mod sites;
@@ -204,7 +208,10 @@ impl Run<'_> {
                 administrator,
             } => self.user_add(name, email, administrator).await,
             Command::UserRemove { name } => self.user_remove(name).await,
-            Command::KeyAdd { file, user } => self.key_add(file, user).await,
+            Command::KeyAdd { file, user, limits } => self.key_add(file, user, limits).await,
+            Command::CaAdd { file, name } => self.ca_add(file, name).await,
+            Command::CaList => self.ca_list().await,
+            Command::CaRemove { name } => self.ca_remove(name).await,
             Command::KeyList { user } => self.key_list(user).await,
             Command::KeyRemove { id } => self.key_remove(id).await,
             Command::EnvList { site } => self.env_list(site).await,
@@ -248,7 +255,8 @@ impl Run<'_> {
                 action,
                 target,
                 reason,
-            } => self.explain(person, action, target, reason).await,
+                key,
+            } => self.explain(person, action, target, reason, key).await,
         }
     }
 }

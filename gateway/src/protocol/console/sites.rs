@@ -1,6 +1,6 @@
 //! Sites and their teams.
 
-use policy::{Action, PersonName, Role, SiteName, SitePath, Standing, Target};
+use policy::{Action, PersonName, Role, SiteName, SitePath, Target};
 use serde_json::Value;
 
 use super::table::Table;
@@ -44,10 +44,7 @@ impl Run<'_> {
         let model = self.console.state.model();
         let mut table = Table::new(&["name", "role", "trunk", "environments", "created"]);
         for (name, site) in &model.sites {
-            let standing = match self.who.fingerprint {
-                None => Standing::ServerAdministrator,
-                Some(_) => model.standing(&self.who.person, name),
-            };
+            let standing = self.console.gate.standing(self.who, name);
             let Some(role) = standing.role() else {
                 continue;
             };

@@ -2,6 +2,7 @@
 //! hooks that they run.
 
 mod hook_server;
+mod packs;
 mod push;
 mod service;
 

@@ -1,20 +1,24 @@
 //! Joins a channel to git's pipes.
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, fcntl};
 use policy::{Action, Environment, SiteName, Target};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
 use tokio::sync::mpsc;
 
+use super::packs::Packs;
 use super::push::{Push, Pushes};
 use crate::fault::{Fault, OrFault};
 use crate::gate::{Denied, Evidence, Gate, Identity};
 use crate::protocol::refusal_lines;
 use crate::protocol::ssh::Output;
+use crate::site::packs::PackCache;
 use crate::site::{Sites, blocking, git, repair};
 
 /// A program of git that serves one side of the wire.
@@ -60,11 +64,13 @@ pub struct Service {
     sites: Arc<Sites>,
     pushes: Arc<Pushes>,
     hooks: PathBuf,
+    packs: Arc<Packs>,
     limits: crate::config::Git,
 }
 
-/// Bytes read from git at once: what its side-band packets hold.
-const PIECE: usize = 64 * 1024;
+/// Bytes read from git at once, and what its pipes hold: with less, git and the gateway wake each
+/// other for every packet.
+const PIECE: usize = 256 * 1024;
 
 /// git's exit status when it was never run (git(1): 128 for fatal errors).
 const FATAL: u32 = 128;
@@ -76,12 +82,14 @@ impl Service {
         sites: Arc<Sites>,
         pushes: Arc<Pushes>,
         hooks: PathBuf,
+        cache: PackCache,
         limits: crate::config::Git,
     ) -> Self {
         Self {
             gate,
             sites,
             pushes,
+            packs: Arc::new(Packs::new(cache, &hooks)),
             hooks,
             limits,
         }
@@ -90,7 +98,11 @@ impl Service {
     /// Serves one channel to its end.
     pub async fn serve(&self, request: Request, input: mpsc::Receiver<Vec<u8>>, output: Output) {
         let status = match self.begin(&request) {
-            Ok((child, push)) => self.join(child, push, input, &output).await,
+            Ok((child, push)) => {
+                let status = self.join(child, push, input, &output).await;
+                self.packs.after(&self.sites, &request.site);
+                status
+            }
             Err(denied) => {
                 // As git's client shows what a server says.
                 for line in refusal_lines(denied) {
@@ -127,6 +139,8 @@ impl Service {
             .kill_on_drop(true)
             .spawn()
             .or_fault(|| format!("starting git {}", request.program.word()))?;
+        widen(child.stdin.as_ref());
+        widen(child.stdout.as_ref());
         Ok((child, push))
     }
 
@@ -156,6 +170,9 @@ impl Service {
         ];
         for setting in settings {
             command.args(["-c", setting]);
+        }
+        if request.program == Program::UploadPack {
+            self.packs.serve(&mut command, &request.site);
         }
         if let Some(protocol) = &request.protocol {
             command.env("GIT_PROTOCOL", protocol);
@@ -232,6 +249,14 @@ impl Service {
                 FATAL
             }
         }
+    }
+}
+
+/// Gives a pipe more room than the kernel's 64 KiB (fcntl(2), F_SETPIPE_SZ); if the user has used
+/// up what all pipes may hold together, it stays as it is.
+fn widen(pipe: Option<&impl AsFd>) {
+    if let Some(pipe) = pipe {
+        let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(256 * 1024));
     }
 }
 

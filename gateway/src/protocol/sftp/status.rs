@@ -131,6 +131,7 @@ pub(super) fn is_everyday(obstacle: &Obstacle) -> bool {
                 | Errno::EMLINK
                 | Errno::EFBIG
                 | Errno::EBADF
+                | Errno::EAGAIN
                 | Errno::ETXTBSY
         ),
         Obstacle::LeadsOut | Obstacle::Special => true,
@@ -156,6 +157,9 @@ fn of_system(errno: Errno) -> Status {
         Errno::EFBIG => quiet(Code::Failure, "The file would be too large."),
         Errno::EMLINK => quiet(Code::Failure, "The file has too many names already."),
         Errno::EBADF => quiet(Code::Failure, "The handle is not open for that."),
+        Errno::EAGAIN => aloud(
+            "The connection mode is being switched at this moment, so no code is changed. Try again.",
+        ),
         Errno::ESTALE => aloud(
             "Another session was cut off while it wrote this file, so it is not whole; it is kept, to be resumed.",
         ),

@@ -24,6 +24,17 @@ pub(super) enum Channel {
     Over,
 }
 
+impl Channel {
+    /// Returns whether the channel may be one that the library has not opened yet.
+    pub(super) fn may_be_opening(&self) -> bool {
+        match self {
+            Channel::Fresh(_) => true,
+            Channel::Tunnel(tunnel) => !tunnel.is_over(),
+            Channel::Sftp(_) | Channel::Task(_) | Channel::Terminal(_) | Channel::Over => false,
+        }
+    }
+}
+
 /// What a client asked for before it said what the channel is for.
 #[derive(Debug, Default)]
 pub(super) struct Wishes {

@@ -1,5 +1,8 @@
 //! What a client may ask to run: one closed list. The only parser of exec lines.
 
+use crate::protocol::exec::words::{self, NoWords};
+use crate::protocol::exec::{Program, SHELL_PROBE};
+
 /// A program that a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
@@ -9,6 +12,8 @@ pub(super) enum Command {
     ReceivePack,
     /// `git-upload-archive`: `git archive --remote`.
     UploadArchive,
+    /// `rsync`, `scp`, `md5sum` and their like.
+    Exec(Program),
     /// A command of the console.
     Console(Vec<String>),
 }
@@ -45,6 +50,9 @@ impl Command {
     /// # Errors
     /// With a sentence for the person.
     pub(super) fn parse(line: &[u8], site: Option<&str>) -> Result<Self, UnknownCommand> {
+        if let Some(program) = Self::exec(line)? {
+            return Ok(Command::Exec(program));
+        }
         let text = std::str::from_utf8(line)
             .map_err(|_| UnknownCommand::unreadable("This command is not UTF-8."))?;
         let words = shell_words::split(text)
@@ -84,14 +92,38 @@ impl Command {
         }
     }
 
+    /// Reads the line of a program that names files, whose names need not be UTF-8.
+    fn exec(line: &[u8]) -> Result<Option<Program>, UnknownCommand> {
+        if line == SHELL_PROBE {
+            return Ok(Some(Program::ShellProbe));
+        }
+        let start = line.trim_ascii_start();
+        let end = start
+            .iter()
+            .position(u8::is_ascii_whitespace)
+            .unwrap_or(start.len());
+        let (name, rest) = start.split_at_checked(end).unwrap_or((start, &[]));
+        if Program::named(name, Vec::new()).is_none() {
+            return Ok(None);
+        }
+        let words = words::split(rest).map_err(|why| match why {
+            NoWords::Unclosed => UnknownCommand::unreadable("This command has an unclosed quote."),
+            NoWords::NeedsShell(character) => UnknownCommand::unreadable(&format!(
+                "There is no shell here that would know what '{character}' means; quote it if it \
+                 is part of a name."
+            )),
+        })?;
+        Ok(Program::named(name, words))
+    }
+
     fn console(words: &[&str]) -> Result<Self, UnknownCommand> {
         let (Some(first), served) = (
             words.first(),
-            "SFTP, git and the commands that 'help' lists",
+            "SFTP, scp, rsync, git and the commands that 'help' lists",
         ) else {
             return Err(UnknownCommand::unreadable("No command was given."));
         };
-        let known_elsewhere = ["scp", "rsync", "sh", "bash", "cd", "ls", "internal-sftp"];
+        let known_elsewhere = ["sh", "bash", "cd", "ls", "internal-sftp"];
         if known_elsewhere.contains(first) || first.contains('/') {
             return Err(UnknownCommand::not_there(format!(
                 "'{}' is not run here; this gateway serves {served}.",
@@ -144,6 +176,35 @@ mod tests {
                 Command::parse(line.as_bytes(), Some("acme")).is_err(),
                 "{line}"
             );
+        }
+    }
+
+    #[test]
+    fn programs_that_name_files_are_known() {
+        for (line, name) in [
+            (&b"rsync --server -logDtpre.iLsfxCIvu . /code"[..], "rsync"),
+            (b"scp -t caf\xe9", "scp"),
+            (b" md5sum 'a b'", "md5sum"),
+            (b"sha256sum", "sha256sum"),
+            (b"echo ${ShellId}%ComSpec%", "echo"),
+        ] {
+            let parsed = Command::parse(line, Some("acme"));
+            assert!(
+                matches!(&parsed, Ok(Command::Exec(program)) if program.name() == name),
+                "{parsed:?}"
+            );
+        }
+        for line in [
+            &b"scp -t x; id"[..],
+            b"rsync --server . $(id)",
+            b"md5sum x | sh",
+            b"md5sum 'x",
+            b"/usr/bin/rsync --server . x",
+            b"rsyncd",
+            b"echo ${ShellId}%ComSpec%; id",
+        ] {
+            let parsed = Command::parse(line, Some("acme"));
+            assert!(!matches!(parsed, Ok(Command::Exec(_))), "{parsed:?}");
         }
     }
 

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use russh::ChannelId;
-use russh::server::Session;
+use russh::server::{Auth, Session};
 
 use super::channel::{Channel, Wishes};
-use super::login::Login;
+use super::login::{Entered, Login};
 use super::window::Windows;
 use super::{Activity, Destination, Output, Server, Working};
 use crate::gate::Identity;
@@ -31,7 +31,7 @@ pub struct Connection<D> {
     pub(super) door: D,
     pub(super) address: String,
     pub(super) login: Option<Login>,
-    pub(super) person: Option<(policy::PersonName, String)>,
+    pub(super) person: Option<Entered>,
     pub(super) destination: Destination,
     pub(super) identity: Option<Identity>,
     pub(super) channels: HashMap<ChannelId, Channel>,
@@ -107,6 +107,16 @@ impl<D: Door> Connection<D> {
         session.disconnect(russh::Disconnect::ByApplication, sentence, "en")
     }
 
+    /// Lets in whom a key or certificate has let in.
+    pub(super) fn proven(&mut self, user: &str, entered: Option<Entered>) -> Auth {
+        let Some(entered) = entered else {
+            return Auth::reject();
+        };
+        self.person = Some(entered);
+        self.destination = Destination::parse(user);
+        Auth::Accept
+    }
+
     /// Gives a sentence to the person and ends the channel.
     pub(super) fn turn_away(
         &mut self,
@@ -156,7 +166,9 @@ impl<D: Door> Connection<D> {
         session.channel_failure(channel)
     }
 
-    pub(super) fn has_room(&self) -> bool {
+    /// Returns whether one more channel may be opened.
+    pub(super) fn has_room(&mut self, session: &Session) -> bool {
+        self.forget_over(session);
         self.channels.len() < self.server.limits.max_channels
     }
 
@@ -165,5 +177,21 @@ impl<D: Door> Connection<D> {
             "This connection has {} channels open, which is the most allowed.",
             self.channels.len()
         )
+    }
+
+    /// Forgets channels that we closed ourselves. The library tells of a channel's end only when
+    /// the client closes first, but it has no packet size for a channel that is no more, and keeps
+    /// one whose last answers wait to be read.
+    fn forget_over(&mut self, session: &Session) {
+        let gone = |id: &ChannelId| session.max_packet_size(id) == 0;
+        let (behind, windows) = (&mut self.behind, &mut self.windows);
+        self.channels.retain(|id, channel| {
+            let keep = channel.may_be_opening() || !gone(id);
+            if !keep {
+                behind.remove(id);
+                windows.close((*id).into());
+            }
+            keep
+        });
     }
 }

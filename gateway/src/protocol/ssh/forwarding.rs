@@ -111,9 +111,8 @@ impl<D: Door> Connection<D> {
                 .refuse_channel(&Wanted::To(host, port), reply, session)
                 .await;
         }
-        self.channels
-            .retain(|_, channel| !matches!(channel, Channel::Tunnel(tunnel) if tunnel.is_over()));
-        let Some(identity) = self.identity.clone().filter(|_| self.has_room()) else {
+        let identity = self.identity.clone();
+        let Some(identity) = identity.filter(|_| self.has_room(session)) else {
             reject(reply, self.no_room()).await;
             return Ok(());
         };

@@ -14,6 +14,7 @@ use super::algorithms;
 use super::channel::{Channel, Wishes};
 use super::command::Command;
 use super::connection::{Connection, Door};
+use super::forced::{Asked, Instead};
 use super::forwarding::Wanted;
 use super::services::NO_SHELL;
 use crate::gate::Identity;
@@ -68,23 +69,20 @@ impl<D: Door> Handler for Connection<D> {
             .as_mut()
             .filter(|_| taken)
             .and_then(|login| login.proven(key.public_key, key.algorithm));
-        match proven {
-            Some(proven) => {
-                self.person = Some(proven);
-                self.destination = Destination::parse(user);
-                Ok(Auth::Accept)
-            }
-            None => Ok(Auth::reject()),
-        }
+        Ok(self.proven(user, proven))
     }
 
     async fn auth_openssh_certificate(
         &mut self,
         user: &str,
-        _certificate: &Certificate,
+        certificate: &Certificate,
     ) -> Result<Auth, Self::Error> {
         self.asked(user);
-        Ok(Auth::reject())
+        let certified = self
+            .login
+            .as_mut()
+            .and_then(|login| login.certified(certificate));
+        Ok(self.proven(user, certified))
     }
 
     async fn auth_keyboard_interactive<'a>(
@@ -110,13 +108,14 @@ impl<D: Door> Handler for Connection<D> {
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Self::Error> {
         self.login = None;
-        let Some((person, fingerprint)) = self.person.take() else {
+        let Some(entered) = self.person.take() else {
             return Err(russh::Error::Inconsistent);
         };
         let client = session.remote_sshid();
         let identity = Identity {
-            person,
-            fingerprint: Some(fingerprint),
+            person: entered.person,
+            fingerprint: Some(entered.fingerprint),
+            certificate: entered.certificate,
             address: self.address.clone(),
             client: policy::escape(client.strip_prefix(b"SSH-2.0-").unwrap_or(client)),
         };
@@ -127,9 +126,9 @@ impl<D: Door> Handler for Connection<D> {
         &mut self,
         channel: russh::Channel<Msg>,
         reply: ChannelOpenHandle,
-        _session: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Self::Error> {
-        if self.identity.is_none() || !self.has_room() {
+        if self.identity.is_none() || !self.has_room(session) {
             let reason = self.no_room();
             reply
                 .reject(ChannelOpenFailure::Other { code: 4, reason })
@@ -253,6 +252,9 @@ impl<D: Door> Handler for Connection<D> {
         channel: ChannelId,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
+        if self.forced(Asked::Other) != Instead::Nothing {
+            return self.exec_request(channel, b"", session).await;
+        }
         let Some((wishes, identity)) = self.begin(channel) else {
             return session.channel_failure(channel);
         };
@@ -272,6 +274,12 @@ impl<D: Door> Handler for Connection<D> {
         data: &[u8],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
+        let forced = match self.forced(Asked::Other) {
+            Instead::Nothing => None,
+            Instead::Command(line) => Some(line),
+            Instead::Refused(sentence) => return self.forced_away(channel, sentence, session),
+        };
+        let data = forced.as_ref().map_or(data, |line| line.as_bytes());
         let Some((wishes, identity)) = self.begin(channel) else {
             return session.channel_failure(channel);
         };
@@ -283,6 +291,9 @@ impl<D: Door> Handler for Connection<D> {
             Ok(Command::UploadPack) => git::Program::UploadPack,
             Ok(Command::ReceivePack) => git::Program::ReceivePack,
             Ok(Command::UploadArchive) => git::Program::UploadArchive,
+            Ok(Command::Exec(program)) => {
+                return self.start_exec(channel, program, identity, session);
+            }
             Ok(Command::Console(words)) => {
                 return self.start_console(channel, words, &wishes, identity, session);
             }
@@ -299,6 +310,9 @@ impl<D: Door> Handler for Connection<D> {
         name: &str,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
+        if self.forced(Asked::subsystem(name)) != Instead::Nothing {
+            return self.exec_request(channel, b"", session).await;
+        }
         let Some((_, identity)) = self.begin(channel) else {
             return session.channel_failure(channel);
         };

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::RsaKeypair;
+use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, HashAlg, PrivateKey, ssh_key};
 
 use crate::fault::{Fault, OrFault};
@@ -116,6 +117,11 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
+    /// Returns true for a FIDO key.
+    pub fn is_security_key(&self) -> bool {
+        self.line.starts_with("sk-")
+    }
+
     /// Reads one line of an OpenSSH public key file.
     ///
     /// # Errors
@@ -135,25 +141,7 @@ impl PublicKey {
         let mut key = ssh_key::PublicKey::from_openssh(text).map_err(|error| {
             format!("This is no public key in OpenSSH's form ({error}); ssh-keygen makes one.")
         })?;
-        match key.algorithm() {
-            Algorithm::Ed25519
-            | Algorithm::Ecdsa { .. }
-            | Algorithm::SkEd25519
-            | Algorithm::SkEcdsaSha2NistP256 => {}
-            Algorithm::Rsa { .. } => {
-                let bits = key.key_data().rsa().map_or(0, |rsa| rsa.key_size());
-                if bits < LEAST_RSA_BITS {
-                    return Err(format!(
-                        "This RSA key has {bits} bits; at least {LEAST_RSA_BITS} are needed."
-                    ));
-                }
-            }
-            other => {
-                return Err(format!(
-                    "Keys of the kind {other} are not taken; make one with: ssh-keygen -t ed25519"
-                ));
-            }
-        }
+        fit(key.key_data(), true)?;
         let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
         let comment = policy::escape(key.comment().as_bytes());
         key.set_comment("");
@@ -166,6 +154,38 @@ impl PublicKey {
             comment,
         })
     }
+}
+
+/// Decides whether a kind of key is taken at all; security keys only if they may.
+///
+/// # Errors
+/// With a sentence for the person.
+pub(super) fn fit(key: &KeyData, security_keys: bool) -> Result<(), String> {
+    match key {
+        KeyData::Ed25519(_) | KeyData::Ecdsa(_) => Ok(()),
+        KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_) if security_keys => Ok(()),
+        KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_) => Err(
+            "Security keys (FIDO) are switched off on this server; use a key made with: ssh-keygen -t ed25519"
+                .to_owned(),
+        ),
+        KeyData::Rsa(rsa) if rsa.key_size() < LEAST_RSA_BITS => Err(format!(
+            "This RSA key has {} bits; at least {LEAST_RSA_BITS} are needed.",
+            rsa.key_size()
+        )),
+        KeyData::Rsa(_) => Ok(()),
+        other if other.is_certificate() => {
+            Err("This is a certificate; give the key itself.".to_owned())
+        }
+        other => Err(format!(
+            "Keys of the kind {} are not taken; make one with: ssh-keygen -t ed25519",
+            other.algorithm()
+        )),
+    }
+}
+
+/// Returns a key as it goes over the wire (RFC 4253 §6.6).
+pub(super) fn wire_form(key: &KeyData) -> Option<Vec<u8>> {
+    ssh_key::PublicKey::new(key.clone(), "").to_bytes().ok()
 }
 
 #[cfg(test)]

@@ -3,15 +3,18 @@
 mod activity;
 mod address;
 mod algorithms;
+mod certificates;
 mod channel;
 mod command;
 mod connection;
 mod dismissal;
+mod forced;
 mod forwarding;
 mod handler;
 mod keys;
 mod login;
 mod output;
+mod overheard;
 mod serve;
 mod services;
 mod socket;
@@ -27,13 +30,14 @@ pub use address::Destination;
 pub use connection::{Connection, Door};
 pub use dismissal::dismissal;
 pub use keys::{HostKeys, PublicKey};
-pub use output::Output;
+pub use output::{Gone, Output};
+pub use overheard::listen as listen_to_library;
 pub use serve::{Broken, Offer, Served};
 
 use crate::config::{Algorithms, Limits};
 use crate::gate::Gate;
 use crate::protocol::console::Console;
-use crate::protocol::git;
+use crate::protocol::{exec, git};
 use crate::site::Sites;
 use crate::state::State;
 
@@ -48,10 +52,12 @@ pub struct Server {
     pub sites: Arc<Sites>,
     /// Runs git.
     pub git: Arc<git::Service>,
+    /// Runs rsync, scp and the checksum commands.
+    pub exec: Arc<exec::Service>,
     /// Runs the commands of the console.
     pub console: Arc<Console>,
-    /// Which keys let people in.
-    pub algorithms: Algorithms,
     /// What one connection and one channel may take.
     pub limits: Limits,
+    /// Which keys let people in.
+    pub algorithms: Algorithms,
 }

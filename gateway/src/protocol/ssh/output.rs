@@ -14,9 +14,9 @@ use super::terminal::ended_for_a_screen;
 pub struct Output {
     handle: Handle,
     channel: ChannelId,
-    screen: bool,
     /// As long as anybody may still write, the connection is not idle.
     _working: Arc<Working>,
+    screen: bool,
 }
 
 /// Bytes to a packet; below every client's least packet size (RFC 4253 §6.1).
@@ -32,12 +32,13 @@ impl Output {
         Self {
             handle,
             channel,
-            screen: false,
             _working: Arc::new(working),
+            screen: false,
         }
     }
 
-    /// Takes the other end of a channel behind which is the screen of a person.
+    /// Says that behind the channel is the screen of a person.
+    #[must_use]
     pub(super) fn on_a_screen(self) -> Self {
         Self {
             screen: true,

@@ -15,7 +15,7 @@ use super::{Destination, Output};
 use crate::blocking;
 use crate::gate::{Denied, Evidence, Identity};
 use crate::protocol::console::Reply;
-use crate::protocol::{git, refusal_text, sftp};
+use crate::protocol::{exec, git, refusal_text, sftp};
 use crate::site::crash;
 
 /// Messages that wait for a task's standard input; each is at most a packet.
@@ -25,7 +25,7 @@ const FAULT: &str =
     "Funicular has a fault and could not go on with this; its log says more. Try again.\n";
 
 pub(super) const NO_SHELL: &str =
-    "Funicular gives no shell: it serves SFTP, git and the commands that 'help' lists.";
+    "Funicular gives no shell: it serves SFTP, scp, rsync, git and the commands that 'help' lists.";
 
 impl<D: Door> Connection<D> {
     pub(super) fn start_sftp(
@@ -104,6 +104,37 @@ impl<D: Door> Connection<D> {
             site,
             environment,
             protocol: wishes.git_protocol,
+        };
+        supervised(output.clone(), async move {
+            service.serve(request, receiver, output).await;
+        });
+        Ok(())
+    }
+
+    pub(super) fn start_exec(
+        &mut self,
+        channel: ChannelId,
+        program: exec::Program,
+        identity: Identity,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        let Destination::Environment(site, environment) = self.destination.clone() else {
+            let sentence = format!(
+                "{} needs to know the environment: log in as ENV.SITE, for instance dev.acme.",
+                program.name()
+            );
+            return self.turn_away(channel, &sentence, 1, session);
+        };
+        let (sender, receiver) = mpsc::channel(INPUT_QUEUE);
+        self.channels.insert(channel, Channel::Task(sender));
+        session.channel_success(channel)?;
+        let output = self.output(channel, session);
+        let service = Arc::clone(&self.server.exec);
+        let request = exec::Request {
+            program,
+            who: identity,
+            site,
+            environment,
         };
         supervised(output.clone(), async move {
             service.serve(request, receiver, output).await;

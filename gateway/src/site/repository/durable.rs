@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 
 use git2::{ObjectType, Oid, Repository};
@@ -46,17 +47,23 @@ pub(in crate::site) fn make_objects_durable(
     }
     let mut folders = HashSet::from([folder.as_path()]);
     for file in &files {
-        File::open(file)
-            .and_then(|file| file.sync_all())
-            .or_fault(doing)?;
-        folders.extend(file.parent());
+        if synced(File::open(file).and_then(|file| file.sync_all())).or_fault(doing)? {
+            folders.extend(file.parent());
+        }
     }
     for folder in folders {
-        Folder::open(folder)
-            .and_then(|folder| folder.sync())
-            .or_fault(doing)?;
+        synced(Folder::open(folder).and_then(|folder| folder.sync())).or_fault(doing)?;
     }
     Ok(())
+}
+
+/// What is gone since it was looked at is in a pack now, which git made durable.
+fn synced(done: io::Result<()>) -> io::Result<bool> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn new_objects(

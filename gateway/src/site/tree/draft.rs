@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
@@ -26,7 +26,7 @@ pub struct Draft {
     pub(super) file: File,
     /// The part that it is; none if it is written in place.
     pub(super) part: Option<Handle>,
-    _edited: Option<Edited>,
+    edited: Option<Edited>,
 }
 
 /// Says that a file is written in place, as long as this lives.
@@ -34,6 +34,7 @@ pub struct Draft {
 struct Edited {
     parts: Arc<Parts>,
     file: Inode,
+    is_code: bool,
 }
 
 /// Where a part will be.
@@ -63,7 +64,7 @@ impl Tree {
         }
         if !how.truncate {
             if let Some(part) = &own
-                && let Some(draft) = self.join(part, permit, how)?
+                && let Some(draft) = self.join(part, how)?
             {
                 return Ok(draft);
             }
@@ -118,6 +119,13 @@ impl Tree {
         attributes: &Attributes,
     ) -> Result<Draft, Obstacle> {
         let (area, path) = self.changeable(permit, TreeChange::Write)?;
+        let _open = if flags.intersects(OFlag::O_CREAT | OFlag::O_TRUNC)
+            && area_of(permit) == Some(Area::Code)
+        {
+            Some(self.parts.freeze.thaw()?)
+        } else {
+            None
+        };
         let mode = if flags.contains(OFlag::O_CREAT) {
             attributes.mode_or(0o666)
         } else {
@@ -131,9 +139,10 @@ impl Tree {
                 Ok(Draft {
                     file: opened.into(),
                     part: None,
-                    _edited: Some(Edited {
+                    edited: Some(Edited {
                         parts: Arc::clone(&self.parts),
                         file,
+                        is_code: area_of(permit) == Some(Area::Code),
                     }),
                 })
             }
@@ -142,25 +151,17 @@ impl Tree {
     }
 
     /// Opens a part that is there; none if it has taken its place meanwhile.
-    fn join(
-        &self,
-        part: &Arc<Part>,
-        permit: &Permit,
-        how: Opening,
-    ) -> Result<Option<Draft>, Obstacle> {
-        let (area, path) = self.changeable(permit, TreeChange::Write)?;
+    fn join(&self, part: &Arc<Part>, how: Opening) -> Result<Option<Draft>, Obstacle> {
         let mut state = part.state();
         if state.ended {
             return Ok(None);
         }
-        // Nobody has held on to the folder of one that lay idle; it may be another by now.
+        // Nobody has held on to the folders of one that lay idle; they may be others by now.
         if !state.is_open() {
-            let (folder, _) = walk::parent(area, path)?.ok_or(Errno::EISDIR)?;
-            let folder = folder.into_owned()?;
             for spot in &mut state.targets {
-                if spot.path == *path {
-                    spot.folder = folder.try_clone().ok();
-                }
+                let area = self.area(spot.area).ok_or(Errno::ENOENT)?;
+                let (folder, _) = walk::parent(area, &spot.path)?.ok_or(Errno::EISDIR)?;
+                spot.folder = Some(folder.into_owned()?);
             }
         }
         let flags = how.access() | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -174,7 +175,7 @@ impl Tree {
         Ok(Some(Draft {
             file: opened.into(),
             part: Some(handle),
-            _edited: None,
+            edited: None,
         }))
     }
 
@@ -221,8 +222,19 @@ impl Tree {
         Ok(Draft {
             file: opened.into(),
             part: Some(handle),
-            _edited: None,
+            edited: None,
         })
+    }
+}
+
+impl Draft {
+    /// Makes sure that a file of code that is written in place may change, as long as what is
+    /// returned lives.
+    pub(super) fn thaw(&self) -> Result<Option<RwLockReadGuard<'_, usize>>, Errno> {
+        match &self.edited {
+            Some(edited) if edited.is_code => edited.parts.freeze.thaw().map(Some),
+            Some(_) | None => Ok(None),
+        }
     }
 }
 

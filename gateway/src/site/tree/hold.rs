@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, renameat};
 use nix::sys::stat::fstatat;
 use nix::unistd::{LinkatFlags, linkat};
+use policy::Area;
 
 use super::change::{Replace, rename_within};
 use super::moving::{Named, copy_file, remove_all};
@@ -25,6 +26,8 @@ pub(super) struct Handle {
     session: u64,
     stirred: Arc<AtomicBool>,
     recorded: bool,
+    /// Whether a write found the disk full.
+    disk_full: bool,
     open: bool,
 }
 
@@ -58,6 +61,7 @@ impl Handle {
             session,
             stirred,
             recorded: state.recorded,
+            disk_full: false,
             open: true,
         }
     }
@@ -83,6 +87,11 @@ impl Handle {
                 self.part.record(&self.parts, &mut state);
             }
         }
+    }
+
+    /// Notes that a write failed.
+    pub(super) fn failed(&mut self, errno: Errno) {
+        self.disk_full |= matches!(errno, Errno::ENOSPC | Errno::EDQUOT);
     }
 
     /// Closes the handle; the last one lets the part take its place.
@@ -125,6 +134,12 @@ impl Handle {
     }
 
     fn take_places(&self, state: &mut State) -> Result<(), Obstacle> {
+        let mut areas = state.targets.iter().map(|spot| spot.area);
+        let _open = if areas.any(|area| area == Area::Code) {
+            Some(self.parts.freeze.thaw()?)
+        } else {
+            None
+        };
         let left_open = if state.handles.is_empty() {
             None
         } else {
@@ -170,18 +185,24 @@ impl Handle {
         Ok(())
     }
 
-    /// Leaves a part that nobody has open, for the person to resume; one without content goes.
+    /// Leaves a part that nobody has open, for the person to resume; one without content goes, and
+    /// one that the disk has no room for.
     fn keep(&self, state: &mut State) {
         if state.is_open() {
             return;
         }
         let part = &self.part;
-        if part.stat(&self.parts).is_none_or(|stat| stat.st_size == 0) {
+        // What fills the disk would keep it full, for everybody, as long as it is kept.
+        if self.disk_full || part.stat(&self.parts).is_none_or(|stat| stat.st_size == 0) {
             part.remove(&self.parts, state);
             self.parts.take(part, state);
             return;
         }
         state.idle_since = Some(Timestamp::now());
+        // Found again when it is resumed; until then it costs no descriptor.
+        for spot in &mut state.targets {
+            spot.folder = None;
+        }
         if !state.recorded {
             part.record(&self.parts, state);
         }

@@ -11,6 +11,7 @@
 
 mod change;
 mod draft;
+mod freeze;
 mod hold;
 mod keeping;
 mod link;
@@ -39,6 +40,7 @@ use policy::{Action, Area, SitePath, Target, TreeChange};
 
 pub use change::{Attributes, Replace};
 pub use draft::Draft;
+pub use freeze::Frozen;
 pub use listing::{Entry, Listing};
 pub use obstacle::Obstacle;
 pub use parts::{Inode, Parts, Unfinished};
@@ -318,6 +320,10 @@ impl Tree {
         }
         if *area == Area::Code && permit.generation() != Some(self.code.generation) {
             return Err(Fault::new("a permit for another generation's code was used").into());
+        }
+        // An upload may begin and go on; it is its place that it may not take.
+        if *area == Area::Code && change != TreeChange::Write {
+            drop(self.parts.freeze.thaw()?);
         }
         let area = self.area(*area).ok_or(Errno::ENOENT)?;
         Ok((area, path))

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
 use policy::{Area, PersonName, SitePath};
 
+use super::freeze::Freeze;
 use super::part::{Part, State};
 
 /// A file, by its device and number.
@@ -27,6 +28,7 @@ pub struct Parts {
     sessions: AtomicU64,
     count: AtomicUsize,
     known: Mutex<Known>,
+    pub(super) freeze: Freeze,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +69,7 @@ impl Parts {
             sessions: AtomicU64::new(0),
             count: AtomicUsize::new(0),
             known: Mutex::new(Known::default()),
+            freeze: Freeze::default(),
         }
     }
 

@@ -16,7 +16,8 @@
 //! - A part is broken when a handle on it is lost with its session, when a write to it fails, when
 //!   the permit no longer holds at its close, or when it cannot take its place. It is kept, to be
 //!   resumed by the same person, even over a restart of the gateway, for as long as the
-//!   configuration says (see `keeping`). Of a part that is shorter than a mebibyte a gateway that is
+//!   configuration says (see `keeping`). One that found the disk full is not, since it would keep it
+//!   full. Of a part that is shorter than a mebibyte a gateway that is
 //!   killed leaves nothing.
 //! - A handle that another session left behind, and that was not written through since the part was
 //!   resumed, does not hold it back: a client that lost its line is often back before the gateway
@@ -148,14 +149,18 @@ impl Writing {
     /// # Errors
     /// When they cannot all be written.
     pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Obstacle> {
-        match self.draft.file.write_all_at(bytes, offset) {
+        let written = {
+            let _open = self.draft.thaw()?;
+            self.draft.file.write_all_at(bytes, offset)
+        };
+        match written {
             Ok(()) => {
                 self.wrote(offset, bytes.len());
                 Ok(())
             }
             Err(error) => {
                 let errno = Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32));
-                self.failed.get_or_insert(errno);
+                self.note_failure(errno);
                 Err(errno.into())
             }
         }
@@ -172,14 +177,17 @@ impl Writing {
         to: u64,
         length: usize,
     ) -> Result<usize, Obstacle> {
-        let copied = copy_between(source, from, &self.draft.file, to, length);
+        let copied = {
+            let _open = self.draft.thaw()?;
+            copy_between(source, from, &self.draft.file, to, length)
+        };
         match copied {
             Ok(count) => {
                 self.wrote(to, count);
                 Ok(count)
             }
             Err(errno) => {
-                self.failed.get_or_insert(errno);
+                self.note_failure(errno);
                 Err(errno.into())
             }
         }
@@ -190,6 +198,7 @@ impl Writing {
     /// # Errors
     /// When they cannot be set.
     pub fn set_attributes(&mut self, attributes: &Attributes) -> Result<(), Obstacle> {
+        let _open = self.draft.thaw()?;
         set_on_file(&self.draft.file, attributes)
     }
 
@@ -218,6 +227,13 @@ impl Writing {
     pub fn end(self, outcome: Outcome) -> Result<(), Fault> {
         drop(self.draft);
         self.permit.finish(outcome)
+    }
+
+    fn note_failure(&mut self, errno: Errno) {
+        self.failed.get_or_insert(errno);
+        if let Some(part) = &mut self.draft.part {
+            part.failed(errno);
+        }
     }
 
     fn wrote(&mut self, offset: u64, count: usize) {

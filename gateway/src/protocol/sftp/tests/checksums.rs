@@ -4,6 +4,8 @@ use std::fs;
 
 use super::Field::{Long, Short, Text};
 use super::*;
+use crate::protocol::sftp::ids;
+use crate::protocol::sftp::wire::Fields;
 
 const MD5: &str = "900150983cd24fb0d6963f7d28e17f72";
 const SHA1: &str = "a9993e364706816aba3e25717850c26c9cd0d89d";
@@ -129,15 +131,15 @@ fn only_the_owner_of_files_has_a_name() {
     let own = nix::unistd::geteuid();
     let name = nix::unistd::User::from_uid(own).unwrap().unwrap().name;
     let ids = [own.as_raw().to_be_bytes(), 54_321_u32.to_be_bytes()].concat();
-    let packet = super::super::ids::names(7, &ids, &[]).unwrap();
-    let mut fields = super::super::wire::Fields::of(&packet[9..]);
-    let mut users = super::super::wire::Fields::of(fields.string().unwrap());
+    let packet = ids::names(7, &ids, &[]).unwrap();
+    let mut fields = Fields::of(&packet[9..]);
+    let mut users = Fields::of(fields.string().unwrap());
     assert_eq!(users.string(), Ok(name.as_bytes()));
     assert_eq!(users.string(), Ok(&b""[..]));
     assert_eq!(users.left(), 0);
     assert_eq!(fields.string(), Ok(&b""[..]));
-    assert!(super::super::ids::names(7, &[0; 5], &[]).is_err());
-    assert!(super::super::ids::names(7, &[0; 4100], &[]).is_err());
+    assert!(ids::names(7, &[0; 5], &[]).is_err());
+    assert!(ids::names(7, &[0; 4100], &[]).is_err());
 }
 
 fn check(

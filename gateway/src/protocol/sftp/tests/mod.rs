@@ -93,6 +93,9 @@ impl Desk {
                     fingerprint: format!("SHA256:{name}"),
                     comment: String::new(),
                     created: Timestamp::now(),
+                    expires: None,
+                    sources: None,
+                    limits: ::policy::Limits::default(),
                 })
                 .unwrap();
         }
@@ -328,6 +331,7 @@ fn session(
     let who = Identity {
         person: person.parse().unwrap(),
         fingerprint: Some(format!("SHA256:{person}")),
+        certificate: None,
         address: "192.0.2.1".to_owned(),
         client: "test".to_owned(),
     };

@@ -223,3 +223,33 @@ fn the_permit_must_hold_when_the_part_takes_its_place() {
     assert_eq!(fs::read(second).unwrap(), b"newer");
     assert!(!desk.code("fresh").exists());
 }
+
+#[test]
+fn no_code_changes_while_the_mode_is_being_switched() {
+    let mut desk = Desk::dev();
+    fs::create_dir(desk.code("d")).unwrap();
+    let place = desk.handle(b"/code/index.php", WRITE);
+    let whole = desk.handle(b"/code/whole", UP);
+    assert_eq!(desk.write(&whole, 0, b"half"), OK);
+    let frozen = desk.parts.freeze_code();
+    assert_eq!(desk.write(&place, 0, b"edit"), FAILURE);
+    assert!(
+        desk.screen.lines[0].contains("is being switched"),
+        "{:?}",
+        desk.screen.lines
+    );
+    assert_eq!(desk.write(&whole, 4, b" and half"), OK);
+    assert_eq!(desk.close(&whole), FAILURE);
+    for (kind, path) in [(13, &b"/code/index.php"[..]), (15, b"/code/d")] {
+        assert_eq!(desk.code_of(kind, &[Text(path)]), FAILURE);
+    }
+    assert_eq!(desk.put(b"/files/content", b"goes on"), OK);
+    assert_eq!(fs::read(desk.code("index.php")).unwrap(), b"<?php // 1");
+    assert!(!desk.code("whole").exists() && desk.code("d").exists());
+    drop(frozen);
+    assert_eq!(desk.write(&place, 0, b"edit"), OK);
+    assert_eq!(desk.close(&place), OK);
+    let whole = desk.handle(b"/code/whole", WRITE);
+    assert_eq!(desk.close(&whole), OK);
+    assert_eq!(fs::read(desk.code("whole")).unwrap(), b"half and half");
+}
