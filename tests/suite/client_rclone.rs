@@ -121,7 +121,6 @@ fn rclone_s_other_commands_do_what_they_say() {
 
 /// rclone asks for `md5sum` and `sha1sum` as commands, and compares what they say.
 #[test]
-#[ignore = "the commands md5sum and sha1sum are not served yet"]
 fn rclone_checks_with_checksums() {
     let stage = Stage::dev("m-rclone-sums");
     Tree::default()
