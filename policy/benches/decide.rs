@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use policy::{
-    Action, Area, ConnectionMode, Context, Environment, Limits, ModeFacts, Principal, Role, SitePath,
-    Standing, Target, TreeChange, decide,
+    Action, Area, ConnectionMode, Context, Environment, Limits, ModeFacts, Principal, Role,
+    SitePath, Standing, Target, TreeChange, decide,
 };
 
 /// Decisions in one sample, and samples to a median.

@@ -29,7 +29,12 @@ fn what_was_answered_before_a_kill_is_there_after_it() {
     for round in 0..3 {
         // Of a kind of their own each, so that none is counted with another.
         let refused = refusal(&mut on_live, round);
-        site.must(&["env:deploy", "SITE.test", "--note", &format!("note {round}")]);
+        site.must(&[
+            "env:deploy",
+            "SITE.test",
+            "--note",
+            &format!("note {round}"),
+        ]);
         let written = stream(&mut raw, round);
         // Answered just now, and durable before it was.
         let late = refusal(&mut on_live, round + 100);

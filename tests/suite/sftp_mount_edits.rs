@@ -8,7 +8,6 @@ use std::path::Path;
 
 use support::{Mount, Person, Role, Shared, Site, clients, fuse_is_there, tree, wait_for};
 
-
 use crate::sftp_uploads::{LONG, settled};
 
 static SHARED: Shared = Shared::new();

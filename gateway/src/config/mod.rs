@@ -14,11 +14,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use algorithms::{Algorithms, Ciphers, Ssh};
+pub use identity::{Identity, SecurityKeys};
 pub use network::Network;
 pub use penalties::{Overflow, Penalties};
 pub use startups::Startups;
 pub use uploads::Uploads;
-pub use identity::{Identity, SecurityKeys};
 
 use crate::fault::{Fault, OrFault};
 
