@@ -169,7 +169,7 @@ def global_request(name, rest):
 transport = login().get_transport()
 print('unknown', flood(transport, lambda n: global_request('nobody@example.org', b'x' * 100), 5000))
 transport = login().get_transport()
-print('listen', flood(transport, lambda n: global_request('tcpip-forward', text(b'0.0.0.0') + struct.pack('>I', n)), 5000))
+print('listen', flood(transport, lambda n: global_request('tcpip-forward', text(b'0.0.0.0') + struct.pack('>I', n)), 90))
 for name, rest in [('nobody@example.org', b'x' * 100),
                    ('env', text(b'NAME') + text(b'v' * 1000)),
                    ('env', text(b'GIT_PROTOCOL') + text(b'version=2')),

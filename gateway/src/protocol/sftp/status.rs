@@ -72,7 +72,7 @@ impl No {
             No::Obstacle(Obstacle::SeveralNames) => Status {
                 code: Code::PermissionDenied,
                 ..aloud(
-                    "The file has a second name (a hard link), which may lie elsewhere, so it is not \
+                    "The file has a second name (a hard link) that is not in this area, so it is not \
                      changed in place; upload it anew, which gives this name a file of its own.",
                 )
             },

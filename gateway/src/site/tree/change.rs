@@ -11,6 +11,7 @@ use nix::unistd::{LinkatFlags, UnlinkatFlags, ftruncate, linkat, symlinkat, unli
 use policy::{Area, Target, TreeChange};
 
 use super::moving::Named;
+use super::names;
 use super::obstacle::Obstacle;
 use super::own::Name;
 use super::walk::{self, Folder, Kind};
@@ -218,14 +219,14 @@ impl Tree {
         }
         if let Some(size) = attributes.size {
             let opened = walk::beneath(area, path, OFlag::O_WRONLY | QUIET, Mode::empty())?;
-            walk::alone(&opened)?;
+            names::all_within(area, &opened)?;
             set_size(&opened, size)?;
         }
         if attributes.permissions.is_none() && attributes.times.is_none() {
             return Ok(());
         }
         let found = walk::beneath(area, path, OFlag::O_PATH, Mode::empty())?;
-        walk::alone(&found)?;
+        names::all_within(area, &found)?;
         set_on_handle(found.as_fd(), attributes)
     }
 }

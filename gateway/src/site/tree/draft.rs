@@ -12,6 +12,7 @@ use policy::{Area, SitePath, TreeChange};
 use super::Tree;
 use super::change::{Attributes, area_of, rights, set_size};
 use super::hold::Handle;
+use super::names;
 use super::obstacle::Obstacle;
 use super::part::{Part, Spot};
 use super::parts::{Inode, Parts};
@@ -134,7 +135,7 @@ impl Tree {
         // Its content goes only when it is known what it is.
         let now = flags.difference(OFlag::O_TRUNC);
         let opened = walk::beneath(area, path, how.access() | now, mode)?;
-        match walk::alone(&opened)? {
+        match names::all_within(area, &opened)? {
             (stat, Kind::File) => {
                 if flags.contains(OFlag::O_TRUNC) {
                     set_size(&opened, 0)?;

@@ -17,6 +17,7 @@ mod keeping;
 mod link;
 mod listing;
 mod moving;
+mod names;
 mod obstacle;
 mod own;
 mod part;

@@ -13,7 +13,7 @@ pub enum Obstacle {
     LeadsOut,
     /// The place holds a pipe, a socket or a device, which are never opened.
     Special,
-    /// The file has a second name (a hard link), which may lie elsewhere.
+    /// The file has a second name (a hard link) that was not found in its area.
     SeveralNames,
     /// A failure of ours.
     Fault(Fault),

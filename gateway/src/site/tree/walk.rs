@@ -157,15 +157,6 @@ pub(super) fn plain(opened: &OwnedFd) -> Result<(FileStat, Kind), Obstacle> {
     }
 }
 
-/// Makes sure that what is to be changed in place is a directory, or a file with no other name:
-/// another may lie in another area, or outside, and the kernel does not tell where.
-pub(super) fn alone(opened: &OwnedFd) -> Result<(FileStat, Kind), Obstacle> {
-    match plain(opened)? {
-        (stat, Kind::File) if stat.st_nlink > 1 => Err(Obstacle::SeveralNames),
-        found => Ok(found),
-    }
-}
-
 const ATTEMPTS: usize = 16;
 
 /// The file type in `st_mode`, as `inode(7)` gives it.
