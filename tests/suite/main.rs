@@ -75,6 +75,7 @@ mod ssh_faults;
 mod ssh_rekey;
 mod sums;
 mod team;
+mod tunnel_rules;
 mod tunnels;
 mod wordpress;
 mod work;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use super::Field::{Mode, Size, Text};
+use super::Field::{Mode, Short, Size, Text};
 use super::*;
 
 pub(super) const UP: u32 = WRITE | CREATE | TRUNCATE;
@@ -69,6 +69,28 @@ fn the_last_close_of_two_uploads_wins_and_each_is_whole() {
     assert_eq!(fs::read(desk.code("page")).unwrap(), b"two");
     assert_eq!(desk.close(&one), OK);
     assert_eq!(fs::read(desk.code("page")).unwrap(), b"one is longer!");
+}
+
+/// As sshfs does, whose CLOSE comes late and which gives rights of 0 to what is there.
+#[test]
+fn what_is_opened_anew_before_its_close_keeps_its_rights() {
+    let mut desk = Desk::dev();
+    let open = |desk: &mut Desk, mode| {
+        let fields = [Text(b"/code/f"), Short(UP), Mode(mode)];
+        match desk.ask(3, &fields) {
+            Reply::Handle(handle) => handle,
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = open(&mut desk, 0o644);
+    let second = open(&mut desk, 0);
+    assert_eq!(desk.write(&second, 0, b"again"), OK);
+    assert_eq!(desk.close(&first), OK);
+    assert_eq!(desk.close(&second), OK);
+    let mode = fs::metadata(desk.code("f")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+    let third = open(&mut desk, 0);
+    assert_eq!(desk.close(&third), OK);
 }
 
 #[test]
@@ -220,7 +242,11 @@ fn the_new_file_goes_where_its_folder_went() {
     assert_eq!(desk.code_of(13, &[Text(b"/code/b/f")]), OK);
     assert_eq!(desk.code_of(15, &[Text(b"/code/b")]), FAILURE);
     fs::create_dir(desk.code("c")).unwrap();
-    let over = [Text(b"posix-rename@openssh.com"), Text(b"/code/c"), Text(b"/code/b")];
+    let over = [
+        Text(b"posix-rename@openssh.com"),
+        Text(b"/code/c"),
+        Text(b"/code/b"),
+    ];
     assert_eq!(desk.code_of(200, &over), FAILURE);
     assert_eq!(desk.close(&fresh), OK);
     assert_eq!(fs::read(desk.code("b/g")).unwrap(), b"fresh");
