@@ -26,7 +26,7 @@ _funicular() {
         user:list user:add user:remove
         ssh-key:add ssh-key:list ssh-key:remove
         ca:add ca:list ca:remove
-        env:list env:info env:diffstat env:commit env:discard env:restore-work
+        env:list env:info env:set env:diffstat env:commit env:discard env:restore-work
         env:deploy env:rollback env:code-log
         connection:info connection:set
         hotfix:list hotfix:merge hotfix:drop
@@ -54,6 +54,7 @@ _funicular() {
         ssh-key:list) choices='--user' ;;
         ca:add) choices='--name' ;;
         connection:set) choices='sftp git --yes' ;;
+        env:set) choices='database none' ;;
         env:discard) choices='--yes' ;;
         env:restore-work) choices='--list' ;;
         env:deploy) choices='--note --ref' ;;

@@ -98,7 +98,9 @@ async fn serve(
     let connection = Connection::new(Arc::clone(&reception.server), place, peer);
     let activity = connection.activity();
     let deadline = tokio::time::Instant::now() + limits.login_grace();
-    let begun = tokio::time::timeout_at(deadline, reception.offer.serve(stream, connection)).await;
+    // In a box of its own, so that what the handshake takes is not kept as long as the session.
+    let begun = Box::pin(reception.offer.serve(stream, connection));
+    let begun = tokio::time::timeout_at(deadline, begun).await;
     let session = match begun {
         Ok(Ok(session)) => session,
         Ok(Err(error)) => return Ended::Broken(error),

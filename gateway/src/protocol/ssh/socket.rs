@@ -3,7 +3,7 @@
 
 use std::io::{self, IoSliceMut};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -22,7 +22,8 @@ const QUICK_READS: u8 = 40;
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
-    ahead: Box<[u8; AHEAD]>,
+    /// Not there while nothing comes: most sessions are idle most of the time.
+    ahead: Option<Box<[u8; AHEAD]>>,
     start: usize,
     end: usize,
     quick_reads: u8,
@@ -43,7 +44,7 @@ impl Socket {
         }
         let mut socket = Self {
             stream,
-            ahead: Box::new([0; AHEAD]),
+            ahead: None,
             start: 0,
             end: 0,
             quick_reads: QUICK_READS,
@@ -64,7 +65,8 @@ impl Socket {
         self.said = line.len();
         while !self.read_ahead().contains(&b'\n') && self.end < LONGEST_VERSION {
             self.stream.readable().await?;
-            let room = self.ahead.get_mut(self.end..).unwrap_or_default();
+            let ahead = self.ahead.get_or_insert_with(|| Box::new([0; AHEAD]));
+            let room = ahead.get_mut(self.end..).unwrap_or_default();
             match self.stream.try_read(room) {
                 Ok(0) => break,
                 Ok(read) => {
@@ -79,7 +81,10 @@ impl Socket {
     }
 
     fn read_ahead(&self) -> &[u8] {
-        self.ahead.get(self.start..self.end).unwrap_or_default()
+        self.ahead
+            .as_ref()
+            .and_then(|ahead| ahead.get(self.start..self.end))
+            .unwrap_or_default()
     }
 
     fn acknowledge_quickly(&mut self) {
@@ -94,9 +99,10 @@ impl Socket {
     /// the former.
     fn read_both(&mut self, wanted: &mut [u8]) -> io::Result<usize> {
         let room = wanted.len();
+        let ahead = self.ahead.get_or_insert_with(|| Box::new([0; AHEAD]));
         let mut both = [
             IoSliceMut::new(wanted),
-            IoSliceMut::new(self.ahead.as_mut_slice()),
+            IoSliceMut::new(ahead.as_mut_slice()),
         ];
         let read = self.stream.try_read_vectored(&mut both)?;
         self.start = 0;
@@ -123,7 +129,10 @@ impl AsyncRead for Socket {
             return Poll::Ready(Ok(()));
         }
         loop {
-            ready!(socket.stream.poll_read_ready(context))?;
+            if socket.stream.poll_read_ready(context)?.is_pending() {
+                socket.ahead = None;
+                return Poll::Pending;
+            }
             match socket.read_both(buffer.initialize_unfilled()) {
                 Ok(read) => {
                     buffer.advance(read);
