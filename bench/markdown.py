@@ -1,6 +1,7 @@
 """The same tables as a page, for docs/benchmarks.md."""
 
 import datetime
+import re
 
 import report
 from report import HEAD, MEMORY_HEAD
@@ -40,8 +41,13 @@ def lines(page, first, second, costs):
         for peer, results, _ in page.peers:
             for result in results:
                 if result.failed:
-                    yield f"\n{peer.title} cannot do `{result.workload.name}`: {result.failed.splitlines()[0][:300]}"
+                    yield f"\n{peer.title} cannot do `{result.workload.name}`: {short(result.failed)}"
     yield from FOOTER
+
+
+def short(failed):
+    """The first line of what went wrong, without where in the file system."""
+    return re.sub(r"/[^\s:]*/", "", failed.splitlines()[0])[:300]
 
 
 def table(rows):
