@@ -99,8 +99,7 @@ impl Doors {
         if counts.all >= limits.max_connections {
             return Err(NoPlace::Full);
         }
-        let chance = limits.max_startups.chance(counts.waiting);
-        if chance >= 100 || (chance > 0 && below_100() < chance) {
+        if limits.max_startups.chance(counts.waiting) >= 100 {
             return Err(NoPlace::TooManyWait);
         }
         counts.all += 1;
@@ -145,12 +144,22 @@ impl Doors {
 }
 
 impl Place {
-    /// Says which source the connection comes from, as soon as that is known.
+    /// Says which source the connection comes from, as soon as that is known. Chance turns away
+    /// only sources that have others waiting: somebody who comes once is not to suffer from a flood.
     pub(super) fn comes_from(&mut self, source: Network) -> Result<(), NoPlace> {
-        let most = self.doors.0.limits.max_startups_per_source;
-        if !one_more(&mut self.doors.counts().sources, &source, most) {
+        let limits = &self.doors.0.limits;
+        let mut counts = self.doors.counts();
+        let chance = limits
+            .max_startups
+            .chance(counts.waiting.saturating_sub(1));
+        let not_alone = counts.sources.contains_key(&source);
+        if not_alone && chance > 0 && below_100() < chance {
+            return Err(NoPlace::TooManyWait);
+        }
+        if !one_more(&mut counts.sources, &source, limits.max_startups_per_source) {
             return Err(NoPlace::TooManyOfSource);
         }
+        drop(counts);
         self.source = Some(source);
         Ok(())
     }
@@ -261,10 +270,16 @@ mod tests {
     #[test]
     fn some_are_turned_away_early_and_all_when_it_is_full() {
         let doors = doors(|limits| limits.max_startups = startups("20:50:40"));
-        let mut places: Vec<Place> = (0..20).map(|_| doors.take().unwrap()).collect();
+        let come = |last| {
+            let mut place = doors.take()?;
+            place.comes_from(source(last)).map(|()| place)
+        };
+        let mut places: Vec<Place> = (0..20).map(|_| come(1).unwrap()).collect();
         let mut turned_away = 0;
+        // Whoever comes alone is not turned away by chance.
+        places.extend((2..12).map(|last| come(last).unwrap()));
         while places.len() < 40 {
-            match doors.take() {
+            match come(1) {
                 Ok(place) => places.push(place),
                 Err(no) => {
                     assert_eq!(no, NoPlace::TooManyWait);
