@@ -149,9 +149,7 @@ impl Place {
     pub(super) fn comes_from(&mut self, source: Network) -> Result<(), NoPlace> {
         let limits = &self.doors.0.limits;
         let mut counts = self.doors.counts();
-        let chance = limits
-            .max_startups
-            .chance(counts.waiting.saturating_sub(1));
+        let chance = limits.max_startups.chance(counts.waiting.saturating_sub(1));
         let not_alone = counts.sources.contains_key(&source);
         if not_alone && chance > 0 && below_100() < chance {
             return Err(NoPlace::TooManyWait);
