@@ -25,6 +25,7 @@ pub mod confine;
 pub mod daemon;
 pub mod fault;
 pub mod gate;
+pub mod pattern;
 pub mod protocol;
 pub mod site;
 pub mod state;

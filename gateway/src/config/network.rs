@@ -62,7 +62,10 @@ impl TryFrom<String> for Network {
         };
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         let bits: u8 = match bits {
-            Some(bits) => bits.parse().map_err(|_| wrong())?,
+            Some(bits) if bits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                bits.parse().map_err(|_| wrong())?
+            }
+            Some(_odd) => return Err(wrong()),
             None => whole(address),
         };
         if bits > whole(address) {

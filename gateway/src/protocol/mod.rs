@@ -1,6 +1,7 @@
 //! Bytes to meaning and back, for each door. Holds no rules and has no effects of its own.
 
 pub mod console;
+pub mod digest;
 pub mod exec;
 #[cfg(test)]
 mod fuzzed;

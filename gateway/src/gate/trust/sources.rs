@@ -3,6 +3,9 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use crate::config::Network;
+use crate::pattern::matches;
+
 /// Addresses, as OpenSSH lists them for `from=` (sshd(8)) and `source-address` (ssh-keygen(1)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sources(Vec<Source>);
@@ -15,7 +18,7 @@ struct Source {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Pattern {
-    Network(IpAddr, u8),
+    Network(Network),
     /// An address with `*` and `?`.
     Wildcards(String),
 }
@@ -30,9 +33,9 @@ impl Sources {
         let mut held = false;
         for source in &self.0 {
             let fits = match &source.pattern {
-                Pattern::Network(network, length) => is_in(address, *network, *length),
+                Pattern::Network(network) => network.contains(address),
                 Pattern::Wildcards(pattern) => {
-                    fits(pattern.as_bytes(), address.to_string().as_bytes())
+                    matches(pattern.as_bytes(), address.to_string().as_bytes())
                 }
             };
             if fits && source.excluded {
@@ -52,7 +55,7 @@ impl Sources {
         let plain = sources
             .0
             .iter()
-            .all(|source| !source.excluded && matches!(source.pattern, Pattern::Network(_, _)));
+            .all(|source| !source.excluded && matches!(source.pattern, Pattern::Network(_)));
         if plain {
             Ok(sources)
         } else {
@@ -93,69 +96,10 @@ fn source(text: &str) -> Result<Source, String> {
         }
         Pattern::Wildcards(plain.to_ascii_lowercase())
     } else {
-        let (address, length) = match plain.split_once('/') {
-            Some((address, length)) => (address, Some(length)),
-            None => (plain, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| unreadable())?;
-        let whole = if address.is_ipv4() { 32 } else { 128 };
-        let length = match length {
-            Some(length) if length.bytes().all(|byte| byte.is_ascii_digit()) => {
-                length.parse().map_err(|_| unreadable())?
-            }
-            Some(_odd) => return Err(unreadable()),
-            None => whole,
-        };
-        // Bits behind the mask mean that somebody mistook the one for the other.
-        if length > whole || !is_in(address, masked(address, length), whole) {
-            return Err(unreadable());
-        }
-        Pattern::Network(address, length)
+        let network = Network::try_from(plain.to_owned()).map_err(|_| unreadable())?;
+        Pattern::Network(network)
     };
     Ok(Source { excluded, pattern })
-}
-
-/// Returns an address with all bits but the first `length` cleared.
-fn masked(address: IpAddr, length: u8) -> IpAddr {
-    let clear = |width: u32| width.saturating_sub(u32::from(length));
-    match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(clear(32)).unwrap_or_default();
-            IpAddr::V4((address.to_bits() & mask).into())
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(clear(128)).unwrap_or_default();
-            IpAddr::V6((address.to_bits() & mask).into())
-        }
-    }
-}
-
-fn is_in(address: IpAddr, network: IpAddr, length: u8) -> bool {
-    address.is_ipv4() == network.is_ipv4() && masked(address, length) == masked(network, length)
-}
-
-/// Matches `*` and `?` (ssh_config(5), PATTERNS), in time that grows with the product of the
-/// lengths at most.
-fn fits(pattern: &[u8], text: &[u8]) -> bool {
-    let mut reached = vec![false; text.len().saturating_add(1)];
-    if let Some(start) = reached.first_mut() {
-        *start = true;
-    }
-    for wanted in pattern {
-        let mut next = vec![false; reached.len()];
-        let mut any_before = false;
-        for (at, place) in next.iter_mut().enumerate() {
-            let here = reached.get(at).copied().unwrap_or_default();
-            any_before |= here;
-            let before = at.checked_sub(1);
-            let stepped = before
-                .and_then(|before| Some((reached.get(before).copied()?, *text.get(before)?)))
-                .is_some_and(|(was, byte)| was && (*wanted == b'?' || *wanted == byte));
-            *place = if *wanted == b'*' { any_before } else { stepped };
-        }
-        reached = next;
-    }
-    reached.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

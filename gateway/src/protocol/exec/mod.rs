@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::fault::Fault;
 use crate::gate::{Denied, Evidence, Gate, Identity, Permit};
+use crate::protocol::digest::Algorithm;
 use crate::protocol::refusal_lines;
 use crate::protocol::ssh::Output;
 use crate::site::Sites;
@@ -34,7 +35,7 @@ pub enum Program {
     /// `scp -f` or `scp -t`.
     Scp(Vec<Word>),
     /// `md5sum` and its like.
-    Sum(sums::Algorithm, Vec<Word>),
+    Sum(Algorithm, Vec<Word>),
     /// What rclone asks to learn which shell it talks to.
     ShellProbe,
 }
@@ -45,7 +46,7 @@ impl Program {
         match name {
             b"rsync" => Some(Self::Rsync(words)),
             b"scp" => Some(Self::Scp(words)),
-            name => Some(Self::Sum(sums::Algorithm::of_command(name)?, words)),
+            name => Some(Self::Sum(Algorithm::of_command(name)?, words)),
         }
     }
 

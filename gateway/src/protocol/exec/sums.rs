@@ -3,103 +3,17 @@
 
 use std::io::Read;
 
-use sha1::Digest;
-
 use super::input::Input;
 use super::reading::{Reading, Unread};
 use super::words::Word;
 use super::{Run, reading};
 use crate::blocking;
 use crate::gate::Permit;
+use crate::protocol::digest::{Algorithm, Sum};
 use crate::protocol::refusal_text;
 
-/// How a sum is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
-    /// MD5 (RFC 1321).
-    Md5,
-    /// SHA-1 (FIPS 180-4), as the following.
-    Sha1,
-    /// SHA-224.
-    Sha224,
-    /// SHA-256.
-    Sha256,
-    /// SHA-384.
-    Sha384,
-    /// SHA-512.
-    Sha512,
-}
-
-impl Algorithm {
-    const ALL: [(Self, &'static str); 6] = [
-        (Self::Md5, "md5sum"),
-        (Self::Sha1, "sha1sum"),
-        (Self::Sha224, "sha224sum"),
-        (Self::Sha256, "sha256sum"),
-        (Self::Sha384, "sha384sum"),
-        (Self::Sha512, "sha512sum"),
-    ];
-
-    /// Returns the algorithm of a command.
-    pub fn of_command(name: &[u8]) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|(_, command)| command.as_bytes() == name)
-            .map(|(algorithm, _)| algorithm)
-    }
-
-    /// Returns the command's name.
-    pub fn command(self) -> &'static str {
-        Self::ALL
-            .into_iter()
-            .find(|(algorithm, _)| *algorithm == self)
-            .map_or("", |(_, command)| command)
-    }
-
-    fn begin(self) -> Sum {
-        match self {
-            Self::Md5 => Sum::Md5(md5::Context::new()),
-            Self::Sha1 => Sum::Sha1(sha1::Sha1::new()),
-            Self::Sha224 => Sum::Sha224(sha2::Sha224::new()),
-            Self::Sha256 => Sum::Sha256(sha2::Sha256::new()),
-            Self::Sha384 => Sum::Sha384(sha2::Sha384::new()),
-            Self::Sha512 => Sum::Sha512(sha2::Sha512::new()),
-        }
-    }
-}
-
-enum Sum {
-    Md5(md5::Context),
-    Sha1(sha1::Sha1),
-    Sha224(sha2::Sha224),
-    Sha256(sha2::Sha256),
-    Sha384(sha2::Sha384),
-    Sha512(sha2::Sha512),
-}
-
-impl Sum {
-    fn add(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Md5(sum) => sum.consume(bytes),
-            Self::Sha1(sum) => sum.update(bytes),
-            Self::Sha224(sum) => sum.update(bytes),
-            Self::Sha256(sum) => sum.update(bytes),
-            Self::Sha384(sum) => sum.update(bytes),
-            Self::Sha512(sum) => sum.update(bytes),
-        }
-    }
-
-    fn end(self) -> String {
-        let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
-        match self {
-            Self::Md5(sum) => hex(&sum.finalize().0),
-            Self::Sha1(sum) => hex(&sum.finalize()),
-            Self::Sha224(sum) => hex(&sum.finalize()),
-            Self::Sha256(sum) => hex(&sum.finalize()),
-            Self::Sha384(sum) => hex(&sum.finalize()),
-            Self::Sha512(sum) => hex(&sum.finalize()),
-        }
-    }
+fn hex(sum: Sum) -> String {
+    data_encoding::HEXLOWER.encode(&sum.end())
 }
 
 /// After so much of a file it is looked at whether it may still be read.
@@ -148,7 +62,7 @@ pub(super) async fn serve(
                 }
                 sum.add(bytes);
             }
-            let _ = run.output.out(&line(&sum.end(), mark, b"-")).await;
+            let _ = run.output.out(&line(&hex(sum), mark, b"-")).await;
             continue;
         }
         let found = match blocking::wait(|| reading.expand(name)) {
@@ -212,7 +126,7 @@ async fn of_file(
             Ok(false)
         });
         match ended {
-            Ok(true) => return Ok(sum.end()),
+            Ok(true) => return Ok(hex(sum)),
             Ok(false) => permit.still_holds()?,
             Err(error) => return Err(reading::cannot(error.into())),
         }
@@ -276,17 +190,17 @@ mod tests {
     #[test]
     fn sums_of_nothing_are_those_that_everybody_knows() {
         assert_eq!(
-            Algorithm::Md5.begin().end(),
+            hex(Algorithm::Md5.begin()),
             "d41d8cd98f00b204e9800998ecf8427e"
         );
         assert_eq!(
-            Algorithm::Sha1.begin().end(),
+            hex(Algorithm::Sha1.begin()),
             "da39a3ee5e6b4b0d3255bfef95601890afd80709"
         );
         let mut sum = Algorithm::Sha256.begin();
         sum.add(b"abc");
         assert_eq!(
-            sum.end(),
+            hex(sum),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
     }

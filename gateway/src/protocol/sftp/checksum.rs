@@ -6,14 +6,13 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use nix::sys::stat::fstat;
-use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use super::access::Granted;
 use super::status::{Code, No};
 use super::wire::{Fields, Malformed};
 use super::{Session, reply};
 use crate::blocking;
+use crate::protocol::digest::Algorithm;
 use crate::site::tree::{Obstacle, Tree};
 
 /// What is to be hashed.
@@ -61,13 +60,13 @@ impl Session {
                 self.look(&place, Tree::open_to_read)?.0
             }
         };
-        let (name, hash) = check
+        let (name, algorithm) = check
             .algorithms
             .split(|byte| *byte == b',')
-            .find_map(|name| Some((name, Hash::named(name)?)))
+            .find_map(|name| Some((name, Algorithm::named(name)?)))
             .ok_or(No::Status(
                 Code::Unsupported,
-                "None of these hashes is known here; ask for md5, sha1, sha256, sha384 or sha512.",
+                "None of these hashes is known here; ask for md5, sha1, sha224, sha256, sha384 or sha512.",
             ))?;
         if (1..LEAST_BLOCK).contains(&check.block) {
             return Err(No::Status(
@@ -89,7 +88,7 @@ impl Session {
             block => u64::from(block),
         };
         let hashes = length.div_ceil(block).max(1);
-        if length > MOST_HASHED || hashes.saturating_mul(hash.length()) > MOST_ANSWERED {
+        if length > MOST_HASHED || hashes.saturating_mul(algorithm.length()) > MOST_ANSWERED {
             return Err(No::Status(
                 Code::Failure,
                 "That is too much for one answer; ask for larger blocks or for a part of the file.",
@@ -97,7 +96,7 @@ impl Session {
         }
         let hashed = blocking::wait(|| {
             let _turn = Turn::take();
-            hash.blocks(&file, check.offset, length, block)
+            hash_blocks(algorithm, &file, check.offset, length, block)
         });
         Ok(reply::check_file(
             id,
@@ -107,88 +106,34 @@ impl Session {
     }
 }
 
-/// A hash under way.
-#[derive(Clone)]
-enum Hash {
-    Md5(md5::Context),
-    Sha1(Sha1),
-    Sha256(Sha256),
-    Sha384(Sha384),
-    Sha512(Sha512),
-}
-
-impl Hash {
-    fn named(name: &[u8]) -> Option<Self> {
-        Some(match name {
-            b"md5" => Hash::Md5(md5::Context::new()),
-            b"sha1" => Hash::Sha1(Sha1::new()),
-            b"sha256" => Hash::Sha256(Sha256::new()),
-            b"sha384" => Hash::Sha384(Sha384::new()),
-            b"sha512" => Hash::Sha512(Sha512::new()),
-            _ => return None,
-        })
-    }
-
-    /// Returns how long one is, in bytes.
-    fn length(&self) -> u64 {
-        match self {
-            Hash::Md5(_) => 16,
-            Hash::Sha1(_) => 20,
-            Hash::Sha256(_) => 32,
-            Hash::Sha384(_) => 48,
-            Hash::Sha512(_) => 64,
-        }
-    }
-
-    fn add(&mut self, bytes: &[u8]) {
-        match self {
-            Hash::Md5(hash) => hash.consume(bytes),
-            Hash::Sha1(hash) => hash.update(bytes),
-            Hash::Sha256(hash) => hash.update(bytes),
-            Hash::Sha384(hash) => hash.update(bytes),
-            Hash::Sha512(hash) => hash.update(bytes),
-        }
-    }
-
-    fn finish(self) -> Vec<u8> {
-        match self {
-            Hash::Md5(hash) => hash.finalize().0.to_vec(),
-            Hash::Sha1(hash) => hash.finalize().to_vec(),
-            Hash::Sha256(hash) => hash.finalize().to_vec(),
-            Hash::Sha384(hash) => hash.finalize().to_vec(),
-            Hash::Sha512(hash) => hash.finalize().to_vec(),
-        }
-    }
-
-    /// Hashes each block of a part of a file. One that has become shorter meanwhile ends there.
-    fn blocks(
-        self,
-        file: &File,
-        offset: u64,
-        length: u64,
-        block: u64,
-    ) -> Result<Vec<u8>, std::io::Error> {
-        let mut buffer = vec![0; PORTION];
-        let mut hashes = Vec::new();
-        let mut at = 0;
-        loop {
-            let end = length.min(at + block);
-            let mut hash = self.clone();
-            while at < end {
-                let room = usize::try_from(end - at).unwrap_or(PORTION).min(PORTION);
-                let room = buffer.get_mut(..room).unwrap_or_default();
-                let count = file.read_at(room, offset.saturating_add(at))?;
-                if count == 0 {
-                    hashes.extend(hash.finish());
-                    return Ok(hashes);
-                }
-                hash.add(room.get(..count).unwrap_or_default());
-                at += count as u64;
-            }
-            hashes.extend(hash.finish());
-            if at >= length {
+/// Hashes each block of a part of a file. One that has become shorter meanwhile ends there.
+fn hash_blocks(
+    algorithm: Algorithm,
+    file: &File,
+    offset: u64,
+    length: u64,
+    block: u64,
+) -> Result<Vec<u8>, std::io::Error> {
+    let mut buffer = vec![0; PORTION];
+    let mut hashes = Vec::new();
+    let mut at = 0;
+    loop {
+        let end = length.min(at + block);
+        let mut hash = algorithm.begin();
+        while at < end {
+            let room = usize::try_from(end - at).unwrap_or(PORTION).min(PORTION);
+            let room = buffer.get_mut(..room).unwrap_or_default();
+            let count = file.read_at(room, offset.saturating_add(at))?;
+            if count == 0 {
+                hashes.extend(hash.end());
                 return Ok(hashes);
             }
+            hash.add(room.get(..count).unwrap_or_default());
+            at += count as u64;
+        }
+        hashes.extend(hash.end());
+        if at >= length {
+            return Ok(hashes);
         }
     }
 }
