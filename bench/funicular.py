@@ -11,7 +11,6 @@ from workspace import Problem
 
 LIMITS = {
     "max_connections": 5000,
-    "max_unauthenticated_connections": 1000,
     "max_startups": '"1000:100:1000"',
     "max_startups_per_source": 0,
     "max_connections_per_person": 0,

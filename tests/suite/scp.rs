@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use support::{Client, Finished, Person, Role, Shared, Site, Tree, tree, wait_for};
 
+use crate::rsync::audit;
+
 static SHARED: Shared = Shared::new();
 
 #[test]
@@ -356,19 +358,6 @@ fn pscp(site: &Site, person: &Person, desk: &Path, words: &[&str]) -> Client {
         .args(fingerprints)
         .args(["-P", &address.port().to_string()])
         .args(words)
-}
-
-fn audit(site: &Site, filter: &[&str]) -> String {
-    let words = [
-        "audit:list",
-        "--site",
-        "SITE",
-        "--format",
-        "json",
-        "--limit",
-        "1000",
-    ];
-    site.must(&[&words, filter].concat()).out()
 }
 
 fn audited(site: &Site, refused: &Finished) {
