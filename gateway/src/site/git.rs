@@ -11,9 +11,15 @@ use crate::fault::{Fault, OrFault};
 /// the subcommand wins.
 pub fn command(repository: &Path) -> Command {
     let mut command = bare_command();
-    command.env("GIT_DIR", repository);
+    command
+        .env("GIT_DIR", repository)
+        .env(REPOSITORY_VARIABLE, repository);
     command
 }
+
+/// Names the repository to all that git starts; `GIT_DIR` does not, since git changes it to `.`
+/// where it serves a push.
+pub(super) const REPOSITORY_VARIABLE: &str = "FUNICULAR_REPOSITORY";
 
 /// Returns git with the same clean environment and no repository.
 pub(super) fn bare_command() -> Command {

@@ -36,12 +36,17 @@ impl Layout {
         Self { data }
     }
 
+    /// Returns the folder that holds all sites.
+    pub fn sites(&self) -> PathBuf {
+        self.data.join("sites")
+    }
+
     /// Returns the folder of one site.
     pub fn site(&self, site: &SiteName) -> SiteLayout {
         SiteLayout {
             data: self.data.clone(),
             site: site.clone(),
-            folder: self.data.join("sites").join(site.as_str()),
+            folder: self.sites().join(site.as_str()),
         }
     }
 }

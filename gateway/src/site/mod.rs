@@ -13,6 +13,7 @@ pub mod import;
 pub mod layout;
 mod lease;
 pub mod mode;
+mod orphans;
 pub mod packs;
 pub mod push;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use policy::SiteName;
 
 use super::release;
 use super::repository::{self, MoveError};
-use super::{Sites, workflow};
+use super::{Sites, orphans, workflow};
 use crate::audit::Outcome;
 use crate::fault::{Fault, OrFault};
 use crate::gate::{Gate, Permit};
@@ -21,6 +21,10 @@ use crate::state::{RefMove, Workflow, WorkflowStatus};
 /// When something can neither be completed nor dropped; nothing should be served then.
 pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
     let mut said = Vec::new();
+    let ended = orphans::end(&sites.layout.sites())?;
+    if ended > 0 {
+        said.push(format!("Ended git of an earlier run ({ended} processes)."));
+    }
     for workflow in sites.state.workflows(None)? {
         said.push(repair_one(sites, gate, &workflow)?);
     }
