@@ -85,6 +85,8 @@ pub enum Action {
     MergeHotfix,
     /// Gives up a hotfix by name.
     DropHotfix,
+    /// Has a workflow end before it changes anything.
+    CancelWorkflow,
     /// Opens a connection to an environment's database.
     ConnectDatabase,
     /// Says where an environment's database is.
@@ -121,6 +123,7 @@ impl Action {
             Action::Rollback,
             Action::MergeHotfix,
             Action::DropHotfix,
+            Action::CancelWorkflow,
             Action::ConnectDatabase,
             Action::SetDatabase,
             Action::ViewSite,
@@ -152,6 +155,7 @@ impl Action {
             Action::Rollback => "rollback",
             Action::MergeHotfix => "hotfix-merge",
             Action::DropHotfix => "hotfix-drop",
+            Action::CancelWorkflow => "workflow-cancel",
             Action::ConnectDatabase => "database-connect",
             Action::SetDatabase => "database-set",
             Action::ViewSite => "view",
@@ -184,6 +188,7 @@ impl Action {
             | Action::Rollback
             | Action::MergeHotfix
             | Action::DropHotfix
+            | Action::CancelWorkflow
             | Action::ConnectDatabase
             | Action::SetDatabase
             | Action::ChangeTeam

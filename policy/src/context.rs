@@ -23,6 +23,8 @@ pub struct Context {
     /// Whether a link on the way to the target, or the link that would be made, leads out of the
     /// area.
     pub link_leaves_area: bool,
+    /// Whether the workflow that is asked about was begun by the same person.
+    pub own_workflow: bool,
     /// Whether it is known where the environment's database is.
     pub has_database: bool,
     /// How a person reaches this gateway, as `HOST:PORT`, for hints that can be copied.

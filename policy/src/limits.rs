@@ -74,7 +74,9 @@ impl ActionGroup {
             Action::Commit | Action::Discard | Action::RestoreWork | Action::SetConnectionMode => {
                 self == ActionGroup::Work
             }
-            Action::Deploy | Action::Rollback => self == ActionGroup::Deploy,
+            Action::Deploy | Action::Rollback | Action::CancelWorkflow => {
+                self == ActionGroup::Deploy
+            }
             Action::MergeHotfix | Action::DropHotfix => self == ActionGroup::Hotfix,
             Action::ConnectDatabase => self == ActionGroup::Database,
             Action::ViewAudit | Action::ExplainOthers => self == ActionGroup::Audit,

@@ -57,7 +57,8 @@ fn matrix() -> String {
         ("The tree over SFTP", tree()),
         ("Pushes, before git starts, and fetches", begin()),
         ("Pushes, one ref", pushes()),
-        ("Workflows", workflows()),
+        ("Cancelling", cancelling()),
+        ("Cancelling", cancelling()),
         ("Databases", databases()),
         ("Sites, people, keys, audit", others()),
     ] {
@@ -218,7 +219,7 @@ fn pushes() -> Vec<Item> {
     items
 }
 
-fn workflows() -> Vec<Item> {
+fn cancelling() -> Vec<Item> {
     let ready = DeployFacts {
         source_ready: true,
         on_trunk: true,
@@ -272,6 +273,23 @@ fn workflows() -> Vec<Item> {
             variants,
         );
     }
+    items
+}
+
+fn cancelling() -> Vec<Item> {
+    let mut items = Vec::new();
+    let action = Action::CancelWorkflow;
+    let begun = |own_workflow| Context {
+        own_workflow,
+        ..Context::default()
+    };
+    vary(
+        &mut items,
+        "environment",
+        action.as_str(),
+        everywhere(action, begun(false), on_environment),
+        [("one's own", everywhere(action, begun(true), on_environment))],
+    );
     items
 }
 

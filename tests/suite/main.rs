@@ -79,3 +79,4 @@ mod tunnel_rules;
 mod tunnels;
 mod wordpress;
 mod work;
+mod workflows;

@@ -6,6 +6,7 @@ mod network;
 mod penalties;
 mod startups;
 mod uploads;
+mod workflows;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub use network::Network;
 pub use penalties::{Overflow, Penalties};
 pub use startups::Startups;
 pub use uploads::Uploads;
+pub use workflows::Workflows;
 
 use crate::fault::{Fault, OrFault};
 
@@ -55,6 +57,9 @@ pub struct Config {
     /// Uploads that broke off.
     #[serde(default)]
     pub uploads: Uploads,
+    /// What is done to environments.
+    #[serde(default)]
+    pub workflows: Workflows,
 }
 
 /// Where and as what the gateway is reached.

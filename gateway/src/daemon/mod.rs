@@ -35,7 +35,7 @@ use crate::protocol::git::{HookServer, Pushes, Service};
 use crate::protocol::ssh::{self, HostKeys};
 use crate::site::layout::Layout;
 use crate::site::packs::PackCache;
-use crate::site::{Leases, Sites, Uploads, blocking, repair};
+use crate::site::{Sites, Uploads, Workflows, blocking, repair};
 use crate::state::State;
 use doors::Doors;
 use listen::Reception;
@@ -122,7 +122,11 @@ async fn run(config: Config) -> Result<(), Fault> {
     let sites = Arc::new(Sites {
         state: Arc::clone(&state),
         layout: Layout::new(data.clone()),
-        leases: Leases::default(),
+        workflows: Arc::new(Workflows::new(
+            Arc::clone(&state),
+            Layout::new(data.clone()),
+            config.workflows.keeping(),
+        )),
         uploads: Uploads::new(config.uploads.keep()),
     });
     {

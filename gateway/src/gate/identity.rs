@@ -34,6 +34,11 @@ pub(super) enum Asked {
 }
 
 impl Identity {
+    /// Returns from where they come, for the record of a workflow.
+    pub fn origin(&self) -> String {
+        format!("{} ({})", self.address, self.client)
+    }
+
     /// Returns how the audit names the key, with the certificate if there is one.
     pub(super) fn described_key(&self) -> Option<String> {
         match &self.certificate {

@@ -40,8 +40,12 @@ pub struct Evidence {
     /// Whether a link on the way to the target, or the link that would be made, leads out of the
     /// area.
     pub link_leaves_area: bool,
+    /// Whether the workflow that is asked about was begun by the same person.
+    pub own_workflow: bool,
     /// What else the audit should say.
     pub detail: Option<String>,
+    /// The workflow that the action is part of; the row gets its id.
+    pub workflow: Option<IncidentId>,
 }
 
 /// A no, with where to find it in the audit.
@@ -119,7 +123,10 @@ impl Gate {
         let epoch = self.state.epoch();
         let (decision, mode) = self.decide(who, action, target, &evidence, Asked::Really);
         let detail = evidence.detail.clone();
-        let record = self.record(who, action, target, mode, &decision, detail);
+        let mut record = self.record(who, action, target, mode, &decision, detail);
+        if let Some(workflow) = evidence.workflow {
+            record.incident = workflow;
+        }
         match decision {
             Decision::Permit(_) => {
                 if action.changes() {
@@ -294,6 +301,7 @@ impl Gate {
             confirmed: evidence.confirmed,
             release_replaced,
             link_leaves_area: evidence.link_leaves_area,
+            own_workflow: evidence.own_workflow,
             has_database: environment.is_some_and(|environment| environment.database.is_some()),
             address: self.address.clone(),
         };

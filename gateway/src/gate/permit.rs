@@ -211,6 +211,7 @@ impl Permit {
             | Action::Rollback
             | Action::MergeHotfix
             | Action::DropHotfix
+            | Action::CancelWorkflow
             | Action::ConnectDatabase
             | Action::SetDatabase
             | Action::ViewSite

@@ -6,7 +6,7 @@ use policy::{DeployFacts, Environment, HotfixName, SiteName};
 use super::push::short;
 use super::release::{self, Origin, Prepared, ReleaseKind, Reuse};
 use super::workflow::{self, Change, Undone};
-use super::{Author, Lease, Sites, repository};
+use super::{Author, Run, Sites, repository};
 use crate::fault::Fault;
 use crate::gate::Permit;
 use crate::state::{DeploymentKind, Intent, Model, RefMove};
@@ -136,11 +136,20 @@ pub fn plan_rollback(
 /// [`Undone`]; no ref, no tag and no release has then changed.
 pub fn deploy(
     sites: &Sites,
-    _lease: &Lease,
+    run: &Run,
     permit: Permit,
     plan: Plan,
     note: &str,
-    say: &mut dyn FnMut(&str),
+) -> Result<Deployed, Undone> {
+    run.perform(note, || release_plan(sites, run, permit, plan, note))
+}
+
+fn release_plan(
+    sites: &Sites,
+    run: &Run,
+    permit: Permit,
+    plan: Plan,
+    note: &str,
 ) -> Result<Deployed, Undone> {
     let site = permit.site()?.clone();
     let environment = permit.environment()?.clone();
@@ -148,24 +157,18 @@ pub fn deploy(
         .commit
         .ok_or_else(|| Fault::new("a deploy of no commit"))?;
     let repository = repository::open(&sites.layout.site(&site).repository())?;
-    say(&format!(
+    run.say(&format!(
         "Preparing {} for {site}.{environment} …",
         short(commit)
     ));
-    let prepared = match build(
-        sites,
-        &permit,
-        &environment,
-        &Origin {
-            repository: &repository,
-            quarantine: None,
-            commit,
-        },
-        ReleaseKind::ReadOnly,
-    ) {
-        Ok(prepared) => prepared,
-        Err(fault) => return Err(workflow::unprepared(permit, fault)),
+    let origin = Origin {
+        repository: &repository,
+        quarantine: None,
+        commit,
     };
+    let (prepared, permit) = workflow::prepare(run, permit, |permit| {
+        build(sites, permit, &environment, &origin, ReleaseKind::ReadOnly)
+    })?;
     let number = next_number(sites, &repository, &site, &environment)?;
     let tag = format!("{environment}_{number}");
     let object = repository::write_tag(
@@ -192,12 +195,11 @@ pub fn deploy(
     };
     let change = Change {
         kind: plan.kind.as_str(),
-        environment,
         permits: vec![permit],
         intent,
         release: Some(prepared),
     };
-    workflow::carry_out(sites, &site, change)?;
+    workflow::carry_out(sites, run, change)?;
     Ok(Deployed { tag, commit })
 }
 

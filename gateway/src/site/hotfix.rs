@@ -6,7 +6,7 @@ use super::push::short;
 use super::release::{Origin, ReleaseKind};
 use super::repository::{self, MergeError};
 use super::workflow::{self, Change, Undone};
-use super::{Author, Lease, Sites, deploy};
+use super::{Author, Run, Sites, deploy};
 use crate::audit::Outcome;
 use crate::fault::Fault;
 use crate::gate::Permit;
@@ -36,13 +36,13 @@ pub fn open(sites: &Sites, site: &SiteName, name: &HotfixName) -> Result<Hotfix,
 ///
 /// # Errors
 /// [`Undone::Conflicts`] with the files; nothing has then changed.
-pub fn merge(
-    sites: &Sites,
-    _lease: &Lease,
-    mut permit: Permit,
-    hotfix: &Hotfix,
-    say: &mut dyn FnMut(&str),
-) -> Result<(), Undone> {
+pub fn merge(sites: &Sites, run: &Run, permit: Permit, hotfix: &Hotfix) -> Result<(), Undone> {
+    run.perform(&format!("hotfix/{}", hotfix.name), || {
+        merge_now(sites, run, permit, hotfix)
+    })
+}
+
+fn merge_now(sites: &Sites, run: &Run, mut permit: Permit, hotfix: &Hotfix) -> Result<(), Undone> {
     let name = permit.site()?.clone();
     let model = sites.state.model();
     let site = model
@@ -81,20 +81,14 @@ pub fn merge(
         Some(ConnectionMode::Sftp) => ReleaseKind::Writable,
         Some(ConnectionMode::Git) | None => ReleaseKind::ReadOnly,
     };
-    let prepared = match deploy::build(
-        sites,
-        &permit,
-        &Environment::Dev,
-        &Origin {
-            repository: &repository,
-            quarantine: None,
-            commit: merged,
-        },
-        kind,
-    ) {
-        Ok(prepared) => prepared,
-        Err(fault) => return Err(workflow::unprepared(permit, fault)),
+    let origin = Origin {
+        repository: &repository,
+        quarantine: None,
+        commit: merged,
     };
+    let (prepared, permit) = workflow::prepare(run, permit, |permit| {
+        deploy::build(sites, permit, &Environment::Dev, &origin, kind)
+    })?;
     let intent = Intent {
         refs: vec![RefMove {
             name: trunk,
@@ -109,13 +103,12 @@ pub fn merge(
     };
     let change = Change {
         kind: "hotfix_merge",
-        environment: Environment::Dev,
         permits: vec![permit],
         intent,
         release: Some(prepared),
     };
-    workflow::carry_out(sites, &name, change)?;
-    say(&format!(
+    workflow::carry_out(sites, run, change)?;
+    run.say(&format!(
         "Merged hotfix/{} into {} as {}; Dev runs it.",
         hotfix.name,
         site.trunk,

@@ -11,7 +11,6 @@ pub mod hotfix;
 mod ignore;
 pub mod import;
 pub mod layout;
-mod lease;
 pub mod mode;
 mod orphans;
 pub mod packs;
@@ -30,7 +29,7 @@ pub mod tree;
 pub mod upkeep;
 pub mod uploads;
 pub mod work;
-mod workflow;
+pub mod workflow;
 pub mod workplace;
 
 use std::path::Path;
@@ -38,9 +37,8 @@ use std::sync::Arc;
 
 use policy::{Action, SiteName};
 
-pub use lease::{Busy, Lease, Leases};
 pub use uploads::Uploads;
-pub use workflow::Undone;
+pub use workflow::{Busy, Run, Undone, Workflows};
 
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
@@ -55,7 +53,7 @@ pub struct Sites {
     /// Where things are.
     pub layout: Layout,
     /// Who may change which environment now.
-    pub leases: Leases,
+    pub workflows: Arc<Workflows>,
     /// What is on its way up.
     pub uploads: Uploads,
 }

@@ -6,7 +6,7 @@ use policy::{ConnectionMode, Environment, SiteName, SitePath};
 use super::release::{Origin, ReleaseKind};
 use super::work::{Committed, Saved, WorkError, WorkTree};
 use super::workflow::{self, Change, Undone};
-use super::{Author, Lease, Sites, deploy, repository};
+use super::{Author, Run, Sites, deploy, repository};
 use crate::audit::Outcome;
 use crate::fault::Fault;
 use crate::gate::Permit;
@@ -64,7 +64,16 @@ pub fn uncommitted(
 /// [`Undone`]; nothing has then changed.
 pub fn set(
     sites: &Sites,
-    _lease: &Lease,
+    run: &Run,
+    permit: Permit,
+    mode: ConnectionMode,
+) -> Result<Option<Saved>, Undone> {
+    run.perform("", || set_now(sites, run, permit, mode))
+}
+
+fn set_now(
+    sites: &Sites,
+    run: &Run,
     permit: Permit,
     mode: ConnectionMode,
 ) -> Result<Option<Saved>, Undone> {
@@ -90,20 +99,14 @@ pub fn set(
         ConnectionMode::Sftp => ReleaseKind::Writable,
         ConnectionMode::Git => ReleaseKind::ReadOnly,
     };
-    let prepared = match deploy::build(
-        sites,
-        &permit,
-        &environment,
-        &Origin {
-            repository: &repository,
-            quarantine: None,
-            commit,
-        },
-        kind,
-    ) {
-        Ok(prepared) => prepared,
-        Err(fault) => return Err(workflow::unprepared(permit, fault)),
+    let origin = Origin {
+        repository: &repository,
+        quarantine: None,
+        commit,
     };
+    let (prepared, permit) = workflow::prepare(run, permit, |permit| {
+        deploy::build(sites, permit, &environment, &origin, kind)
+    })?;
     let intent = Intent {
         generation: Some(prepared.generation),
         mode: Some(mode),
@@ -115,12 +118,11 @@ pub fn set(
             ConnectionMode::Sftp => "enable_on_server_development",
             ConnectionMode::Git => "enable_git_mode",
         },
-        environment,
         permits: vec![permit],
         intent,
         release: Some(prepared),
     };
-    workflow::carry_out(sites, &site, change)?;
+    workflow::carry_out(sites, run, change)?;
     Ok(saved)
 }
 
@@ -130,7 +132,17 @@ pub fn set(
 /// [`Undone`]; nothing has then changed.
 pub fn commit(
     sites: &Sites,
-    _lease: &Lease,
+    run: &Run,
+    permit: Permit,
+    message: &str,
+    paths: Option<&[SitePath]>,
+) -> Result<Committed, Undone> {
+    run.perform(message, || commit_now(sites, run, permit, message, paths))
+}
+
+fn commit_now(
+    sites: &Sites,
+    run: &Run,
     mut permit: Permit,
     message: &str,
     paths: Option<&[SitePath]>,
@@ -174,12 +186,11 @@ pub fn commit(
     };
     let change = Change {
         kind: "commit_and_push_on_server_changes",
-        environment,
         permits: vec![permit],
         intent,
         release: None,
     };
-    workflow::carry_out(sites, &site, change)?;
+    workflow::carry_out(sites, run, change)?;
     Ok(made)
 }
 
@@ -189,7 +200,15 @@ pub fn commit(
 /// [`Undone`]; nothing has then changed.
 pub fn discard(
     sites: &Sites,
-    _lease: &Lease,
+    run: &Run,
+    permit: Permit,
+    paths: Option<&[SitePath]>,
+) -> Result<Option<Saved>, Undone> {
+    run.perform("", || discard_now(sites, permit, paths))
+}
+
+fn discard_now(
+    sites: &Sites,
     permit: Permit,
     paths: Option<&[SitePath]>,
 ) -> Result<Option<Saved>, Undone> {
@@ -209,10 +228,14 @@ pub fn discard(
 /// [`Undone`]; nothing has then changed.
 pub fn restore(
     sites: &Sites,
-    _lease: &Lease,
+    run: &Run,
     permit: Permit,
     id: &str,
 ) -> Result<Vec<SitePath>, Undone> {
+    run.perform(id, || restore_now(sites, permit, id))
+}
+
+fn restore_now(sites: &Sites, permit: Permit, id: &str) -> Result<Vec<SitePath>, Undone> {
     let (site, environment) = (permit.site()?.clone(), permit.environment()?.clone());
     let restored = with_work(sites, &site, &environment, |work| {
         work.ok_or_else(|| Undone::from(Fault::new("a restore outside SFTP mode")))?

@@ -25,6 +25,9 @@ pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
     if ended > 0 {
         said.push(format!("Ended git of an earlier run ({ended} processes)."));
     }
+    for held in sites.state.take_over_leases()? {
+        tracing::info!("taking over {held}");
+    }
     for workflow in sites.state.workflows(None)? {
         said.push(repair_one(sites, gate, &workflow)?);
     }
@@ -75,7 +78,7 @@ fn record(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<String
     permit.finish(Outcome::Done)?;
     sites
         .state
-        .end_workflow(&workflow.id, WorkflowStatus::Succeeded, result)?;
+        .end_workflow(&workflow.id, WorkflowStatus::Succeeded, result, &[])?;
     Ok(format!("Recorded what had been done: {}.", named(workflow)))
 }
 
@@ -141,7 +144,7 @@ fn drop_it(
     let result = "dropped: the gateway had been cut off before anything was changed";
     sites
         .state
-        .end_workflow(&workflow.id, WorkflowStatus::Failed, result)?;
+        .end_workflow(&workflow.id, WorkflowStatus::Failed, result, &[])?;
     permit.describe(result);
     permit.finish(Outcome::Failed)?;
     Ok(format!(

@@ -10,6 +10,7 @@ mod model;
 mod people;
 mod schema;
 mod sites;
+mod workflow_rows;
 mod workflows;
 
 use std::path::Path;
@@ -21,7 +22,7 @@ use rusqlite::{Connection, Transaction};
 pub use deployments::{Deployment, DeploymentKind};
 pub use model::{Authority, EnvironmentState, Hotfix, HotfixStatus, Key, Model, Person, Site};
 pub use sites::{NewSite, for_people};
-pub use workflows::{Intent, RefMove, Workflow, WorkflowStatus};
+pub use workflows::{Intent, Lease, RefMove, Step, StepStatus, Workflow, WorkflowStatus};
 
 use crate::fault::{Fault, OrFault};
 

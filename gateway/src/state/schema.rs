@@ -12,7 +12,11 @@ use crate::fault::{Fault, OrFault};
 const FIRST: i64 = 1;
 
 /// What changed since, one step a version.
-const MIGRATIONS: &[&str] = &[super::databases::TABLE, LIMITS_AND_AUTHORITIES];
+const MIGRATIONS: &[&str] = &[
+    super::databases::TABLE,
+    LIMITS_AND_AUTHORITIES,
+    super::workflows::FOLLOWED,
+];
 
 /// Keys with an end and limits; authorities of certificates.
 const LIMITS_AND_AUTHORITIES: &str = "

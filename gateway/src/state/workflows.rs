@@ -2,16 +2,30 @@
 
 use std::str::FromStr;
 
-use git2::Oid;
 use jiff::Timestamp;
 use policy::{ConnectionMode, Environment, HotfixName, PersonName, SiteName};
-use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
-use super::deployments::{self, Deployment, DeploymentKind};
-use super::model::{Hotfix, HotfixStatus, parse, rows};
-use super::{State, sites};
-use crate::fault::{Fault, OrFault};
+use super::deployments::DeploymentKind;
+use crate::fault::Fault;
+
+/// What the first release's table lacks: who asked and from where, the steps, and who holds which
+/// environment.
+pub(super) const FOLLOWED: &str = "
+ALTER TABLE workflow ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+ALTER TABLE workflow ADD COLUMN note TEXT NOT NULL DEFAULT '';
+ALTER TABLE workflow ADD COLUMN steps TEXT NOT NULL DEFAULT '[]';
+CREATE TABLE lease (
+    site TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    owner TEXT,
+    workflow TEXT,
+    reason TEXT,
+    since TEXT,
+    PRIMARY KEY (site, environment)
+) STRICT;
+";
 
 /// One operation that changes an environment.
 #[derive(Debug, Clone)]
@@ -26,6 +40,10 @@ pub struct Workflow {
     pub kind: String,
     /// Who does it.
     pub person: PersonName,
+    /// From where: an address and a program.
+    pub origin: String,
+    /// The note of who does it.
+    pub note: String,
     /// When it began.
     pub started: Timestamp,
     /// When it ended.
@@ -36,10 +54,59 @@ pub struct Workflow {
     pub intent: Option<Intent>,
     /// What came of it, in words.
     pub result: Option<String>,
+    /// Its steps, once it has ended.
+    pub steps: Vec<Step>,
+}
+
+/// A step of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What it is called.
+    pub name: String,
+    /// How it stands.
+    pub status: StepStatus,
+    /// When it began.
+    pub started: Timestamp,
+    /// How long it took; 0 while it runs.
+    pub milliseconds: u64,
+}
+
+/// How a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepStatus {
+    /// Under way.
+    Running,
+    /// Done.
+    Done,
+    /// Not done.
+    Failed,
+}
+
+impl StepStatus {
+    /// Returns the word for tables and rows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StepStatus::Running => "running",
+            StepStatus::Done => "done",
+            StepStatus::Failed => "failed",
+        }
+    }
+}
+
+/// Who holds an environment while a workflow changes it. Kept beside the workflow, so that after a
+/// crash the next gateway knows whose work it takes over.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// The run of the gateway.
+    pub owner: String,
+    /// What it is held for, in words.
+    pub reason: String,
 }
 
 /// How a workflow stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum WorkflowStatus {
     /// Under way, or cut off by a crash.
     Running,
@@ -47,6 +114,8 @@ pub enum WorkflowStatus {
     Succeeded,
     /// Not done; nothing was changed.
     Failed,
+    /// Somebody has ended it before it changed anything.
+    Cancelled,
 }
 
 impl WorkflowStatus {
@@ -56,6 +125,7 @@ impl WorkflowStatus {
             WorkflowStatus::Running => "running",
             WorkflowStatus::Succeeded => "succeeded",
             WorkflowStatus::Failed => "failed",
+            WorkflowStatus::Cancelled => "cancelled",
         }
     }
 }
@@ -67,6 +137,7 @@ impl FromStr for WorkflowStatus {
             "running" => Ok(WorkflowStatus::Running),
             "succeeded" => Ok(WorkflowStatus::Succeeded),
             "failed" => Ok(WorkflowStatus::Failed),
+            "cancelled" => Ok(WorkflowStatus::Cancelled),
             other => Err(Fault::new(format!("'{other}' is no status of a workflow"))),
         }
     }
@@ -107,207 +178,4 @@ pub struct RefMove {
     pub old: Option<String>,
     /// What it becomes.
     pub new: Option<String>,
-}
-
-impl State {
-    /// Writes down that a workflow begins.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn begin_workflow(&self, workflow: &Workflow) -> Result<(), Fault> {
-        let doing = "beginning a workflow";
-        let intent = workflow
-            .intent
-            .as_ref()
-            .map(serde_json::to_string)
-            .transpose()
-            .or_fault(|| doing)?;
-        self.change(doing, |transaction| {
-            // Whoever begins holds the lease, so what still counts as running has ended without
-            // being able to say so; its intent must not be taken up again.
-            transaction
-                .execute(
-                    "UPDATE workflow SET status = 'failed', result = 'its end could not be written down'
-                     WHERE site = ?1 AND environment = ?2 AND status = 'running'",
-                    [workflow.site.as_str(), workflow.environment.as_str()],
-                )
-                .or_fault(|| doing)?;
-            transaction
-                .execute(
-                    "INSERT INTO workflow (id, site, environment, kind, person, started, status, intent)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'running', ?7)",
-                    params![
-                        workflow.id,
-                        workflow.site.as_str(),
-                        workflow.environment.as_str(),
-                        workflow.kind,
-                        workflow.person.as_str(),
-                        workflow.started.to_string(),
-                        intent
-                    ],
-                )
-                .or_fault(|| doing)?;
-            Ok(())
-        })
-    }
-
-    /// Ends a workflow without changing anything else.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn end_workflow(
-        &self,
-        id: &str,
-        status: WorkflowStatus,
-        result: &str,
-    ) -> Result<(), Fault> {
-        let doing = "ending a workflow";
-        self.change(doing, |transaction| {
-            end(transaction, id, status, result).or_fault(|| doing)
-        })
-    }
-
-    /// Ends a workflow whose intent has been carried out, and keeps all that follows from it.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn complete_workflow(&self, workflow: &Workflow, result: &str) -> Result<(), Fault> {
-        let doing = "completing a workflow";
-        let Some(intent) = &workflow.intent else {
-            return self.end_workflow(&workflow.id, WorkflowStatus::Succeeded, result);
-        };
-        let now = Timestamp::now();
-        self.change(doing, |transaction| {
-            if let Some(generation) = intent.generation {
-                sites::set_generation(
-                    transaction,
-                    &workflow.site,
-                    &workflow.environment,
-                    generation,
-                )?;
-            }
-            if let Some(mode) = intent.mode {
-                sites::set_mode(transaction, workflow, mode)?;
-            }
-            if let Some(commit) = &intent.commit {
-                let commit: Oid = parse(commit)?;
-                sites::set_commit(transaction, &workflow.site, &workflow.environment, commit)?;
-                if let (Some(number), Some(kind)) = (intent.number, intent.kind) {
-                    let deployment = Deployment {
-                        number,
-                        commit,
-                        kind,
-                        note: intent.note.clone(),
-                        person: workflow.person.clone(),
-                        time: now,
-                        rolled_back: false,
-                    };
-                    deployments::add(
-                        transaction,
-                        &workflow.site,
-                        &workflow.environment,
-                        &deployment,
-                        &intent.rolled_back,
-                    )?;
-                }
-                if let Some(name) = &intent.hotfix {
-                    let hotfix = Hotfix {
-                        name: name.clone(),
-                        commit,
-                        reason: intent.note.clone(),
-                        person: workflow.person.clone(),
-                        time: now,
-                        status: HotfixStatus::Open,
-                    };
-                    sites::put_hotfix(transaction, &workflow.site, &hotfix)?;
-                }
-            }
-            for name in &intent.merged {
-                transaction
-                    .execute(
-                        "UPDATE hotfix SET status = 'merged' WHERE site = ?1 AND name = ?2",
-                        [workflow.site.as_str(), name.as_str()],
-                    )
-                    .or_fault(|| doing)?;
-            }
-            end(transaction, &workflow.id, WorkflowStatus::Succeeded, result).or_fault(|| doing)
-        })
-    }
-
-    /// Returns workflows: those of a site, the newest first, or all that are still running.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn workflows(&self, site: Option<&SiteName>) -> Result<Vec<Workflow>, Fault> {
-        let connection = self
-            .connection
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        // A site's name is of an alphabet without quotes, so it may stand in the query.
-        let which = site.map_or_else(
-            || "status = 'running' ORDER BY started".to_owned(),
-            |site| format!("site = '{site}' ORDER BY started DESC LIMIT 100"),
-        );
-        let query = format!(
-            "SELECT id, site, environment, kind, person, started, finished, status, intent, result \
-             FROM workflow WHERE {which}"
-        );
-        let found = rows(&connection, &query, |row| {
-            let text = |place| row.get::<_, String>(place);
-            Ok((
-                [
-                    text(0)?,
-                    text(1)?,
-                    text(2)?,
-                    text(3)?,
-                    text(4)?,
-                    text(5)?,
-                    text(7)?,
-                ],
-                row.get::<_, Option<String>>(6)?,
-                row.get::<_, Option<String>>(8)?,
-                row.get::<_, Option<String>>(9)?,
-            ))
-        })?;
-        found
-            .into_iter()
-            .map(
-                |(
-                    [id, site, environment, kind, person, started, status],
-                    finished,
-                    intent,
-                    result,
-                )| {
-                    Ok(Workflow {
-                        id,
-                        site: parse(&site)?,
-                        environment: parse(&environment)?,
-                        kind,
-                        person: parse(&person)?,
-                        started: parse(&started)?,
-                        finished: finished.map(|time| parse(&time)).transpose()?,
-                        status: parse(&status)?,
-                        intent: intent
-                            .map(|text| serde_json::from_str(&text))
-                            .transpose()
-                            .or_fault(|| "reading the intent of a workflow")?,
-                        result,
-                    })
-                },
-            )
-            .collect()
-    }
-}
-
-fn end(
-    transaction: &rusqlite::Transaction<'_>,
-    id: &str,
-    status: WorkflowStatus,
-    result: &str,
-) -> Result<(), rusqlite::Error> {
-    transaction.execute(
-        "UPDATE workflow SET status = ?2, finished = ?3, result = ?4 WHERE id = ?1",
-        params![id, status.as_str(), Timestamp::now().to_string(), result],
-    )?;
-    Ok(())
 }

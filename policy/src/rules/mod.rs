@@ -71,6 +71,11 @@ pub fn decide(
         Action::DropHotfix => on_environment(principal, target, context, |role, site, _| {
             workflow::drop_hotfix(role, site)
         }),
+        Action::CancelWorkflow => {
+            on_environment(principal, target, context, |role, site, environment| {
+                workflow::cancel(role, site, environment, context)
+            })
+        }
         Action::ConnectDatabase => {
             on_environment(principal, target, context, |role, site, environment| {
                 database::connect(role, site, environment, context)

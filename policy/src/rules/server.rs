@@ -39,6 +39,7 @@ pub(super) fn decide(principal: &Principal, action: Action, target: &Target) -> 
         | Action::Rollback
         | Action::MergeHotfix
         | Action::DropHotfix
+        | Action::CancelWorkflow
         | Action::ConnectDatabase
         | Action::SetDatabase => unfit_target(action.as_str()),
     }

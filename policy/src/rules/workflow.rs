@@ -27,6 +27,7 @@ pub(super) fn on_environment(
         | Action::UpdateRef
         | Action::MergeHotfix
         | Action::DropHotfix
+        | Action::CancelWorkflow
         | Action::ConnectDatabase
         | Action::SetDatabase
         | Action::ViewSite
@@ -78,6 +79,34 @@ pub(super) fn drop_hotfix(role: Role, site: &SiteName) -> Decision {
         return not_for(role, site);
     }
     permit("team-member-drops-hotfix")
+}
+
+/// Whoever may change an environment may keep others from changing it; and all may take back what
+/// they have asked for.
+pub(super) fn cancel(
+    role: Role,
+    site: &SiteName,
+    environment: &Environment,
+    context: &Context,
+) -> Decision {
+    if context.own_workflow {
+        return permit("own-workflow");
+    }
+    let least = if environment.takes_code() {
+        Role::Developer
+    } else {
+        Role::TeamMember
+    };
+    if role < least {
+        return refuse(
+            "workflow-is-for-who-may-change",
+            format!(
+                "Cancelling what somebody else does to {site}.{environment} is not for the role {role}."
+            ),
+            "Ask who began it, or a team member of the site.",
+        );
+    }
+    permit("may-cancel-workflows")
 }
 
 fn not_for(role: Role, site: &SiteName) -> Decision {

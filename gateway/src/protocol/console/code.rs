@@ -5,7 +5,7 @@ use policy::{Action, Area, SitePath, Target};
 use super::command::SiteEnvironment;
 use super::table::Table;
 use super::{Done, Run, Stop};
-use crate::gate::Permit;
+use crate::gate::{Evidence, Permit};
 use crate::site::work::{self, Status};
 use crate::site::{blocking, mode, push, repository};
 use crate::state::for_people;
@@ -70,8 +70,8 @@ impl Run<'_> {
         paths: Vec<String>,
     ) -> Done {
         let paths = site_paths(&paths)?;
-        let lease = self.lease(&place, "a commit").await?;
-        let permit = self.on(Action::Commit, &place)?;
+        let run = self.begin(&place, "commit").await?;
+        let permit = self.on(Action::Commit, &place, &run)?;
         if message.trim().is_empty() {
             permit.forget();
             return Err(Stop::Failed(
@@ -81,14 +81,8 @@ impl Run<'_> {
         let sites = self.console.sites.clone();
         let made = self
             .reply
-            .during(move |_| {
-                Ok(mode::commit(
-                    &sites,
-                    &lease,
-                    permit,
-                    &message,
-                    paths.as_deref(),
-                ))
+            .during(run, move |run| {
+                mode::commit(&sites, run, permit, &message, paths.as_deref())
             })
             .await??;
         for path in &made.left_out {
@@ -107,8 +101,8 @@ impl Run<'_> {
 
     pub(super) async fn discard(&mut self, place: SiteEnvironment, paths: Vec<String>) -> Done {
         let paths = site_paths(&paths)?;
-        let lease = self.lease(&place, "a discard").await?;
-        let permit = self.on(Action::Discard, &place)?;
+        let run = self.begin(&place, "discard").await?;
+        let permit = self.on(Action::Discard, &place, &run)?;
         let asked = format!(
             "Put {} of {place} back to the last commit? The work is kept aside.",
             if paths.is_some() {
@@ -126,7 +120,9 @@ impl Run<'_> {
         let sites = self.console.sites.clone();
         let saved = self
             .reply
-            .during(move |_| Ok(mode::discard(&sites, &lease, permit, paths.as_deref())))
+            .during(run, move |run| {
+                mode::discard(&sites, run, permit, paths.as_deref())
+            })
             .await??;
         let text = match saved {
             Some(saved) => format!(
@@ -170,8 +166,8 @@ impl Run<'_> {
             self.reply.print(&table).await?;
             return Ok(());
         }
-        let lease = self.lease(&place, "bringing work back").await?;
-        let permit = self.on(Action::RestoreWork, &place)?;
+        let run = self.begin(&place, "restore_work").await?;
+        let permit = self.on(Action::RestoreWork, &place, &run)?;
         let Some(id) = id.or_else(|| saved.first().map(|newest| newest.id.clone())) else {
             permit.forget();
             return Err(Stop::Nothing("No work has been kept aside.".to_owned()));
@@ -180,19 +176,29 @@ impl Run<'_> {
         let named = id.clone();
         let files = self
             .reply
-            .during(move |_| Ok(mode::restore(&sites, &lease, permit, &id)))
+            .during(run, move |run| mode::restore(&sites, run, permit, &id))
             .await??;
         let text = format!("Brought back work {named}: {} file(s).\n", files.len());
         let _ = self.reply.out(&text).await;
         Ok(())
     }
 
-    /// Asks for a permit on an environment.
-    pub(super) fn on(&self, action: Action, place: &SiteEnvironment) -> Result<Permit, Stop> {
-        self.permit(
-            action,
-            &Target::Environment(place.site.clone(), place.environment.clone()),
-        )
+    /// Asks for a permit for what a workflow does to an environment.
+    pub(super) fn on(
+        &self,
+        action: Action,
+        place: &SiteEnvironment,
+        run: &crate::site::Run,
+    ) -> Result<Permit, Stop> {
+        let target = Target::Environment(place.site.clone(), place.environment.clone());
+        let evidence = Evidence {
+            workflow: Some(run.id().clone()),
+            ..Evidence::default()
+        };
+        Ok(self
+            .console
+            .gate
+            .authorize(self.who, action, &target, evidence)?)
     }
 }
 

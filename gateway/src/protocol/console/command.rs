@@ -36,6 +36,10 @@ pub struct Common {
     /// Answer every question with yes
     #[arg(long, short = 'y', global = true)]
     pub yes: bool,
+    /// Do not wait while somebody else changes the environment
+    #[arg(long, global = true)]
+    #[serde(default)]
+    pub no_wait: bool,
 }
 
 /// `SITE.ENV`, as on Terminus's command line.
@@ -346,6 +350,42 @@ pub enum Command {
     WorkflowList {
         /// The site
         site: SiteName,
+    },
+    /// Show one workflow and its steps
+    #[command(name = "workflow:info")]
+    WorkflowInfo {
+        /// Its id
+        id: String,
+    },
+    /// Show the log of a workflow
+    #[command(name = "workflow:logs")]
+    WorkflowLogs {
+        /// Its id
+        id: String,
+        /// Go on to its end
+        #[arg(long, short = 'f')]
+        follow: bool,
+    },
+    /// Follow all workflows of a site, also those to come
+    #[command(name = "workflow:watch")]
+    WorkflowWatch {
+        /// The site
+        site: SiteName,
+    },
+    /// Wait for the end of a workflow; its failure and a time-out are failures
+    #[command(name = "workflow:wait")]
+    WorkflowWait {
+        /// Its id
+        id: String,
+        /// The longest wait, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 180)]
+        max: u64,
+    },
+    /// Have a workflow end before it changes anything
+    #[command(name = "workflow:cancel")]
+    WorkflowCancel {
+        /// Its id
+        id: String,
     },
     /// Search the audit
     #[command(name = "audit:list", visible_alias = "audit")]

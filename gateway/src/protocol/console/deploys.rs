@@ -1,7 +1,6 @@
 //! Deploys, rollbacks, hotfixes, and what runs where.
 
 use policy::{Action, Environment, HotfixName, SiteName, Target};
-use serde_json::Value;
 
 use super::command::SiteEnvironment;
 use super::table::Table;
@@ -20,11 +19,11 @@ impl Run<'_> {
         note: Option<String>,
         reference: Option<String>,
     ) -> Done {
-        let lease = self.lease(&place, "a deploy").await?;
-        let chosen = reference.clone();
-        let (sites, at) = (self.console.sites.clone(), place.clone());
         // A stranger must not learn from an error whether the site exists.
         self.view(&place.site)?;
+        let run = self.begin(&place, "deploy").await?;
+        let chosen = reference.clone();
+        let (sites, at) = (self.console.sites.clone(), place.clone());
         let plan = blocking(move || {
             Ok(deploy::plan(
                 &sites,
@@ -39,24 +38,23 @@ impl Run<'_> {
                 "--ref picks a commit for Test only.".to_owned(),
             ));
         }
-        self.carry_out(place, lease, plan, Action::Deploy, note)
-            .await
+        self.carry_out(place, run, plan, Action::Deploy, note).await
     }
 
     pub(super) async fn rollback(&mut self, place: SiteEnvironment, note: Option<String>) -> Done {
-        let lease = self.lease(&place, "a rollback").await?;
         self.view(&place.site)?;
+        let run = self.begin(&place, "rollback").await?;
         let (sites, at) = (self.console.sites.clone(), place.clone());
         let plan = blocking(move || Ok(deploy::plan_rollback(&sites, &at.site, &at.environment)))
             .await??;
-        self.carry_out(place, lease, plan, Action::Rollback, note)
+        self.carry_out(place, run, plan, Action::Rollback, note)
             .await
     }
 
     async fn carry_out(
         &mut self,
         place: SiteEnvironment,
-        lease: crate::site::Lease,
+        run: crate::site::Run,
         plan: deploy::Plan,
         action: Action,
         note: Option<String>,
@@ -69,6 +67,7 @@ impl Run<'_> {
         let evidence = Evidence {
             deploy: Some(plan.facts.clone()),
             detail: Some(note.clone()),
+            workflow: Some(run.id().clone()),
             ..Evidence::default()
         };
         let permit = self
@@ -82,7 +81,9 @@ impl Run<'_> {
         let sites = self.console.sites.clone();
         let done = self
             .reply
-            .during(move |say| Ok(deploy::deploy(&sites, &lease, permit, plan, &note, say)))
+            .during(run, move |run| {
+                deploy::deploy(&sites, run, permit, plan, &note)
+            })
             .await??;
         let text = format!(
             "Deployed code to \"{}\": {} as {}.\n",
@@ -90,7 +91,7 @@ impl Run<'_> {
             push::short(done.commit),
             done.tag
         );
-        let _ = self.reply.out(&text).await;
+        self.reply.conclude(&text).await;
         Ok(())
     }
 
@@ -182,7 +183,7 @@ impl Run<'_> {
             environment: Environment::Dev,
         };
         self.view(&site)?;
-        let lease = self.lease(&dev, "a merge of a hotfix").await?;
+        let run = self.begin(&dev, "hotfix_merge").await?;
         let uncommitted = {
             let (sites, site) = (self.console.sites.clone(), site.clone());
             blocking(move || mode::uncommitted(&sites, &site, &Environment::Dev)).await?
@@ -190,6 +191,7 @@ impl Run<'_> {
         let evidence = Evidence {
             uncommitted,
             detail: Some(format!("hotfix/{name}")),
+            workflow: Some(run.id().clone()),
             ..Evidence::default()
         };
         let permit = self.console.gate.authorize(
@@ -207,7 +209,7 @@ impl Run<'_> {
         };
         let sites = self.console.sites.clone();
         self.reply
-            .during(move |say| Ok(hotfix::merge(&sites, &lease, permit, &open, say)))
+            .during(run, move |run| hotfix::merge(&sites, run, permit, &open))
             .await??;
         let text = format!("Merged hotfix/{name}; it is no longer open.\n");
         let _ = self.reply.out(&text).await;
@@ -241,35 +243,6 @@ impl Run<'_> {
         hotfix::drop_by_name(&self.console.sites, permit, &open, &reason)?;
         let text = format!("Dropped hotfix/{name}: the next deploy may take it off Live.\n");
         let _ = self.reply.out(&text).await;
-        Ok(())
-    }
-
-    pub(super) async fn workflow_list(&mut self, site: SiteName) -> Done {
-        self.view(&site)?;
-        let mut table = Table::new(&[
-            "id",
-            "env",
-            "workflow",
-            "user",
-            "status",
-            "started_at",
-            "finished_at",
-            "result",
-        ]);
-        for one in self.console.state.workflows(Some(&site))? {
-            table.push(vec![
-                one.id.as_str().into(),
-                one.environment.as_str().into(),
-                one.kind.as_str().into(),
-                one.person.as_str().into(),
-                one.status.as_str().into(),
-                for_people(one.started).into(),
-                one.finished
-                    .map_or(Value::Null, |finished| for_people(finished).into()),
-                one.result.map_or(Value::Null, Value::from),
-            ]);
-        }
-        self.reply.print(&table).await?;
         Ok(())
     }
 }

@@ -2,11 +2,13 @@
 
 use policy::{Action, ConnectionMode, SiteName, Target};
 use serde_json::Value;
+use tokio::sync::mpsc;
 
 use super::command::SiteEnvironment;
 use super::table::Table;
 use super::{Done, Run, Stop};
 use crate::gate::Evidence;
+use crate::site::workflow::Asked;
 use crate::site::{blocking, mode};
 use crate::state::{EnvironmentState, for_people};
 
@@ -144,9 +146,7 @@ impl Run<'_> {
                 "The connection mode is already set to {wanted}."
             )));
         }
-        let lease = self
-            .lease(&place, "a change of its connection mode")
-            .await?;
+        let run = self.begin(&place, "connection_mode").await?;
         let uncommitted = {
             let (sites, place) = (self.console.sites.clone(), place.clone());
             blocking(move || mode::uncommitted(&sites, &place.site, &place.environment)).await?
@@ -172,6 +172,7 @@ impl Run<'_> {
             uncommitted,
             confirmed,
             detail: Some(format!("to {wanted}")),
+            workflow: Some(run.id().clone()),
             ..Evidence::default()
         };
         let permit =
@@ -181,7 +182,7 @@ impl Run<'_> {
         let sites = self.console.sites.clone();
         let saved = self
             .reply
-            .during(move |_| Ok(mode::set(&sites, &lease, permit, wanted)))
+            .during(run, move |run| mode::set(&sites, run, permit, wanted))
             .await??;
         if let Some(saved) = saved {
             let line = format!(
@@ -214,24 +215,31 @@ impl Run<'_> {
             })
     }
 
-    /// Takes the lease of an environment for the length of this command.
-    pub(super) async fn lease(
+    /// Begins a workflow on an environment, waiting for those that are before it.
+    pub(super) async fn begin(
         &self,
         place: &SiteEnvironment,
-        what: &str,
-    ) -> Result<crate::site::Lease, Stop> {
-        let mut told = None;
-        let holder = format!("{what} by {}", self.who.person);
-        let leases = &self.console.sites.leases;
-        let lease = leases
-            .take(&place.site, &place.environment, &holder, |line| {
-                told = Some(line.to_owned());
-            })
-            .await;
-        if let Some(line) = told {
-            self.reply.tell(&line).await;
-        }
-        Ok(lease?)
+        kind: &'static str,
+    ) -> Result<crate::site::Run, Stop> {
+        let asked = Asked {
+            site: place.site.clone(),
+            environment: place.environment.clone(),
+            kind,
+            person: self.who.person.clone(),
+            origin: self.who.origin(),
+            waits: self.reply.waits,
+        };
+        let (sender, mut receiver) = mpsc::unbounded_channel::<String>();
+        let beginning = self.console.sites.workflows.begin(asked, move |line| {
+            let _ = sender.send(line.to_owned());
+        });
+        let telling = async {
+            while let Some(line) = receiver.recv().await {
+                self.reply.tell(&line).await;
+            }
+        };
+        let (run, ()) = tokio::join!(beginning, telling);
+        Ok(run?)
     }
 }
 

@@ -158,6 +158,7 @@ impl Run<'_> {
                 | Action::Discard
                 | Action::RestoreWork
                 | Action::DropHotfix
+                | Action::CancelWorkflow
                 | Action::ConnectDatabase
                 | Action::SetDatabase
                 | Action::ViewSite

@@ -17,6 +17,7 @@ mod reply;
 mod sites;
 mod table;
 mod unfinished;
+mod workflows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -101,9 +102,10 @@ impl From<Undone> for Stop {
         match undone {
             Undone::Nothing(sentence) => Stop::Nothing(sentence),
             Undone::Fault(fault) => Stop::Denied(Denied::Fault(fault)),
-            other @ (Undone::Moved(_) | Undone::Conflicts(_) | Undone::Impossible(_)) => {
-                Stop::Failed(other.to_string())
-            }
+            other @ (Undone::Moved(_)
+            | Undone::Conflicts(_)
+            | Undone::Impossible(_)
+            | Undone::Cancelled(_)) => Stop::Failed(other.to_string()),
         }
     }
 }
@@ -142,6 +144,7 @@ impl Console {
         };
         reply.field = common.field;
         reply.yes = common.yes;
+        reply.waits = !common.no_wait;
         let mut run = Run {
             console: self,
             who,
@@ -248,6 +251,11 @@ impl Run<'_> {
                 self.hotfix_drop(site, name, reason).await
             }
             Command::WorkflowList { site } => self.workflow_list(site).await,
+            Command::WorkflowInfo { id } => self.workflow_info(&id).await,
+            Command::WorkflowLogs { id, follow } => self.workflow_logs(&id, follow).await,
+            Command::WorkflowWatch { site } => self.workflow_watch(site).await,
+            Command::WorkflowWait { id, max } => self.workflow_wait(&id, max).await,
+            Command::WorkflowCancel { id } => self.workflow_cancel(&id).await,
             Command::AuditList(query) => self.audit_list(query).await,
             Command::AuditVerify => self.audit_verify().await,
             Command::Explain {

@@ -1,12 +1,14 @@
 //! The other end of a command: what it prints, what it asks, which way it goes.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::table::{Format, Table};
 use crate::fault::Fault;
 use crate::protocol::ssh::Output;
 use crate::site::blocking;
+use crate::site::workflow::{Entry, Heard};
 
 /// The other end of a command.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct Reply {
     pub field: Option<String>,
     /// Whether every question is answered with yes.
     pub yes: bool,
+    /// Whether a workflow waits while another one runs.
+    pub waits: bool,
 }
 
 #[derive(Debug)]
@@ -66,6 +70,7 @@ impl Reply {
             format: Format::Table,
             field: None,
             yes: false,
+            waits: true,
         }
     }
 
@@ -134,27 +139,65 @@ impl Reply {
             .map_err(|_| "Standard input is not UTF-8.".to_owned())
     }
 
-    /// Runs blocking work, telling what it says while it goes on.
+    /// Runs the blocking work of a workflow, telling what it says while it goes on.
     ///
     /// # Errors
     /// Its own.
     pub async fn during<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut dyn FnMut(&str)) -> Result<T, Fault> + Send + 'static,
+        run: crate::site::Run,
+        work: impl FnOnce(&crate::site::Run) -> T + Send + 'static,
     ) -> Result<T, Fault> {
-        let (sender, mut receiver) = mpsc::unbounded_channel::<String>();
-        let working = blocking(move || {
-            work(&mut |line| {
-                let _ = sender.send(line.to_owned());
-            })
-        });
-        let telling = async {
-            while let Some(line) = receiver.recv().await {
-                self.tell(&line).await;
+        let mut watch = run.watch();
+        let id = run.id().to_string();
+        let mut working = Box::pin(blocking(move || {
+            let done = work(&run);
+            drop(run);
+            Ok(done)
+        }));
+        let done = loop {
+            match watch.during(&mut working).await {
+                Heard::Entry(entry) => self.tell_entry(&id, &entry).await,
+                Heard::Done(done) => break done,
             }
         };
-        let (done, ()) = tokio::join!(working, telling);
+        while let Some(entry) = watch.ready() {
+            self.tell_entry(&id, &entry).await;
+        }
         done
+    }
+
+    /// Tells an entry of a workflow's log: a line for people, a line of JSON for programs.
+    pub async fn tell_entry(&self, id: &str, entry: &Entry) {
+        match self.format {
+            Format::Json => {
+                let line = match serde_json::to_value(entry) {
+                    Ok(Value::Object(mut fields)) => {
+                        fields.insert("workflow".to_owned(), id.into());
+                        format!("{}\n", Value::Object(fields))
+                    }
+                    _other => return,
+                };
+                let _ = self.out(&line).await;
+            }
+            Format::Table => {
+                if let Some(line) = entry.shown() {
+                    self.tell(&line).await;
+                }
+            }
+        }
+    }
+
+    /// Prints what came of a workflow, for people; programs have had its last entry.
+    pub async fn conclude(&self, text: &str) {
+        if matches!(self.format, Format::Table) {
+            let _ = self.out(text).await;
+        }
+    }
+
+    /// Waits until the client has gone. What it sends meanwhile is not read by anybody.
+    pub async fn gone(&mut self) {
+        while self.input.recv().await.is_some() {}
     }
 
     /// Ends the command.

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::table::Table;
 use super::{Done, Run, Stop};
 use crate::gate::{Evidence, Permit};
+use crate::site::blocking;
 use crate::site::import::Source;
 use crate::site::settings::{self, Wanted};
 use crate::state::for_people;
@@ -26,10 +27,7 @@ impl Run<'_> {
             from: source(from, self.reply.is_local())?,
         };
         let sites = self.console.sites.clone();
-        let notes = self
-            .reply
-            .during(move |_| Ok(settings::create_site(&sites, permit, wanted)))
-            .await??;
+        let notes = blocking(move || Ok(settings::create_site(&sites, permit, wanted))).await??;
         for note in notes {
             self.reply.tell(&note).await;
         }

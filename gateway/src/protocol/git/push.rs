@@ -10,11 +10,11 @@ use policy::{Action, Environment, SiteName, Target};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::fault::Fault;
 use crate::gate::{Denied, Evidence, Gate, Identity, Permit};
 use crate::protocol::refusal_lines;
 use crate::site::push::{self, Examined, Ready};
-use crate::site::{Lease, Sites, blocking};
+use crate::site::workflow::{Asked, Busy, Entry, Heard, Watch};
+use crate::site::{Run, Sites, Undone, blocking};
 
 /// One push, from the start of `git receive-pack` to its end.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Push {
     who: Identity,
     site: SiteName,
     environment: Environment,
-    ready: Mutex<Option<Ready>>,
+    ready: Mutex<Option<(Ready, Watch)>>,
 }
 
 impl Push {
@@ -102,7 +102,7 @@ impl Pushes {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&push.token);
-        if let Some(ready) = push.ready.lock().await.take() {
+        if let Some((ready, _watch)) = push.ready.lock().await.take() {
             self.drop_prepared(ready).await;
         }
     }
@@ -132,19 +132,23 @@ impl Pushes {
                 // Git or the hook was killed meanwhile, and `end` found nothing to drop.
                 if self.find(&push.token).is_none() {
                     drop(place);
-                    self.drop_prepared(ready).await;
+                    self.drop_prepared(ready.0).await;
                     return false;
                 }
                 *place = Some(ready);
                 true
             }
             Ok(None) => false,
-            Err(fault) => {
+            Err(Undone::Fault(fault)) => {
                 tracing::error!("preparing a push: {fault}");
                 let _ = say.send(
                     "The push failed inside the gateway, and nothing was changed.".to_owned(),
                 );
                 let _ = say.send(format!("Cause: {}", fault.for_person()));
+                false
+            }
+            Err(undone) => {
+                let _ = say.send(undone.to_string());
                 false
             }
         }
@@ -158,7 +162,7 @@ impl Pushes {
         say: UnboundedSender<String>,
     ) -> Vec<RefResult> {
         let updates = question.updates;
-        let Some(ready) = push.ready.lock().await.take() else {
+        let Some((ready, mut watch)) = push.ready.lock().await.take() else {
             return failed(&updates, "the gateway had not accepted this push");
         };
         if !ready.covers(&updates) {
@@ -171,12 +175,8 @@ impl Pushes {
             return failed(&updates, "git asks for other refs than were accepted");
         }
         let sites = Arc::clone(&self.sites);
-        let done = blocking(move || {
-            push::carry_out(&sites, ready, &mut |line| {
-                let _ = say.send(line.to_owned());
-            })
-        })
-        .await;
+        let work = blocking(move || push::carry_out(&sites, ready));
+        let done = follow(&mut watch, &say, work).await;
         match done {
             Ok(results) => results,
             Err(fault) => {
@@ -191,10 +191,13 @@ impl Pushes {
         push: &Push,
         question: Question,
         say: &UnboundedSender<String>,
-    ) -> Result<Option<Ready>, Fault> {
-        let lease = self.lease(push, say).await?;
-        let Some(lease) = lease else {
-            return Ok(None);
+    ) -> Result<Option<(Ready, Watch)>, Undone> {
+        let run = match self.begin_run(push, say).await {
+            Ok(run) => run,
+            Err(busy) => {
+                let _ = say.send(busy.to_string());
+                return Ok(None);
+            }
         };
         let quarantine = question.quarantine.clone().map(PathBuf::from);
         let examined = {
@@ -208,49 +211,38 @@ impl Pushes {
             })
             .await?
         };
-        let Some(permits) = self.ask(push, &examined, say) else {
+        let Some(permits) = self.ask(push, &run, &examined, say) else {
             return Ok(None);
         };
-        let (sites, say) = (Arc::clone(&self.sites), say.clone());
-        blocking(move || {
-            push::prepare(&sites, lease, examined, permits, &mut |line| {
-                let _ = say.send(line.to_owned());
-            })
-        })
-        .await
-        .map(Some)
+        let sites = Arc::clone(&self.sites);
+        let mut watch = run.watch();
+        let work = blocking(move || Ok(push::prepare(&sites, run, examined, permits)));
+        let ready = follow(&mut watch, say, work).await??;
+        Ok(Some((ready, watch)))
     }
 
-    async fn lease(
-        &self,
-        push: &Push,
-        say: &UnboundedSender<String>,
-    ) -> Result<Option<Lease>, Fault> {
-        let taken = self
-            .sites
-            .leases
-            .take(
-                &push.site,
-                &push.environment,
-                &format!("a push by {}", push.who.person),
-                |line| {
-                    let _ = say.send(line.to_owned());
-                },
-            )
-            .await;
-        match taken {
-            Ok(lease) => Ok(Some(lease)),
-            Err(busy) => {
-                let _ = say.send(busy.to_string());
-                Ok(None)
-            }
-        }
+    async fn begin_run(&self, push: &Push, say: &UnboundedSender<String>) -> Result<Run, Busy> {
+        let asked = Asked {
+            site: push.site.clone(),
+            environment: push.environment.clone(),
+            kind: "push",
+            person: push.who.person.clone(),
+            origin: push.who.origin(),
+            waits: true,
+        };
+        self.sites
+            .workflows
+            .begin(asked, |line| {
+                let _ = say.send(line.to_owned());
+            })
+            .await
     }
 
     /// Asks the gate about each ref. Every refused ref is explained, not just the first.
     fn ask(
         &self,
         push: &Push,
+        run: &Run,
         examined: &Examined,
         say: &UnboundedSender<String>,
     ) -> Option<Vec<Permit>> {
@@ -265,6 +257,7 @@ impl Pushes {
             let evidence = Evidence {
                 push: Some(one.facts.clone()),
                 detail: Some(one.describe()),
+                workflow: permits.is_empty().then(|| run.id().clone()),
                 ..Evidence::default()
             };
             let answer = self
@@ -291,6 +284,30 @@ impl Pushes {
         }
         Some(permits)
     }
+}
+
+/// Tells the pusher what is said while `work` goes on.
+async fn follow<T>(
+    watch: &mut Watch,
+    say: &UnboundedSender<String>,
+    work: impl Future<Output = T>,
+) -> T {
+    let tell = |entry: Entry| {
+        if let Some(line) = entry.shown() {
+            let _ = say.send(line);
+        }
+    };
+    let mut work = Box::pin(work);
+    let done = loop {
+        match watch.during(&mut work).await {
+            Heard::Entry(entry) => tell(entry),
+            Heard::Done(done) => break done,
+        }
+    };
+    while let Some(entry) = watch.ready() {
+        tell(entry);
+    }
+    done
 }
 
 fn failed(updates: &[Update], reason: &str) -> Vec<RefResult> {

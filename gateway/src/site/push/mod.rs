@@ -17,7 +17,7 @@ use crate::site::deploy::{self, next_number};
 use crate::site::release::{Origin, Prepared, ReleaseKind};
 use crate::site::repository;
 use crate::site::workflow::{self, Change};
-use crate::site::{Author, Lease, Sites};
+use crate::site::{Author, Run, Sites, Undone};
 use crate::state::{DeploymentKind, Intent, RefMove};
 
 /// The refs of a push, with the facts that the policy asks for.
@@ -54,7 +54,7 @@ impl One {
 /// A push that was permitted and prepared. Holds the lease of its environment.
 #[derive(Debug)]
 pub struct Ready {
-    _lease: Lease,
+    run: Run,
     examined: Examined,
     permits: Vec<Permit>,
     deployed: Option<(usize, Environment, Prepared)>,
@@ -138,20 +138,51 @@ pub fn examine(
 /// When the release cannot be built; nothing is left of it then.
 pub fn prepare(
     sites: &Sites,
-    lease: Lease,
+    run: Run,
     examined: Examined,
     permits: Vec<Permit>,
-    say: &mut dyn FnMut(&str),
-) -> Result<Ready, Fault> {
+) -> Result<Ready, Undone> {
+    let deployed = match prepare_release(sites, &run, &examined, &permits) {
+        Ok(deployed) => deployed,
+        Err(undone) => {
+            let done: Result<(), _> = Err(undone);
+            for mut permit in permits {
+                if let Err(undone) = &done {
+                    permit.describe(undone.to_string());
+                }
+                if let Err(fault) = permit.finish(crate::audit::Outcome::Failed) {
+                    tracing::error!("a push that failed could not be recorded: {fault}");
+                }
+            }
+            run.end_if_begun(&done);
+            return Err(done.err().unwrap_or_else(|| Fault::new("a push").into()));
+        }
+    };
+    Ok(Ready {
+        run,
+        examined,
+        permits,
+        deployed,
+    })
+}
+
+type Deployed = Option<(usize, Environment, Prepared)>;
+
+fn prepare_release(
+    sites: &Sites,
+    run: &Run,
+    examined: &Examined,
+    permits: &[Permit],
+) -> Result<Deployed, Undone> {
     let mut deployed = None;
-    for (place, (one, permit)) in examined.updates.iter().zip(&permits).enumerate() {
+    for (place, (one, permit)) in examined.updates.iter().zip(permits).enumerate() {
         let environment = match &one.facts.kind {
             RefKind::Trunk | RefKind::MultidevBranch(_) | RefKind::Hotfix(_) => {
                 examined.remote.clone()
             }
             RefKind::PlainBranch => {
                 if one.facts.change != RefChange::Delete {
-                    say(&format!(
+                    run.say(&format!(
                         "{} is stored; no environment runs it, so nothing is deployed.",
                         escape(one.update.name.as_bytes())
                     ));
@@ -163,49 +194,44 @@ pub fn prepare(
         if deployed.is_some() {
             return Err(Fault::new(
                 "a push of two branches that one environment would run (push them one by one)",
-            ));
+            )
+            .into());
         }
         let Some(commit) = object(&one.update.new)? else {
             continue;
         };
+        run.set_kind(match one.facts.kind {
+            RefKind::Hotfix(_) => "hotfix",
+            _ => "sync_code",
+        });
+        run.begin(&note(one))?;
         let repository = open(sites, &examined.site, examined.quarantine.as_deref())?;
-        say(&format!(
+        run.say(&format!(
             "Preparing {} for {}.{environment} …",
             short(commit),
             examined.site
         ));
-        let release = deploy::build(
-            sites,
-            permit,
-            &environment,
-            &Origin {
-                repository: &repository,
-                quarantine: examined.quarantine.as_deref(),
-                commit,
-            },
-            ReleaseKind::ReadOnly,
-        )?;
+        let origin = Origin {
+            repository: &repository,
+            quarantine: examined.quarantine.as_deref(),
+            commit,
+        };
+        let release = run.step("prepare", || {
+            deploy::build(sites, permit, &environment, &origin, ReleaseKind::ReadOnly)
+                .map_err(Undone::from)
+        })?;
         deployed = Some((place, environment, release));
     }
-    Ok(Ready {
-        _lease: lease,
-        examined,
-        permits,
-        deployed,
-    })
+    Ok(deployed)
 }
 
 /// Moves the refs and switches what runs from them.
 ///
 /// # Errors
 /// When nothing was changed for a reason that git has no word for.
-pub fn carry_out(
-    sites: &Sites,
-    ready: Ready,
-    say: &mut dyn FnMut(&str),
-) -> Result<Vec<RefResult>, Fault> {
+pub fn carry_out(sites: &Sites, ready: Ready) -> Result<Vec<RefResult>, Fault> {
     let Ready {
-        _lease,
+        run,
         examined,
         permits,
         deployed,
@@ -288,37 +314,37 @@ pub fn carry_out(
     }
     let change = Change {
         kind,
-        environment: remote,
         permits,
         intent,
         release,
     };
-    match workflow::carry_out(sites, &name, change) {
+    let carried_out = workflow::carry_out(sites, &run, change);
+    match &carried_out {
         Ok(()) => {
             for line in done {
-                say(&line);
+                run.say(&line);
             }
-            Ok(results)
         }
         Err(undone) => {
-            say(&format!("The push failed. {undone}"));
+            run.say(&format!("The push failed. {undone}"));
             let reason = undone.to_string().replace(['\n', '\r'], " ");
             for result in &mut results {
                 result.failure = Some(reason.clone());
                 result.instead = None;
             }
-            Ok(results)
         }
     }
+    run.end_if_begun(&carried_out);
+    Ok(results)
 }
 
 /// Drops a push that was prepared and never carried out.
 pub fn abandon(sites: &Sites, ready: Ready) {
     let Ready {
+        run,
         permits,
         deployed,
         examined,
-        ..
     } = ready;
     if let (Some((_, environment, prepared)), Some(permit)) = (deployed, permits.first()) {
         let environment = sites.layout.site(&examined.site).environment(&environment);
@@ -331,6 +357,10 @@ pub fn abandon(sites: &Sites, ready: Ready) {
             tracing::error!("an abandoned push could not be recorded: {fault}");
         }
     }
+    let abandoned: Result<(), Undone> = Err(Undone::Impossible(
+        "The push ended before it was carried out, so nothing was changed.".to_owned(),
+    ));
+    run.end_if_begun(&abandoned);
 }
 
 fn deploy_tag(

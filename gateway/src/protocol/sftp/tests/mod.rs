@@ -26,7 +26,7 @@ use super::{Output, Session};
 use crate::audit::{Audit, Filter, Record};
 use crate::gate::{Gate, Identity};
 use crate::site::tree::{Parts, Tree};
-use crate::state::{Intent, Key, NewSite, State, Workflow, WorkflowStatus};
+use crate::state::{Intent, Key, Lease, NewSite, State, Workflow, WorkflowStatus};
 use packets::*;
 
 /// A site `acme` whose uploads are `/code/wp-content/uploads`, and somebody at work on it.
@@ -379,7 +379,14 @@ fn settle(
             ..Intent::default()
         }),
         result: None,
+        origin: String::new(),
+        note: String::new(),
+        steps: Vec::new(),
     };
-    state.begin_workflow(&workflow).unwrap();
+    let lease = Lease {
+        owner: "test".to_owned(),
+        reason: String::new(),
+    };
+    state.begin_workflow(&workflow, &lease).unwrap();
     state.complete_workflow(&workflow, "").unwrap();
 }

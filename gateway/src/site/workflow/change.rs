@@ -9,24 +9,21 @@
 use std::fmt;
 
 use git2::Repository;
-use jiff::Timestamp;
-use policy::{Environment, SiteName};
 
-use super::release::{self, Prepared};
-use super::repository::{self, MoveError};
-use super::{Sites, crash};
+use super::Run;
 use crate::audit::Outcome;
 use crate::fault::Fault;
 use crate::gate::Permit;
-use crate::state::{Intent, RefMove, Workflow, WorkflowStatus};
+use crate::site::release::{self, Prepared};
+use crate::site::repository::{self, MoveError};
+use crate::site::{Sites, crash};
+use crate::state::{Intent, RefMove, Workflow};
 
 /// A change that is prepared, waiting to be carried out under a lease.
 #[derive(Debug)]
-pub(super) struct Change {
+pub(in crate::site) struct Change {
     /// What it is called: `sync_code`, `deploy`, `hotfix` …
     pub kind: &'static str,
-    /// The environment that changes.
-    pub environment: Environment,
     /// The permits for all of it; at least one.
     pub permits: Vec<Permit>,
     /// What the last step does.
@@ -46,6 +43,8 @@ pub enum Undone {
     Nothing(String),
     /// It cannot be done as asked, as the sentence says.
     Impossible(String),
+    /// Somebody has cancelled it.
+    Cancelled(String),
     /// A failure of ours.
     Fault(Fault),
 }
@@ -71,6 +70,9 @@ impl fmt::Display for Undone {
                 )
             }
             Undone::Nothing(sentence) | Undone::Impossible(sentence) => f.write_str(sentence),
+            Undone::Cancelled(person) => {
+                write!(f, "{person} has cancelled this; nothing was changed.")
+            }
             Undone::Fault(fault) => {
                 write!(
                     f,
@@ -90,14 +92,27 @@ fn capitalized(text: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Ends a permit whose change could not even be prepared.
-pub(super) fn unprepared(mut permit: Permit, fault: Fault) -> Undone {
-    tracing::error!("preparing a change: {fault}");
-    permit.describe(fault.for_person());
-    if let Err(fault) = permit.finish(Outcome::Failed) {
-        tracing::error!("a change that failed could not be recorded: {fault}");
+/// Does the first step of a change: writes the release beside the current one. A permit whose
+/// change cannot even be prepared has ended.
+///
+/// # Errors
+/// [`Undone`]; nothing is left of the release then.
+pub(in crate::site) fn prepare(
+    run: &Run,
+    mut permit: Permit,
+    build: impl FnOnce(&Permit) -> Result<Prepared, Fault>,
+) -> Result<(Prepared, Permit), Undone> {
+    match run.step("prepare", || build(&permit).map_err(Undone::from)) {
+        Ok(prepared) => Ok((prepared, permit)),
+        Err(undone) => {
+            tracing::error!("preparing a change: {undone:?}");
+            permit.describe(undone.to_string());
+            if let Err(fault) = permit.finish(Outcome::Failed) {
+                tracing::error!("a change that failed could not be recorded: {fault}");
+            }
+            Err(undone)
+        }
     }
-    Undone::Fault(fault)
 }
 
 /// Carries out a change.
@@ -105,10 +120,9 @@ pub(super) fn unprepared(mut permit: Permit, fault: Fault) -> Undone {
 /// # Errors
 /// [`Undone`] when nothing was changed. A failure after the refs have moved is undone, too, by
 /// moving them back; where even that fails, the next start repairs it.
-pub(super) fn carry_out(sites: &Sites, site: &SiteName, change: Change) -> Result<(), Undone> {
+pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Result<(), Undone> {
     let Change {
         kind,
-        environment,
         permits,
         intent,
         release,
@@ -116,22 +130,14 @@ pub(super) fn carry_out(sites: &Sites, site: &SiteName, change: Change) -> Resul
     let Some(permit) = permits.first() else {
         return Err(Fault::new("a change without a permit").into());
     };
+    run.set_kind(kind);
     let workflow = Workflow {
-        id: permit
-            .incident()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-        site: site.clone(),
-        environment,
-        kind: kind.to_owned(),
-        person: permit.who().person.clone(),
-        started: Timestamp::now(),
-        finished: None,
-        status: WorkflowStatus::Running,
         intent: Some(intent),
-        result: None,
+        ..run.record()
     };
-    let done = perform(sites, permit, &workflow);
+    let done = run
+        .pass_the_switch()
+        .and_then(|()| run.step("switch", || perform(sites, run, permit, &workflow)));
     let outcome = match &done {
         Ok(()) => Outcome::Done,
         Err(_) => Outcome::Failed,
@@ -153,21 +159,17 @@ pub(super) fn carry_out(sites: &Sites, site: &SiteName, change: Change) -> Resul
     }
     if done.is_ok() && recorded {
         crash::point("recorded");
-        let ended = sites
-            .state
-            .end_workflow(&workflow.id, WorkflowStatus::Succeeded, "done");
-        if let Err(fault) = ended {
-            tracing::error!("a recorded change could not be marked as such: {fault}");
-        }
+        run.mark_recorded();
     }
+    run.end_unless_begun(&done);
     done
 }
 
 /// What came of a change that is complete and that the audit has no row of yet. Repair writes one
 /// if it stays so.
-pub(super) const UNRECORDED: &str = "done, and not in the audit yet";
+pub(in crate::site) const UNRECORDED: &str = "done, and not in the audit yet";
 
-fn perform(sites: &Sites, permit: &Permit, workflow: &Workflow) -> Result<(), Undone> {
+fn perform(sites: &Sites, run: &Run, permit: &Permit, workflow: &Workflow) -> Result<(), Undone> {
     let Some(intent) = &workflow.intent else {
         return Err(Fault::new("a change without an intent").into());
     };
@@ -176,16 +178,13 @@ fn perform(sites: &Sites, permit: &Permit, workflow: &Workflow) -> Result<(), Un
     let repository = repository::open(&layout.repository())?;
     let before = release::current(&environment)?;
 
-    sites.state.begin_workflow(workflow)?;
+    run.intend(workflow)?;
     crash::point("intent-written");
     if let Err(error) = repository::move_refs(permit, &repository, &intent.refs) {
         let undone = match error {
             MoveError::Moved { name } => Undone::Moved(name),
             MoveError::Fault(fault) => Undone::Fault(fault),
         };
-        sites
-            .state
-            .end_workflow(&workflow.id, WorkflowStatus::Failed, &undone.to_string())?;
         return Err(undone);
     }
     crash::point("refs-moved");
@@ -200,15 +199,6 @@ fn perform(sites: &Sites, permit: &Permit, workflow: &Workflow) -> Result<(), Un
     if let Err(fault) = completed {
         tracing::error!("a change is being undone: {fault}");
         undo(&repository, permit, intent, &environment, before);
-        // Where the state takes no writes, this fails as well; repair then finds the refs as they
-        // were, and drops the intent.
-        if let Err(fault) =
-            sites
-                .state
-                .end_workflow(&workflow.id, WorkflowStatus::Failed, &fault.to_string())
-        {
-            tracing::error!("a failed change could not be ended: {fault}");
-        }
         return Err(fault.into());
     }
     crash::point("completed");
@@ -234,7 +224,7 @@ fn undo(
     repository: &Repository,
     permit: &Permit,
     intent: &Intent,
-    environment: &super::layout::EnvironmentLayout,
+    environment: &crate::site::layout::EnvironmentLayout,
     before: Option<u64>,
 ) {
     if let Some(before) = before

@@ -1,0 +1,168 @@
+//! Workflows: every operation that changes an environment is one. Only one at a time changes an
+//! environment; the others wait in a queue, in order. Each has steps and a log that people follow
+//! while it runs and read afterwards.
+//!
+//! `queue` says whose turn it is, `live` is what is known of one while it runs, `log` keeps it in a
+//! file, `run` is the right to change the environment, `change` is the last step of all of them.
+
+mod change;
+mod entry;
+mod live;
+mod log;
+mod queue;
+mod run;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use policy::{Environment, PersonName, SiteName};
+use tokio::sync::watch;
+
+pub use change::Undone;
+pub(super) use change::{Change, UNRECORDED, carry_out, prepare};
+pub use entry::{Entry, Event};
+pub use live::{Cancelling, Heard, Live, Watch};
+pub use log::{PastLog, read as read_log};
+pub use queue::Busy;
+pub use run::Run;
+
+use super::layout::Layout;
+use crate::audit::IncidentId;
+use crate::state::State;
+use queue::Queues;
+
+/// What somebody asks to do to an environment.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The site.
+    pub site: SiteName,
+    /// The environment.
+    pub environment: Environment,
+    /// What is done: `deploy`, `rollback`, `push` …
+    pub kind: &'static str,
+    /// By whom.
+    pub person: PersonName,
+    /// From where: an address and a program.
+    pub origin: String,
+    /// Whether it waits while another workflow runs; else it is refused.
+    pub waits: bool,
+}
+
+/// All workflows that wait or run.
+#[derive(Debug)]
+pub struct Workflows {
+    state: Arc<State>,
+    layout: Layout,
+    keeping: Keeping,
+    queues: Queues,
+    live: Mutex<HashMap<String, Arc<Live>>>,
+    begun: watch::Sender<u64>,
+    instance: String,
+}
+
+/// How long a workflow waits, and how many logs are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Keeping {
+    /// The longest wait, in seconds.
+    pub wait_seconds: u64,
+    /// Logs of each environment.
+    pub logs: usize,
+}
+
+impl Default for Keeping {
+    fn default() -> Self {
+        Self {
+            wait_seconds: 1800,
+            logs: 500,
+        }
+    }
+}
+
+impl Workflows {
+    /// Makes an empty list.
+    pub fn new(state: Arc<State>, layout: Layout, keeping: Keeping) -> Self {
+        let now = Timestamp::now();
+        Self {
+            state,
+            layout,
+            keeping,
+            queues: Queues::default(),
+            live: Mutex::default(),
+            begun: watch::Sender::new(0),
+            instance: IncidentId::new(now).to_string(),
+        }
+    }
+
+    /// Waits until it is this workflow's turn, and begins it. `waiting` is called with what people
+    /// are told whenever its place in the queue changes.
+    ///
+    /// # Errors
+    /// When it is not to wait, has waited too long, or was cancelled while it waited.
+    pub async fn begin(
+        self: &Arc<Self>,
+        asked: Asked,
+        waiting: impl FnMut(&str),
+    ) -> Result<Run, Busy> {
+        let id = IncidentId::new(Timestamp::now());
+        let live = Arc::new(Live::new(id.clone(), asked));
+        self.live
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id.to_string(), Arc::clone(&live));
+        self.begun.send_modify(|count| *count += 1);
+        let turn = self
+            .queues
+            .wait(&live, self.keeping.wait_seconds, waiting)
+            .await;
+        match turn {
+            Ok(turn) => {
+                live.start();
+                Ok(Run::new(Arc::clone(self), live, turn))
+            }
+            Err(busy) => {
+                self.forget(id.as_str());
+                live.end_waiting(&busy.to_string());
+                Err(busy)
+            }
+        }
+    }
+
+    /// Returns a workflow that waits or runs.
+    pub fn live(&self, id: &str) -> Option<Arc<Live>> {
+        self.live
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(id)
+            .cloned()
+    }
+
+    /// Returns all of a site that wait or run, the oldest first.
+    pub fn of_site(&self, site: &SiteName) -> Vec<Arc<Live>> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found: Vec<_> = live
+            .values()
+            .filter(|live| live.asked.site == *site)
+            .cloned()
+            .collect();
+        found.sort_by(|one, other| one.id.cmp(&other.id));
+        found
+    }
+
+    /// Returns what changes whenever a workflow begins.
+    pub fn begun(&self) -> watch::Receiver<u64> {
+        self.begun.subscribe()
+    }
+
+    /// Names this run of the gateway, in leases.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    fn forget(&self, id: &str) {
+        self.live
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(id);
+    }
+}
