@@ -118,11 +118,13 @@ impl Gate {
     ) -> Result<Permit, Denied> {
         let epoch = self.state.epoch();
         let (decision, mode) = self.decide(who, action, target, &evidence, Asked::Really);
-        let detail = evidence.detail.clone();
-        let record = self.record(who, action, target, mode, &decision, detail);
-        match decision {
+        let detail = evidence.detail;
+        let record = || self.record(who, action, target, mode, &decision, detail);
+        match &decision {
             Decision::Permit(_) => {
-                if action.changes() {
+                // What changes nothing has no row, and is asked about far more often.
+                let record = action.changes().then(record);
+                if record.is_some() {
                     self.audit.healthy()?;
                 }
                 Ok(Permit::new(
@@ -136,8 +138,10 @@ impl Gate {
                 ))
             }
             Decision::Refuse(refusal) => {
+                let record = record();
                 let incident = blocking::wait(|| self.audit.refuse(record))?;
                 tracing::debug!(rule = refusal.rule, %incident, "refused: {}", refusal.message);
+                let refusal = refusal.clone();
                 Err(Denied::Refused(Refused { refusal, incident }))
             }
         }
