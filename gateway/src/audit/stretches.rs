@@ -39,11 +39,17 @@ pub(super) fn holds(column: &str) -> Option<String> {
 pub(super) struct Stretch {
     number: i64,
     span: Option<Span>,
-    words: HashSet<(i64, Vec<u8>)>,
-    /// The words of the last row, which most often are those of the next.
-    last: [Option<Vec<u8>>; FIELDS.len()],
+    words: [Words; FIELDS.len()],
     unwritten: Vec<(i64, Vec<u8>)>,
     span_unwritten: bool,
+}
+
+/// The words of one column.
+#[derive(Debug, Default)]
+struct Words {
+    known: HashSet<Vec<u8>>,
+    /// That of the last row, which most often is that of the next.
+    last: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -68,15 +74,22 @@ impl Stretch {
                 })
             })
             .optional()?;
-        let words = connection
-            .prepare_cached("SELECT field, value FROM occurs WHERE stretch = ?1")?
-            .query_map([number], |row| Ok((row.get(0)?, bytes(row, 1)?)))?
-            .collect::<Result<_, _>>()?;
+        let mut words: [Words; FIELDS.len()] = Default::default();
+        let mut select =
+            connection.prepare_cached("SELECT field, value FROM occurs WHERE stretch = ?1")?;
+        let mut noted = select.query([number])?;
+        while let Some(row) = noted.next()? {
+            let noted: i64 = row.get(0)?;
+            for ((_, field, _), words) in FIELDS.into_iter().zip(&mut words) {
+                if field == noted {
+                    words.known.insert(bytes(row, 1)?);
+                }
+            }
+        }
         Ok(Self {
             number,
             span,
             words,
-            last: [const { None }; FIELDS.len()],
             unwritten: Vec::new(),
             span_unwritten: false,
         })
@@ -99,19 +112,20 @@ impl Stretch {
     /// Notes a row, to be written by [`Stretch::write`].
     pub(super) fn note(&mut self, columns: &Columns<'_>) {
         self.note_span(columns);
-        for ((_, field, place), last) in FIELDS.into_iter().zip(&mut self.last) {
+        for ((_, field, place), words) in FIELDS.into_iter().zip(&mut self.words) {
             let Some(ValueRef::Text(word)) = columns.get(place) else {
                 continue;
             };
-            if last.as_deref() == Some(*word) {
+            if words.last.as_deref() == Some(*word) {
                 continue;
             }
-            let known = (field, word.to_vec());
-            if !self.words.contains(&known) {
-                self.words.insert(known.clone());
-                self.unwritten.push(known);
+            if !words.known.contains(*word) {
+                words.known.insert(word.to_vec());
+                self.unwritten.push((field, word.to_vec()));
             }
-            *last = Some(word.to_vec());
+            let last = words.last.get_or_insert_default();
+            last.clear();
+            last.extend_from_slice(word);
         }
     }
 
