@@ -12,9 +12,10 @@ pub(super) const FIRST: u32 = 16 << 20;
 /// The window on a fast line.
 const FAST: u32 = 2 << 20;
 
-/// The window on a long line, shared by the channels of a connection. OpenSSH's client has no more
-/// than 64 requests of 255 KiB under way.
-const LONG: u32 = 16 << 20;
+/// The window on a long line, shared by the channels of a connection. The client hears of more when
+/// half of it is used, and half has to hold what OpenSSH's has under way at most: 64 requests of
+/// 255 KiB. What is left below the bound is for the heads of packets.
+const LONG: u32 = 30 << 20;
 
 /// A line is long whose round trip takes at least this.
 const LONG_ROUND_TRIP: Duration = Duration::from_millis(5);
@@ -84,6 +85,11 @@ mod tests {
         assert_eq!(line.window(1), LONG);
         assert_eq!(line.window(4), LONG / 4);
         assert_eq!(line.window(100), FAST);
+    }
+
+    #[test]
+    fn a_whole_window_may_arrive_while_keys_are_exchanged() {
+        assert!(u64::from(LONG) < 2 * u64::from(FIRST));
     }
 
     #[test]
