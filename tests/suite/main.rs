@@ -77,5 +77,6 @@ mod sums;
 mod team;
 mod tunnel_rules;
 mod tunnels;
+mod windows;
 mod wordpress;
 mod work;

@@ -9,7 +9,7 @@ use russh::server::{Auth, Session};
 
 use super::channel::{Channel, Wishes};
 use super::login::{Entered, Login};
-use super::window::Windows;
+use super::window::Line;
 use super::{Activity, Destination, Output, Server, Working};
 use crate::gate::Identity;
 
@@ -35,7 +35,7 @@ pub struct Connection<D> {
     pub(super) destination: Destination,
     pub(super) identity: Option<Identity>,
     pub(super) channels: HashMap<ChannelId, Channel>,
-    pub(super) windows: Windows,
+    pub(super) line: Line,
     pub(super) activity: Activity,
     /// SFTP channels whose client has not taken all answers.
     pub(super) behind: HashMap<ChannelId, Working>,
@@ -61,7 +61,7 @@ impl<D: Door> Connection<D> {
             destination: Destination::Console,
             identity: None,
             channels: HashMap::new(),
-            windows: Windows::default(),
+            line: Line::default(),
             activity: Activity::new(),
             behind: HashMap::new(),
             refused_forwards: 0,
@@ -82,6 +82,7 @@ impl<D: Door> Connection<D> {
     /// Notes that somebody wants to be let in.
     pub(super) fn asked(&mut self, user: &str) {
         self.door.asked();
+        self.line.heard();
         if let Some(login) = &mut self.login {
             login.attempt(user);
         }
@@ -109,6 +110,7 @@ impl<D: Door> Connection<D> {
 
     /// Lets in whom a key or certificate has let in.
     pub(super) fn proven(&mut self, user: &str, entered: Option<Entered>) -> Auth {
+        self.line.heard();
         let Some(entered) = entered else {
             return Auth::reject();
         };
@@ -133,7 +135,19 @@ impl<D: Door> Connection<D> {
         session.close(channel)
     }
 
+    /// Measures the line by the opening of the first channel: what is wanted of it comes when the
+    /// client knows our number for it. One that opens several at once does not wait.
+    pub(super) fn measure_opening(&mut self) {
+        if self.channels.is_empty() {
+            self.line.heard();
+            self.line.answer();
+        } else {
+            self.line.forget();
+        }
+    }
+
     pub(super) fn fresh(&mut self, channel: ChannelId) -> Option<&mut Wishes> {
+        self.line.heard();
         match self.channels.get_mut(&channel) {
             Some(Channel::Fresh(wishes)) => Some(wishes),
             Some(
@@ -184,12 +198,11 @@ impl<D: Door> Connection<D> {
     /// one whose last answers wait to be read.
     fn forget_over(&mut self, session: &Session) {
         let gone = |id: &ChannelId| session.max_packet_size(id) == 0;
-        let (behind, windows) = (&mut self.behind, &mut self.windows);
+        let behind = &mut self.behind;
         self.channels.retain(|id, channel| {
             let keep = channel.may_be_opening() || !gone(id);
             if !keep {
                 behind.remove(id);
-                windows.close((*id).into());
             }
             keep
         });

@@ -27,6 +27,7 @@ impl<D: Door> Handler for Connection<D> {
     type Error = russh::Error;
 
     async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
+        self.line.answer();
         if let Some(login) = &mut self.login {
             login.attempt(user);
         }
@@ -44,6 +45,7 @@ impl<D: Door> Handler for Connection<D> {
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
         self.asked(user);
+        self.line.answer();
         let Some(login) = &mut self.login else {
             return Ok(Auth::reject());
         };
@@ -111,6 +113,7 @@ impl<D: Door> Handler for Connection<D> {
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Self::Error> {
         self.login = None;
+        self.line.answer();
         let Some(entered) = self.person.take() else {
             return Err(russh::Error::Inconsistent);
         };
@@ -139,6 +142,7 @@ impl<D: Door> Handler for Connection<D> {
             return Ok(());
         }
         self.activity.touch();
+        self.measure_opening();
         self.channels
             .insert(channel.id(), Channel::Fresh(Wishes::default()));
         reply.accept().await;
@@ -346,8 +350,8 @@ impl<D: Door> Handler for Connection<D> {
         Ok(false)
     }
 
-    fn adjust_window(&mut self, channel: ChannelId, current: u32) -> u32 {
-        self.windows.adjust(channel.into(), current)
+    fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
+        self.line.window(self.channels.len())
     }
 
     async fn data(
