@@ -98,7 +98,11 @@ impl Service {
             gate,
             sites,
             pushes,
-            packs: Arc::new(Packs::new(cache, &hooks)),
+            packs: Arc::new(Packs::new(
+                cache,
+                &hooks,
+                Duration::from_secs(limits.repack_after_seconds),
+            )),
             hooks,
             limits,
         }
