@@ -7,6 +7,7 @@
 
 mod kept;
 mod request;
+mod sum;
 
 use std::env;
 use std::ffi::OsString;
