@@ -175,7 +175,7 @@ fn kills_in_the_middle_of_filling_leave_nothing_behind() {
 
 #[test]
 fn many_pushes_are_packed_anew_and_nothing_is_lost() {
-    let scene = Scene::new("packs-upkeep", &[]);
+    let scene = Scene::new("packs-upkeep", &[("git", "repack_after_seconds", "0")]);
     let packs = scene.site.repository().join("objects/pack");
     let count = |ending: &str| {
         let names = fs::read_dir(&packs).unwrap();
