@@ -37,6 +37,7 @@ mod git_hostile;
 mod git_packs;
 mod git_routing;
 mod hotfixes;
+mod in_the_way;
 mod key_limits;
 mod layering;
 mod lifecycle;
