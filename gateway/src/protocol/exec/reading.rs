@@ -13,7 +13,7 @@ use super::words::{Word, has_wildcard};
 use crate::fault::Fault;
 use crate::gate::{Denied, Permit};
 use crate::pattern::matches;
-use crate::site::tree::{Follow, Listing, Obstacle, Place, Tree};
+use crate::site::tree::{Follow, Listing, NO_ROOM, Obstacle, Place, Tree};
 
 /// Why something cannot be read.
 #[derive(Debug)]
@@ -183,6 +183,7 @@ pub(super) fn cannot(obstacle: Obstacle) -> Unread {
         Obstacle::System(errno) => Unread::Cannot(errno.desc()),
         Obstacle::Special => Unread::Cannot("not a regular file"),
         Obstacle::LeadsOut => Unread::Cannot("the link leads out of its area"),
+        Obstacle::NoRoom => Unread::Cannot(NO_ROOM),
         Obstacle::TwoAreas => Unread::Cannot(Errno::EXDEV.desc()),
         Obstacle::SeveralNames => Unread::Cannot("a file with several names"),
         Obstacle::Fault(fault) => fault.into(),

@@ -12,7 +12,7 @@ use super::status::{Code, No, is_everyday};
 use crate::audit::Outcome;
 use crate::fault::Fault;
 use crate::gate::{Evidence, Permit};
-use crate::site::tree::{Obstacle, Place, Tree};
+use crate::site::tree::{NO_ROOM, Obstacle, Place, Tree};
 
 /// Permits to read, one an area, each with the epoch that it was given in: what may be read is
 /// asked once, and again when anything has changed.
@@ -208,6 +208,7 @@ impl Session {
         permit.describe(match &obstacle {
             Obstacle::System(errno) => errno.desc().to_owned(),
             Obstacle::Fault(fault) => fault.to_string(),
+            Obstacle::NoRoom => NO_ROOM.to_owned(),
             Obstacle::LeadsOut
             | Obstacle::Special
             | Obstacle::SeveralNames
@@ -320,7 +321,8 @@ impl Session {
                 | Obstacle::LeadsOut
                 | Obstacle::Special
                 | Obstacle::SeveralNames
-                | Obstacle::TwoAreas,
+                | Obstacle::TwoAreas
+                | Obstacle::NoRoom,
             ) => Ok(None),
         }
     }

@@ -7,7 +7,7 @@ use super::wire::Malformed;
 use crate::audit::IncidentId;
 use crate::fault::Fault;
 use crate::gate::{Denied, Refused};
-use crate::site::tree::Obstacle;
+use crate::site::tree::{NO_ROOM, Obstacle};
 
 /// Status codes of version 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +70,7 @@ impl No {
                 Code::PermissionDenied,
                 "What is there, or on the way there, is not to be touched.",
             ),
+            No::Obstacle(Obstacle::NoRoom) => aloud(NO_ROOM),
             No::Obstacle(Obstacle::System(errno)) => of_system(errno),
             No::Status(code, message) => quiet(code, message),
         }
@@ -138,7 +139,7 @@ pub(super) fn is_everyday(obstacle: &Obstacle) -> bool {
         Obstacle::LeadsOut | Obstacle::Special | Obstacle::SeveralNames | Obstacle::TwoAreas => {
             true
         }
-        Obstacle::Fault(_) => false,
+        Obstacle::NoRoom | Obstacle::Fault(_) => false,
     }
 }
 

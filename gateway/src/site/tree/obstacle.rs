@@ -18,6 +18,8 @@ pub enum Obstacle {
     SeveralNames,
     /// A hard link whose two names would lie in two areas.
     TwoAreas,
+    /// A copy on the server that does not fit on its disk.
+    NoRoom,
     /// A failure of ours.
     Fault(Fault),
 }
@@ -31,7 +33,7 @@ impl Obstacle {
             Obstacle::Special => Some(InTheWay::Special),
             Obstacle::SeveralNames => Some(InTheWay::SeveralNames),
             Obstacle::TwoAreas => Some(InTheWay::TwoAreas),
-            Obstacle::System(_) | Obstacle::Fault(_) => None,
+            Obstacle::System(_) | Obstacle::NoRoom | Obstacle::Fault(_) => None,
         }
     }
 
@@ -43,6 +45,7 @@ impl Obstacle {
             Obstacle::Special => Fault::new(format!("{doing}: a pipe, socket or device")),
             Obstacle::SeveralNames => Fault::new(format!("{doing}: a file with several names")),
             Obstacle::TwoAreas => Fault::new(format!("{doing}: a file of two areas")),
+            Obstacle::NoRoom => Fault::new(format!("{doing}: {NO_ROOM}")),
             Obstacle::Fault(fault) => fault,
         }
     }
@@ -65,3 +68,7 @@ impl From<std::io::Error> for Obstacle {
         Obstacle::System(Errno::from_raw(error.raw_os_error().unwrap_or_default()))
     }
 }
+
+/// What is said where a copy does not fit.
+pub const NO_ROOM: &str = "The copy does not fit on the server's disk, part of which has to stay \
+                           free for others; remove files, or copy less.";
