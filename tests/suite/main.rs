@@ -51,6 +51,7 @@ mod proxy_protocol;
 mod rekeying;
 mod rsync;
 mod rsync_cut;
+mod rsync_missing;
 mod rsync_refusals;
 mod scp;
 mod sftp_checksums;
