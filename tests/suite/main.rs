@@ -79,5 +79,6 @@ mod sums;
 mod team;
 mod tunnel_rules;
 mod tunnels;
+mod unserved;
 mod wordpress;
 mod work;
