@@ -139,6 +139,8 @@ fn a_refusal_has_a_row_that_its_incident_finds() {
     assert!(words(&rows[1]).starts_with("refuse read /files/out refused 0"));
 }
 
+type Ask = Box<dyn Fn(&mut Desk) -> Reply>;
+
 #[test]
 fn what_stands_in_the_way_is_refused_aloud_and_kept() {
     let pipe = |path| {
@@ -158,7 +160,7 @@ fn what_stands_in_the_way_is_refused_aloud_and_kept() {
     };
     let special = "only-files-and-folders";
     let linked = "hard-link-leaves-its-area";
-    let forbidden: [(&str, &str, Box<dyn Fn(&mut Desk) -> Reply>); 10] = [
+    let forbidden: [(&str, &str, Ask); 10] = [
         ("read /files/pipe", special, {
             Box::new(|desk| desk.open(b"/files/pipe", READ))
         }),
