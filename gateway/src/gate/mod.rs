@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use policy::{
-    Action, Area, Context, Decision, DeployFacts, ModeFacts, Principal, PushFacts, Refusal, Target,
+    Action, Area, Context, Decision, DeployFacts, InTheWay, ModeFacts, Principal, PushFacts,
+    Refusal, Target,
 };
 
 pub use certified::Certified;
@@ -37,9 +38,8 @@ pub struct Evidence {
     pub confirmed: bool,
     /// The generation of the environment that an open file belongs to, when it is one of code.
     pub opened_in: Option<u64>,
-    /// Whether a link on the way to the target, or the link that would be made, leads out of the
-    /// area.
-    pub link_leaves_area: bool,
+    /// What was found at the target or on the way to it that keeps it from being touched.
+    pub in_the_way: Option<InTheWay>,
     /// What else the audit should say.
     pub detail: Option<String>,
 }
@@ -297,7 +297,7 @@ impl Gate {
             uncommitted: evidence.uncommitted,
             confirmed: evidence.confirmed,
             release_replaced,
-            link_leaves_area: evidence.link_leaves_area,
+            in_the_way: evidence.in_the_way,
             has_database: environment.is_some_and(|environment| environment.database.is_some()),
             address: self.address.clone(),
         };

@@ -168,18 +168,6 @@ impl<D: Door> Connection<D> {
         Some((wishes, identity))
     }
 
-    pub(super) fn wish_refused(
-        &mut self,
-        channel: ChannelId,
-        sentence: &'static str,
-        session: &mut Session,
-    ) -> Result<(), russh::Error> {
-        if let Some(wishes) = self.fresh(channel) {
-            wishes.refuse(sentence);
-        }
-        session.channel_failure(channel)
-    }
-
     /// Returns whether one more channel may be opened.
     pub(super) fn has_room(&mut self, session: &Session) -> bool {
         self.forget_over(session);

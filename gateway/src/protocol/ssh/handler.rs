@@ -17,11 +17,9 @@ use super::connection::{Connection, Door};
 use super::forced::{Asked, Instead};
 use super::forwarding::Wanted;
 use super::services::NO_SHELL;
+use super::unserved::{NO_AGENT, NO_X11};
 use crate::gate::Identity;
 use crate::protocol::git;
-
-const NO_AGENT: &str = "Your agent was not forwarded: Funicular logs in nowhere on your behalf.";
-const NO_X11: &str = "X11 was not forwarded: Funicular runs no program with windows.";
 
 impl<D: Door> Handler for Connection<D> {
     type Error = russh::Error;
@@ -221,7 +219,8 @@ impl<D: Door> Handler for Connection<D> {
         _x11_screen_number: u32,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.wish_refused(channel, NO_X11, session)
+        self.wish_refused(channel, NO_X11);
+        session.channel_failure(channel)
     }
 
     async fn agent_request(
@@ -229,9 +228,7 @@ impl<D: Door> Handler for Connection<D> {
         channel: ChannelId,
         _session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        if let Some(wishes) = self.fresh(channel) {
-            wishes.refuse(NO_AGENT);
-        }
+        self.wish_refused(channel, NO_AGENT);
         Ok(false)
     }
 
@@ -284,7 +281,9 @@ impl<D: Door> Handler for Connection<D> {
         let forced = match self.forced(Asked::Other) {
             Instead::Nothing => None,
             Instead::Command(line) => Some(line),
-            Instead::Refused(sentence) => return self.forced_away(channel, sentence, session),
+            Instead::Refused(sentence) => {
+                return self.forced_away(channel, sentence, data, session);
+            }
         };
         let data = forced.as_ref().map_or(data, |line| line.as_bytes());
         let Some((wishes, identity)) = self.begin(channel) else {
@@ -305,7 +304,8 @@ impl<D: Door> Handler for Connection<D> {
                 return self.start_console(channel, words, &wishes, identity, session);
             }
             Err(unknown) => {
-                return self.turn_away(channel, &unknown.sentence, unknown.status, session);
+                let unserved = ("command-not-served", unknown.sentence.as_str());
+                return self.not_served(channel, unserved, ("exec", data), unknown.status, session);
             }
         };
         self.start_git(channel, program, wishes, identity, session)
@@ -326,7 +326,14 @@ impl<D: Door> Handler for Connection<D> {
         if name == "sftp" {
             return self.start_sftp(channel, identity, session);
         }
-        self.turn_away(channel, NO_SHELL, 127, session)
+        let unserved = ("subsystem-not-served", NO_SHELL);
+        self.not_served(
+            channel,
+            unserved,
+            ("subsystem", name.as_bytes()),
+            127,
+            session,
+        )
     }
 
     async fn tcpip_forward(
