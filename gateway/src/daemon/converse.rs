@@ -107,21 +107,22 @@ async fn serve(
         Err(_elapsed) => return Ended::OutOfTime,
     };
     let mut open = Open { session, socket };
+    // What only an end needs is in boxes, so that no session has room for it all its life.
     tokio::select! {
         ended = &mut open.session => return ended.into(),
-        () = activity.dismissed() => return open.cut().await.into(),
+        () = activity.dismissed() => return Box::pin(open.cut()).await.into(),
         () = visit.entered.notified() => {}
         () = tokio::time::sleep_until(deadline) => {
-            let _ = open.show_out("You did not log in in time.").await;
+            let _ = Box::pin(open.show_out("You did not log in in time.")).await;
             return Ended::OutOfTime;
         }
     }
     tokio::select! {
         ended = &mut open.session => ended.into(),
-        () = activity.dismissed() => open.cut().await.into(),
+        () = activity.dismissed() => Box::pin(open.cut()).await.into(),
         sentence = idle(&activity, limits.idle()) => {
             tracing::info!("idle; closed");
-            open.show_out(&sentence).await.into()
+            Box::pin(open.show_out(&sentence)).await.into()
         }
     }
 }

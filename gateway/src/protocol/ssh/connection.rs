@@ -45,14 +45,14 @@ pub struct Connection<D> {
 
 impl<D: Door> Connection<D> {
     /// Begins for a client at this address.
-    pub fn new(server: Arc<Server>, door: D, peer: SocketAddr) -> Self {
+    pub fn new(server: Arc<Server>, door: D, peer: SocketAddr) -> Box<Self> {
         let address = peer.ip().to_canonical().to_string();
         let login = Login::new(
             Arc::clone(&server.gate),
             Arc::clone(&server.state),
             address.clone(),
         );
-        Self {
+        Box::new(Self {
             server,
             door,
             address,
@@ -66,7 +66,7 @@ impl<D: Door> Connection<D> {
             behind: HashMap::new(),
             refused_forwards: 0,
             refused_listening: false,
-        }
+        })
     }
 
     /// Returns what tells whether anything is going on.

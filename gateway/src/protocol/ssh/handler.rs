@@ -21,7 +21,10 @@ use super::unserved::{NO_AGENT, NO_X11};
 use crate::gate::Identity;
 use crate::protocol::git;
 
-impl<D: Door> Handler for Connection<D> {
+/// In a box, since russh's future of a session has room for its handler four times over: as an
+/// argument and as a variable, in the session's loop and in what starts it. It also has room, twice,
+/// for the largest future of a callback: one that waits and is seldom needed stands in a box too.
+impl<D: Door> Handler for Box<Connection<D>> {
     type Error = russh::Error;
 
     async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
@@ -134,16 +137,14 @@ impl<D: Door> Handler for Connection<D> {
     ) -> Result<(), Self::Error> {
         if self.identity.is_none() || !self.has_room(session) {
             let reason = self.no_room();
-            reply
-                .reject(ChannelOpenFailure::Other { code: 4, reason })
-                .await;
+            Box::pin(reply.reject(ChannelOpenFailure::Other { code: 4, reason })).await;
             return Ok(());
         }
         self.activity.touch();
         self.measure_opening();
         self.channels
             .insert(channel.id(), Channel::Fresh(Wishes::default()));
-        reply.accept().await;
+        Box::pin(reply.accept()).await;
         Ok(())
     }
 
@@ -155,7 +156,7 @@ impl<D: Door> Handler for Connection<D> {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.refuse_channel(&Wanted::X11, reply, session).await
+        Box::pin(self.refuse_channel(&Wanted::X11, reply, session)).await
     }
 
     async fn channel_open_direct_tcpip(
@@ -168,7 +169,7 @@ impl<D: Door> Handler for Connection<D> {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.forward(channel.id(), host, port, reply, session).await
+        Box::pin(self.forward(channel.id(), host, port, reply, session)).await
     }
 
     async fn channel_open_forwarded_tcpip(
@@ -181,8 +182,7 @@ impl<D: Door> Handler for Connection<D> {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.refuse_channel(&Wanted::From(host, port), reply, session)
-            .await
+        Box::pin(self.refuse_channel(&Wanted::From(host, port), reply, session)).await
     }
 
     async fn channel_open_direct_streamlocal(
@@ -192,8 +192,7 @@ impl<D: Door> Handler for Connection<D> {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.refuse_channel(&Wanted::Socket(path), reply, session)
-            .await
+        Box::pin(self.refuse_channel(&Wanted::Socket(path), reply, session)).await
     }
 
     async fn pty_request(
