@@ -86,7 +86,11 @@ impl Session {
         self.tree
             .turn_to(environment.map_or(0, |environment| environment.generation))?;
         self.files_path = site.and_then(|site| site.files_path.clone());
-        self.files_link = self.files_path.as_ref().and_then(FilesLink::of);
+        self.files_link = self
+            .files_path
+            .as_ref()
+            .and_then(FilesLink::of)
+            .map(Box::new);
         self.epoch = epoch;
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::protocol::sftp;
 /// What a channel is for.
 pub(super) enum Channel {
     /// Opened; nothing asked yet.
-    Fresh(Wishes),
+    Fresh(Box<Wishes>),
     /// SFTP, served on the session's own task.
     Sftp(Box<sftp::Session>),
     /// Git or the console, served by a task that reads what comes here.

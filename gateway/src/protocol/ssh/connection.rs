@@ -30,7 +30,8 @@ pub struct Connection<D> {
     pub(super) server: Arc<Server>,
     pub(super) door: D,
     pub(super) address: String,
-    pub(super) login: Option<Login>,
+    /// In a box, as it is gone when somebody is in.
+    pub(super) login: Option<Box<Login>>,
     pub(super) person: Option<Entered>,
     pub(super) destination: Destination,
     pub(super) identity: Option<Identity>,
@@ -56,7 +57,7 @@ impl<D: Door> Connection<D> {
             server,
             door,
             address,
-            login: Some(login),
+            login: Some(Box::new(login)),
             person: None,
             destination: Destination::Console,
             identity: None,

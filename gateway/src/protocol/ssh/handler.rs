@@ -11,7 +11,7 @@ use russh::{ChannelId, ChannelOpenFailure, MethodKind, MethodSet};
 
 use super::Destination;
 use super::algorithms;
-use super::channel::{Channel, Wishes};
+use super::channel::Channel;
 use super::command::Command;
 use super::connection::{Connection, Door};
 use super::forced::{Asked, Instead};
@@ -143,7 +143,7 @@ impl<D: Door> Handler for Box<Connection<D>> {
         self.activity.touch();
         self.measure_opening();
         self.channels
-            .insert(channel.id(), Channel::Fresh(Wishes::default()));
+            .insert(channel.id(), Channel::Fresh(Box::default()));
         Box::pin(reply.accept()).await;
         Ok(())
     }
