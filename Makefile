@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 target = $(or $(CARGO_TARGET_DIR),target)
-programs = --workspace --bins
+programs = --package funicular --package funicular-hooks --bins
 
 .PHONY: help
 help:

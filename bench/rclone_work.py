@@ -2,9 +2,7 @@
 
 import shutil
 
-from inputs import tree_size, tree_sum
-from workloads import Workload
-from workspace import Problem
+from tree_work import Down, Tree, Up
 
 TRANSFERS = 8
 
@@ -17,8 +15,7 @@ def all_of(options):
     ]
 
 
-class Rclone(Workload):
-    needs = "tree"
+class Rclone(Tree):
     remote = "code/rcloned"
 
     def skipped(self):
@@ -49,43 +46,13 @@ class Rclone(Workload):
     def local(self, material):
         return material.folder / "rcloned"
 
-    def remove(self, side):
+    def remove(self, side, material):
         self.rclone(side, "purge", f":sftp:{self.remote}")
 
-    def compare(self, material):
-        if tree_sum(self.local(material)) != material.tree_sum:
-            raise Problem("the tree came back with other names or bytes")
-        shutil.rmtree(self.local(material))
+
+class RcloneUp(Up, Rclone):
+    pass
 
 
-class RcloneUp(Rclone):
-    def run(self, side, material, number):
-        self.put(side, material)
-
-    def check(self, side, material, number, first):
-        if first:
-            self.get(side, material)
-            self.compare(material)
-
-    def clean(self, side, material, number):
-        self.remove(side)
-
-
-class RcloneDown(Rclone):
-    def setup(self, side, material):
-        self.put(side, material)
-
-    def run(self, side, material, number):
-        self.get(side, material)
-
-    def check(self, side, material, number, first):
-        if first:
-            self.compare(material)
-        elif tree_size(self.local(material)) != tree_size(material.tree):
-            raise Problem("the tree came back with another number or size of files")
-
-    def clean(self, side, material, number):
-        shutil.rmtree(self.local(material), ignore_errors=True)
-
-    def teardown(self, side, material):
-        self.remove(side)
+class RcloneDown(Down, Rclone):
+    pass

@@ -1,8 +1,7 @@
 """Workloads of OpenSSH's sftp in batch mode: a large file, a tree, listings, logins."""
 
-import shutil
-
-from inputs import file_sum, tree_size, tree_sum
+from inputs import file_sum
+from tree_work import Down, Tree, Up
 from workloads import Workload
 from workspace import Problem
 
@@ -130,9 +129,7 @@ class LargeDown(Large):
         self.remove(side)
 
 
-class Tree(Workload):
-    needs = "tree"
-
+class SftpTree(Tree):
     def put(self, side, material):
         side.client.sftp(side.login, [f"put -r {material.tree} code"])
 
@@ -143,10 +140,6 @@ class Tree(Workload):
     def local(self, material):
         return material.folder / "received" / "tree"
 
-    def compare(self, material):
-        if tree_sum(self.local(material)) != material.tree_sum:
-            raise Problem("code/tree came back with other names or bytes")
-
     def remove(self, side, material):
         lines = []
         for folder in sorted(material.tree_folders, reverse=True):
@@ -155,44 +148,16 @@ class Tree(Workload):
         side.client.sftp(side.login, lines)
 
 
-class TreeUp(Tree):
-    def run(self, side, material, number):
-        self.put(side, material)
-
-    def check(self, side, material, number, first):
-        if first:
-            self.get(side, material)
-            self.compare(material)
-            shutil.rmtree(self.local(material))
-
-    def clean(self, side, material, number):
-        self.remove(side, material)
-
+class TreeUp(Up, SftpTree):
     def teardown(self, side, material):
         self.remove(side, material)
 
 
-class TreeDown(Tree):
-    def setup(self, side, material):
-        self.put(side, material)
-
-    def run(self, side, material, number):
-        self.get(side, material)
-
-    def check(self, side, material, number, first):
-        if first:
-            self.compare(material)
-        elif tree_size(self.local(material)) != tree_size(material.tree):
-            raise Problem("code/tree came back with another number or size of files")
-
-    def clean(self, side, material, number):
-        shutil.rmtree(self.local(material))
-
-    def teardown(self, side, material):
-        self.remove(side, material)
+class TreeDown(Down, SftpTree):
+    pass
 
 
-class TreeList(Tree):
+class TreeList(SftpTree):
     def __init__(self, name, title, times):
         super().__init__(name, title)
         self.times, self.said = times, ""

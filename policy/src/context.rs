@@ -20,15 +20,37 @@ pub struct Context {
     pub confirmed: bool,
     /// Whether the code was replaced by another release since the file was opened.
     pub release_replaced: bool,
-    /// Whether a link on the way to the target, or the link that would be made, leads out of the
-    /// area.
-    pub link_leaves_area: bool,
+    /// What was found at the target or on the way to it that keeps it from being touched.
+    pub in_the_way: Option<InTheWay>,
     /// Whether the workflow that is asked about was begun by the same person.
     pub own_workflow: bool,
     /// Whether it is known where the environment's database is.
     pub has_database: bool,
     /// How a person reaches this gateway, as `HOST:PORT`, for hints that can be copied.
     pub address: String,
+}
+
+/// What is at a place, or on the way to it, so that the place is not touched by anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InTheWay {
+    /// A link that leads out of the area, or would if it were made.
+    WayOut,
+    /// Something that is neither a regular file nor a directory.
+    Special,
+    /// A file with a second name (a hard link) that is not in its area.
+    SeveralNames,
+    /// A hard link whose two names would lie in two areas.
+    TwoAreas,
+}
+
+impl InTheWay {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::WayOut,
+        Self::Special,
+        Self::SeveralNames,
+        Self::TwoAreas,
+    ];
 }
 
 /// The connection mode of an environment, and who set it when.

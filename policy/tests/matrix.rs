@@ -17,8 +17,8 @@ mod table;
 mod words;
 
 use policy::{
-    Action, Area, ConnectionMode, Context, Decision, DeployFacts, Environment, RefChange, RefKind,
-    SitePath, Target, TreeChange, decide,
+    Action, Area, ConnectionMode, Context, Decision, DeployFacts, Environment, InTheWay, RefChange,
+    RefKind, SitePath, Target, TreeChange, decide,
 };
 use table::{Answers, Item, difference, section, vary};
 use words::{ADDRESS, STANDINGS, acme, alice, good_push, mode, name};
@@ -96,10 +96,12 @@ fn tree() -> Vec<Item> {
                 })
             };
             let usual = ask(Context::default());
-            let leaving = ask(Context {
-                link_leaves_area: true,
-                ..Context::default()
-            });
+            let met = |met| {
+                ask(Context {
+                    in_the_way: Some(met),
+                    ..Context::default()
+                })
+            };
             let replaced = ask(Context {
                 release_replaced: true,
                 ..Context::default()
@@ -110,7 +112,13 @@ fn tree() -> Vec<Item> {
                 action.as_str(),
                 usual,
                 [
-                    ("a link leads out of the area", leaving),
+                    ("a link leads out of the area", met(InTheWay::WayOut)),
+                    ("a hard link to another area", met(InTheWay::TwoAreas)),
+                    ("no regular file or directory", met(InTheWay::Special)),
+                    (
+                        "a hard link leads out of the area",
+                        met(InTheWay::SeveralNames),
+                    ),
                     ("release replaced since opened", replaced),
                 ],
             );

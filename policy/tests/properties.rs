@@ -235,7 +235,7 @@ fn the_model_reaches_what_it_must() {
     must(Environment::Dev, Ask::Mode(ConnectionMode::Sftp, false));
     must(
         Environment::Dev,
-        Ask::Change(policy::TreeChange::Write, Area::Code, false),
+        Ask::Change(policy::TreeChange::Write, Area::Code, None),
     );
     must(Environment::Dev, Ask::Workflow(Action::Commit));
     must(Environment::Live, push(fix(), model::Base::Live));

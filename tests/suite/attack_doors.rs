@@ -236,7 +236,15 @@ fn names_do_not_play_with_who_reads_them() {
         b"tab\there\x08\x7f",
         b"' \" $(id) `id` ; | %s %n \\",
     ];
-    for (environment, area, written) in [("dev", "files", true), ("live", "code", false)] {
+    for (environment, area, written) in [
+        ("dev", "files", true),
+        ("dev", "code", true),
+        ("dev", "tmp", true),
+        ("test", "files", true),
+        ("test", "code", false),
+        ("live", "files", true),
+        ("live", "code", false),
+    ] {
         let mut raw = Raw::open(&site, tom, environment);
         for name in odd {
             let path = [b"/", area.as_bytes(), b"/", name].concat();
@@ -246,12 +254,36 @@ fn names_do_not_play_with_who_reads_them() {
             if !written {
                 harmless(&opened.status().unwrap().1);
             }
-            let moved = [path.as_slice(), b"2"].concat();
-            raw.ask(|id| Request::of(packets::RENAME, id, &path).text(&moved));
-            raw.ask(|id| Request::of(packets::MKDIR, id, &path).number(0));
-            raw.ask(|id| {
-                Request::of(packets::SYMLINK, id, name).text([&path, b"3".as_slice()].concat())
-            });
+            if written {
+                raw.ask(|id| Request::of(packets::CLOSE, id, opened.handle()))
+                    .must_be(packets::OK);
+            }
+            let with = |end: &[u8]| [path.as_slice(), end].concat();
+            let (linked, moved, folder, last) = (with(b"1"), with(b"2"), with(b"3"), with(b"5"));
+            let asked: [&dyn Fn(u32) -> Request; 9] = [
+                &|id| Request::of(packets::SETSTAT, id, &path).permissions(0o600),
+                &|id| {
+                    Request::extended(id, "hardlink@openssh.com")
+                        .text(&path)
+                        .text(&linked)
+                },
+                &|id| Request::of(packets::REMOVE, id, &linked),
+                &|id| Request::of(packets::RENAME, id, &path).text(&moved),
+                &|id| Request::of(packets::MKDIR, id, &folder).number(0),
+                &|id| Request::of(packets::RMDIR, id, &folder),
+                &|id| Request::of(packets::MKDIR, id, &path).number(0),
+                &|id| Request::of(packets::SYMLINK, id, name).text(with(b"4")),
+                &|id| {
+                    Request::extended(id, "posix-rename@openssh.com")
+                        .text(&moved)
+                        .text(&last)
+                },
+            ];
+            for (number, request) in asked.iter().enumerate() {
+                let (code, message) = raw.ask(request).status().unwrap();
+                assert_eq!(code == packets::OK, written, "{number}: {message:?}");
+                harmless(&message);
+            }
         }
         for (length, fits) in [(255, written), (256, false), (4000, false)] {
             let path = [format!("/{area}/").as_bytes(), &vec![b'n'; length]].concat();
@@ -276,7 +308,7 @@ fn names_do_not_play_with_who_reads_them() {
             "--site",
             "SITE",
             "--limit",
-            "200",
+            "2000",
             "--format",
             format,
         ]);

@@ -44,13 +44,15 @@ fn a_forced_command_takes_the_place_of_what_was_asked_for() {
     site.console(&robot, &["site:list"])
         .run()
         .code(1)
-        .says("Your certificate allows SFTP only");
+        .says("Your certificate allows SFTP only")
+        .says("[incident ");
     robot
         .client("git")
         .args(["ls-remote", &site.url("dev")])
         .run()
         .fails()
-        .says("Your certificate allows SFTP only");
+        .says("Your certificate allows SFTP only")
+        .says("[incident ");
 
     // Read-only: an option that must not be lost.
     force("internal-sftp -R");

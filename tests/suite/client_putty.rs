@@ -5,9 +5,8 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 
-use support::{Client, Tree, cache, clients, tree};
+use support::{Client, Tree, cache, clients, putty, tree};
 
 use crate::client_stage::{AGE, Stage, age, says_why};
 
@@ -155,7 +154,7 @@ fn filezilla_s_engine_is_told_why() {
 fn filezilla(stage: &Stage, environment: &str, commands: &str) -> Client {
     let begin = format!(
         "keyfile \"{}\"\nopen \"{}\" {}\n",
-        key(stage).display(),
+        putty::key(&stage.tom, &stage.desk).display(),
         at(stage, environment),
         stage.port()
     );
@@ -173,35 +172,10 @@ fn psftp(stage: &Stage, environment: &str, batch: &str) -> Client {
         .arg(at(stage, environment))
 }
 
-/// Prepares one of PuTTY's programs, which knows the gateway's host keys.
 fn putty(stage: &Stage, program: &str) -> Client {
-    let known = stage.client("ssh-keygen", "dev").arg("-lf");
-    let known = known.arg(stage.tom.known_hosts()).run().ok().out();
-    let fingerprints = known
-        .lines()
-        .filter_map(|line| line.split_whitespace().nth(1));
-    let host_keys = fingerprints.flat_map(|fingerprint| ["-hostkey", fingerprint]);
-    stage
-        .client(program, "dev")
-        .args(["-batch", "-P", &stage.port(), "-i"])
-        .arg(key(stage))
-        .args(host_keys)
-}
-
-/// Returns the person's key as PuTTY has keys.
-fn key(stage: &Stage) -> PathBuf {
-    let key = stage.desk.join("id.ppk");
-    if !key.exists() {
-        let puttygen = stage.client("puttygen", "dev").arg(stage.tom.key());
-        puttygen.args(["-O", "private", "-o"]).arg(&key).run().ok();
-    }
-    key
+    putty::client(program, &stage.site, &stage.tom, &stage.desk)
 }
 
 fn at(stage: &Stage, environment: &str) -> String {
-    format!(
-        "{}@{}",
-        stage.site.login(environment),
-        stage.site.address().ip()
-    )
+    putty::address(&stage.site, environment)
 }

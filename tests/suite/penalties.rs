@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use support::gateway::Setting;
 use support::personas::{Person, make_key};
 use support::raw::Raw;
@@ -150,6 +151,54 @@ fn silence_garbage_and_leaving_are_each_paid_for() {
     }
     let far = site.person(Role::TeamMember).coming_from("127.0.0.25");
     site.sftp(&far, "dev", "ls\n").run().ok();
+}
+
+/// Who finds a way to make our session panic before login does not get to try it for long; whose
+/// session breaks down after login is not to blame.
+#[test]
+fn a_session_that_breaks_down_before_login_is_paid_for() {
+    const TRIGGER: &str = "please-panic-now";
+    let settings: Vec<Setting> = HARSH
+        .into_iter()
+        .chain([("penalties", "crash_seconds", "100")])
+        .collect();
+    let gateway = Arc::new(Gateway::start_with(&settings));
+    gateway.stop(Signal::SIGTERM);
+    gateway.serve_with(&[("FUNICULAR_PANIC_ON", TRIGGER)]);
+    let site = gateway.site("t-crash");
+    let tom = site.person(Role::TeamMember);
+
+    let inside = tom.coming_from("127.0.0.32");
+    let file = inside.desk("crash").join("trigger");
+    std::fs::write(&file, TRIGGER).unwrap();
+    let put = format!("put {} /files/trigger\n", file.display());
+    let broken = site.sftp(&inside, "dev", put).run();
+    assert_ne!(broken.code, Some(0), "{broken}");
+    wait_for("the panic after login", knocking::PATIENCE, || {
+        gateway.logged().contains("ended this").then_some(())
+    });
+    site.sftp(&inside, "dev", "ls\n").run().ok();
+
+    let near = tom.coming_from("127.0.0.31");
+    let cut = near
+        .openssh("ssh")
+        .args(["-l", TRIGGER, &site.destination("dev")])
+        .run();
+    assert_ne!(cut.code, Some(0), "{cut}");
+    let heard = wait_until_refused(&gateway, [127, 0, 0, 31]);
+    let why = "since connections from it broke down the session that served them";
+    assert!(heard.contains(why), "{heard}");
+    site.sftp(&near, "dev", "ls\n").run().fails().says(why);
+    site.sftp(&inside, "dev", "ls\n").run().ok();
+    site.sftp(tom, "dev", "ls\n").run().ok();
+    let rows = gateway
+        .must(&["audit:list", "--rule", "penalty", "--format", "json"])
+        .out();
+    assert_eq!(rows.matches("\"penalty\"").count(), 1, "{rows}");
+    assert!(
+        rows.contains("127.0.0.31") && rows.contains("broke down"),
+        "{rows}"
+    );
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use support::{Client, Finished, Person, Role, Shared, Site, Tree, tree, wait_for};
+use support::{Client, Finished, Person, Role, Shared, Site, Tree, putty, tree, wait_for};
 
-use crate::rsync::audit;
+use crate::rsync::{audit, audited};
 
 static SHARED: Shared = Shared::new();
 
@@ -78,12 +78,13 @@ fn pscp_copies_both_ways() {
         std::str::from_utf8(path).is_err() || path.iter().any(|byte| b"*\"\\".contains(byte))
     });
     sample.write(desk.join("up"));
-    let to = format!("{}@gateway:/files/", site.login("dev"));
+    let there = putty::address(&site, "dev");
+    let to = format!("{there}:/files/");
     pscp(&site, &tom, &desk, &["-r", "-p", "up", &to])
         .run()
         .ok();
     Tree::read(site.disk("dev", "files").join("up")).must_equal_but_modes(&sample);
-    let from = format!("{}@gateway:/files/up", site.login("dev"));
+    let from = format!("{there}:/files/up");
     pscp(&site, &tom, &desk, &["-r", "-unsafe", &from, "down"])
         .run()
         .ok();
@@ -327,46 +328,7 @@ fn tell(site: &Site, person: &Person, command: &str, bytes: &[u8]) -> Finished {
 }
 
 fn pscp(site: &Site, person: &Person, desk: &Path, words: &[&str]) -> Client {
-    let key = desk.join("id.ppk");
-    person
-        .client("puttygen")
-        .arg(person.key())
-        .args(["-O", "private", "-o"])
-        .arg(&key)
-        .run()
-        .ok();
-    let known = person
-        .client("ssh-keygen")
-        .arg("-lf")
-        .arg(person.known_hosts())
-        .run()
-        .ok();
-    let known = known.out();
-    let fingerprints = known
-        .lines()
-        .filter_map(|line| line.split_whitespace().nth(1))
-        .flat_map(|fingerprint| ["-hostkey".to_owned(), fingerprint.to_owned()]);
-    let address = site.address();
-    let words = words
-        .iter()
-        .map(|word| word.replace("gateway", &address.ip().to_string()));
-    person
-        .client("pscp")
-        .folder(desk)
-        .args(["-scp", "-batch", "-i"])
-        .arg(&key)
-        .args(fingerprints)
-        .args(["-P", &address.port().to_string()])
+    putty::client("pscp", site, person, desk)
+        .arg("-scp")
         .args(words)
-}
-
-fn audited(site: &Site, refused: &Finished) {
-    let screen = refused.screen();
-    let incident = screen
-        .split("[incident ")
-        .nth(1)
-        .and_then(|rest| rest.split(']').next())
-        .unwrap_or_else(|| panic!("no incident: {refused}"));
-    let rows = audit(site, &["--decision", "refuse"]);
-    assert!(rows.contains(incident), "no row of {incident}: {rows}");
 }

@@ -83,6 +83,7 @@ fn openssh_finds_every_extension() {
         .sftp_with(&tom, "dev", &["-vv"], "version\nls -l /code\ndf /code\n")
         .run()
         .ok();
+    let shown = shown.says("SFTP protocol version 3");
     for extension in [
         "posix-rename@openssh.com",
         "statvfs@openssh.com",

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use support::{Client, Person, Role, Shared, Site, Tree};
+use support::{Client, Person, Role, Shared, Site, Tree, putty};
 
 static SHARED: Shared = Shared::new();
 
@@ -185,45 +185,10 @@ pub(crate) fn lftp(
 }
 
 fn psftp(site: &Site, person: &Person, environment: &str, desk: &Path, batch: &str) -> Client {
-    let key = desk.join("id.ppk");
-    person
-        .client("puttygen")
-        .arg(person.key())
-        .args(["-O", "private", "-o"])
-        .arg(&key)
-        .run()
-        .ok();
-    let known = person
-        .client("ssh-keygen")
-        .arg("-lf")
-        .arg(person.known_hosts())
-        .run()
-        .ok();
-    let fingerprints = known.out();
-    let fingerprints = fingerprints
-        .lines()
-        .filter_map(|line| line.split_whitespace().nth(1));
-    let host_keys =
-        fingerprints.flat_map(|fingerprint| ["-hostkey".to_owned(), fingerprint.to_owned()]);
     fs::write(desk.join("batch"), batch).unwrap();
-    person
-        .client("psftp")
-        .folder(desk)
-        .args([
-            "-batch",
-            "-b",
-            "batch",
-            "-P",
-            &site.address().port().to_string(),
-            "-i",
-        ])
-        .arg(&key)
-        .args(host_keys)
-        .arg(format!(
-            "{}@{}",
-            site.login(environment),
-            site.address().ip()
-        ))
+    putty::client("psftp", site, person, desk)
+        .args(["-b", "batch"])
+        .arg(putty::address(site, environment))
 }
 
 fn site(name: &str) -> (Site, Person) {

@@ -86,13 +86,24 @@ impl Gateway {
 
     /// As `serve`, with variables in the daemon's environment.
     pub fn serve_with(&self, variables: &[(&str, &str)]) {
+        self.serve_through(&[], variables);
+    }
+
+    /// As `serve_with`; the daemon is started by `starter`, which becomes what its arguments name.
+    pub fn serve_through(&self, starter: &[&Path], variables: &[(&str, &str)]) {
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.log())
             .unwrap();
-        let mut command = process::command(programs::funicular());
-        command.arg("serve").arg("--config").arg(self.config());
+        let words = starter.iter().copied().chain([programs::funicular()]);
+        let words: Vec<&Path> = words.collect();
+        let mut command = process::command(words[0]);
+        command
+            .args(&words[1..])
+            .arg("serve")
+            .arg("--config")
+            .arg(self.config());
         command
             .envs(variables.iter().copied())
             .stdin(Stdio::null())

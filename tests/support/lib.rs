@@ -15,6 +15,7 @@ pub mod packets;
 pub mod personas;
 pub mod process;
 pub mod programs;
+pub mod putty;
 pub mod raw;
 pub mod site;
 pub mod traps;

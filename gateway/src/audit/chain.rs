@@ -70,8 +70,13 @@ impl fmt::Display for Head {
 /// Returns the hash of a row with these columns that follows the row with the hash `previous`.
 /// Every column goes in with its type and length, so that no two rows have the same bytes.
 pub(super) fn link(previous: &Hash, columns: &[ValueRef<'_>]) -> Hash {
+    link_in(&mut Vec::with_capacity(USUAL_LENGTH), previous, columns)
+}
+
+/// Does the same with a buffer that can be used again, whatever is in it.
+pub(super) fn link_in(text: &mut Vec<u8>, previous: &Hash, columns: &[ValueRef<'_>]) -> Hash {
     // Put together first: a hash takes one long text much faster than sixty short ones.
-    let mut text = Vec::with_capacity(USUAL_LENGTH);
+    text.clear();
     text.extend_from_slice(DOMAIN);
     text.extend_from_slice(&previous.0);
     for column in columns {
@@ -86,7 +91,7 @@ pub(super) fn link(previous: &Hash, columns: &[ValueRef<'_>]) -> Hash {
         text.extend_from_slice(&number);
         text.extend_from_slice(bytes);
     }
-    Hash(Sha256::digest(&text).into())
+    Hash(Sha256::digest(text).into())
 }
 
 /// Room for a row without a long detail.

@@ -15,6 +15,7 @@ mod queue;
 mod record;
 mod row;
 mod schema;
+mod stretches;
 #[cfg(test)]
 mod testing;
 mod verify;

@@ -285,7 +285,7 @@ mod tests {
     fn other_formats_and_missing_files_are_refused() {
         let place = Place::with_rows(1);
         let path = place.path();
-        place.sql("PRAGMA user_version = 2");
+        place.sql("PRAGMA user_version = 3");
         for fault in [
             Audit::open(&path).unwrap_err(),
             crate::audit::verify(&path).unwrap_err(),
@@ -293,7 +293,7 @@ mod tests {
             assert!(
                 fault
                     .to_string()
-                    .contains("written by a newer Funicular (format 2"),
+                    .contains("written by a newer Funicular (format 3"),
                 "{fault}"
             );
         }

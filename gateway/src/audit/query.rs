@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use jiff::Timestamp;
+use rusqlite::params_from_iter;
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
 
 use super::record::Decided;
 use super::row::{self, COLUMNS, Row};
 use super::schema;
+use super::stretches;
 use crate::fault::{Fault, OrFault};
 
 /// Which rows to list. What is `None` does not matter.
@@ -50,7 +51,7 @@ pub(super) fn list(path: &Path, filter: &Filter) -> Result<Vec<Row>, Fault> {
     let mut connection = schema::open_to_read(path)?;
     let doing = || "reading the audit";
     let snapshot = connection.transaction().or_fault(doing)?;
-    let query = Query::new(filter, span(&snapshot, filter).or_fault(doing)?);
+    let query = Query::new(filter);
     let mut statement = snapshot.prepare(&query.text()).or_fault(doing)?;
     let mut answers = statement
         .query(params_from_iter(&query.values))
@@ -66,54 +67,59 @@ pub(super) fn list(path: &Path, filter: &Filter) -> Result<Vec<Row>, Fault> {
 }
 
 struct Query {
+    /// On the rows.
     conditions: Vec<String>,
+    /// On the stretches that rows are looked for in; without any, in all rows.
+    stretches: Vec<String>,
     values: Vec<Value>,
     forward: bool,
     limit: i64,
 }
 
 impl Query {
-    fn new(filter: &Filter, span: Option<(i64, i64)>) -> Self {
+    fn new(filter: &Filter) -> Self {
         let limit = filter.limit.unwrap_or(USUAL_LIMIT);
         let mut query = Self {
             conditions: Vec::new(),
+            stretches: Vec::new(),
             values: Vec::new(),
             forward: filter.after_seq.is_some(),
             limit: i64::try_from(limit).unwrap_or(i64::MAX),
         };
-        if let Some(seq) = filter.after_seq {
-            query.and("seq > ?", i64::try_from(seq).unwrap_or(i64::MAX));
-        }
-        if let Some((first, last)) = span {
-            query.and("seq >= ?", first);
-            query.and("seq <= ?", last);
-        }
-        // The plus keeps SQLite from the index by time, which would have it sort all it finds.
         if let Some(since) = filter.since {
-            query.and("+time >= ?", since.as_microsecond());
+            query.within(&["last_time >= ?"], "time >= ?", since.as_microsecond());
         }
         if let Some(until) = filter.until {
-            query.and("+time <= ?", until.as_microsecond());
+            query.within(&["first_time <= ?"], "time <= ?", until.as_microsecond());
         }
-        let incident = filter.incident.as_ref();
-        let incident = incident.map(|incident| incident.trim().to_ascii_uppercase());
-        for (condition, value) in [
-            ("incident = ?", &incident),
-            ("person = ?", &filter.person),
-            ("site = ?", &filter.site),
-            ("environment = ?", &filter.environment),
-            ("rule = ?", &filter.rule),
-            ("action = ?", &filter.action),
+        if let Some(incident) = &filter.incident {
+            let incident = incident.trim().to_ascii_uppercase();
+            let around = ["first_incident <= ?", "last_incident >= ?"];
+            query.within(&around, "incident = ?", incident);
+        }
+        let decision = filter.decision.map(|decision| decision.as_str().to_owned());
+        for (column, value) in [
+            ("person", &filter.person),
+            ("site", &filter.site),
+            ("environment", &filter.environment),
+            ("rule", &filter.rule),
+            ("action", &filter.action),
+            ("decision", &decision),
         ] {
             if let Some(value) = value {
-                query.and(condition, value.clone());
+                let holds = stretches::holds(column);
+                let holds: Vec<&str> = holds.iter().map(String::as_str).collect();
+                query.within(&holds, &format!("{column} = ?"), value.clone());
             }
         }
-        match filter.decision {
-            // Spelled out, since SQLite takes the index of refusals only for this very text.
-            Some(Decided::Refuse) => query.conditions.push("decision = 'refuse'".to_owned()),
-            Some(Decided::Permit) => query.conditions.push("decision = 'permit'".to_owned()),
-            None => {}
+        if let Some(seq) = filter.after_seq {
+            let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+            query.and("seq > ?", seq);
+            if !query.stretches.is_empty() {
+                query
+                    .stretches
+                    .push(format!("number >= {}", seq >> stretches::BITS));
+            }
         }
         // Not LIKE, which has letters of its own and takes a for A.
         if let Some(path) = &filter.path {
@@ -127,47 +133,47 @@ impl Query {
 
     /// Adds a condition; each `?` in it stands for the value.
     fn and(&mut self, condition: &str, value: impl Into<Value>) {
+        self.within(&[], condition, value);
+    }
+
+    /// Adds a condition, and those on a stretch to hold such a row at all.
+    fn within(&mut self, stretches: &[&str], condition: &str, value: impl Into<Value>) {
         self.values.push(value.into());
         let place = format!("?{}", self.values.len());
         self.conditions.push(condition.replace('?', &place));
+        let stretches = stretches.iter().map(|one| one.replace('?', &place));
+        self.stretches.extend(stretches);
     }
 
+    /// Says where to look, in words that leave SQLite no choice: it knows nothing of how stretches
+    /// and rows belong together. A row's number comes first in each order, so that nothing is sorted.
     fn text(&self) -> String {
-        let conditions = if self.conditions.is_empty() {
-            "true".to_owned()
-        } else {
-            self.conditions.join(" AND ")
-        };
         let order = if self.forward { "ASC" } else { "DESC" };
+        let conditions = ["true".to_owned()];
+        let conditions = conditions.iter().chain(&self.conditions);
+        let (from, by) = if self.stretches.is_empty() {
+            ("record NOT INDEXED".to_owned(), String::new())
+        } else {
+            let (bits, rest) = (stretches::BITS, (1 << stretches::BITS) - 1);
+            let from = format!(
+                "stretch CROSS JOIN record NOT INDEXED
+                 ON seq BETWEEN number << {bits} AND (number << {bits} | {rest})"
+            );
+            (from, format!("number {order}, "))
+        };
+        let conditions: Vec<&str> = self
+            .stretches
+            .iter()
+            .chain(conditions)
+            .map(String::as_str)
+            .collect();
         format!(
-            "SELECT {COLUMNS} FROM record WHERE {conditions} ORDER BY seq {order} LIMIT {}",
+            "SELECT {COLUMNS} FROM {from} WHERE {} ORDER BY {by}seq {order} LIMIT {}",
+            conditions.join(" AND "),
             self.limit
         )
     }
 }
-
-/// Returns the first and last number of the rows between `since` and `until`, if they are few:
-/// then nothing outside needs to be looked at. Rows are not quite in the order of their times,
-/// since clocks are set and sessions wait, so the numbers cannot be searched for by halves.
-fn span(connection: &Connection, filter: &Filter) -> Result<Option<(i64, i64)>, rusqlite::Error> {
-    if filter.since.is_none() && filter.until.is_none() {
-        return Ok(None);
-    }
-    let since = filter.since.map_or(i64::MIN, Timestamp::as_microsecond);
-    let until = filter.until.map_or(i64::MAX, Timestamp::as_microsecond);
-    let (first, last, rows): (Option<i64>, Option<i64>, i64) = connection.query_row(
-        "SELECT min(seq), max(seq), count(*) FROM
-         (SELECT seq FROM record WHERE time >= ?1 AND time <= ?2 LIMIT ?3)",
-        [since, until, FEW + 1],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-    )?;
-    if rows > FEW {
-        return Ok(None);
-    }
-    Ok(Some((first.unwrap_or(1), last.unwrap_or(0))))
-}
-
-const FEW: i64 = 20_000;
 
 #[cfg(test)]
 mod tests;

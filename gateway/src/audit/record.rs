@@ -1,5 +1,6 @@
 //! One row of the audit.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -174,18 +175,15 @@ pub struct IncidentId(String);
 impl IncidentId {
     /// Makes a new one.
     pub fn new(now: Timestamp) -> Self {
-        let mut bits = u128::from(now.as_millisecond().unsigned_abs()) << 80;
-        let mut random = [0_u8; 16];
-        // Without randomness the id is still unique by its time in all but a hostile case, and it
-        // protects nothing.
-        let _ = getrandom::fill(&mut random);
-        bits |= u128::from_be_bytes(random) >> 48;
+        let bits = (u128::from(now.as_millisecond().unsigned_abs()) << 80) | (chance() >> 48);
         let alphabet = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-        let text = (0..26)
-            .rev()
-            .filter_map(|place| alphabet.get(((bits >> (place * 5)) & 31) as usize))
-            .map(|byte| char::from(*byte))
-            .collect();
+        let mut text = String::with_capacity(26);
+        text.extend(
+            (0..26)
+                .rev()
+                .filter_map(|place| alphabet.get(((bits >> (place * 5)) & 31) as usize))
+                .map(|byte| char::from(*byte)),
+        );
         Self(text)
     }
 
@@ -203,6 +201,27 @@ impl fmt::Display for IncidentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Returns random bits. The kernel is asked for many at once, since asking costs more than all else
+/// that an id does. Without any the id is still unique by its time in all but a hostile case, and it
+/// protects nothing.
+fn chance() -> u128 {
+    let one = CHANCE.try_with(|chance| {
+        let mut chance = chance.try_borrow_mut().ok()?;
+        if chance.is_empty() {
+            let mut bytes = [0_u8; 512];
+            getrandom::fill(&mut bytes).ok()?;
+            let (numbers, _) = bytes.as_chunks();
+            chance.extend(numbers.iter().copied().map(u128::from_be_bytes));
+        }
+        chance.pop()
+    });
+    one.ok().flatten().unwrap_or_default()
+}
+
+thread_local! {
+    static CHANCE: RefCell<Vec<u128>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Shortens text that a client could make as long as it likes.

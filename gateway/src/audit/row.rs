@@ -27,8 +27,11 @@ pub(super) const WIDTH: usize = 19;
 pub(super) const COLUMNS: &str = "seq, time, incident, person, fingerprint, address, client, site, \
      environment, mode, area, object, action, decision, rule, bytes, outcome, detail, count, hash";
 
+/// The columns that are hashed.
+pub(super) type Columns<'row> = [ValueRef<'row>; WIDTH];
+
 /// Returns the columns that are hashed.
-pub(super) fn columns(seq: u64, record: &Record) -> [ValueRef<'_>; WIDTH] {
+pub(super) fn columns(seq: u64, record: &Record) -> Columns<'_> {
     [
         number(seq),
         ValueRef::Integer(record.time.as_microsecond()),
@@ -50,6 +53,15 @@ pub(super) fn columns(seq: u64, record: &Record) -> [ValueRef<'_>; WIDTH] {
         optional(&record.detail),
         number(record.count),
     ]
+}
+
+/// Returns the columns that are hashed as they stand in a row that was selected by [`COLUMNS`].
+pub(super) fn raw<'row>(row: &'row rusqlite::Row<'_>) -> Result<Columns<'row>, rusqlite::Error> {
+    let mut columns = [ValueRef::Null; WIDTH];
+    for (place, column) in columns.iter_mut().enumerate() {
+        *column = row.get_ref(place)?;
+    }
+    Ok(columns)
 }
 
 /// Reads a row that was selected by [`COLUMNS`].

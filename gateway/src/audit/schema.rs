@@ -5,18 +5,21 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::chain::Head;
 use super::head::HeadFile;
+use super::stretches;
 use crate::fault::{Fault, OrFault};
 
-/// The version of the tables that this program reads and writes; kept in SQLite's `user_version`.
-const VERSION: i64 = 1;
+/// The version of the tables that this program writes; kept in SQLite's `user_version`.
+const VERSION: i64 = 2;
+/// The one before it, with an index for each thing that people ask for. It can be checked as it
+/// is, and is made into the present one when a gateway opens it.
+const INDEXED: i64 = 1;
 
-/// An index for each thing that people ask for; each has the row's number as its last column, so
-/// that the newest rows come first without sorting. `synced` is there to be written to when rows
-/// are to be synced and there is no new one.
+/// No index: what rows are found by is in `stretch` and `occurs`, see [`stretches`]. `synced` is
+/// there to be written to when rows are to be synced and there is no new one.
 const TABLES: &str = "
 CREATE TABLE record (
     seq INTEGER PRIMARY KEY,
@@ -40,18 +43,41 @@ CREATE TABLE record (
     count INTEGER NOT NULL,
     hash BLOB NOT NULL
 ) STRICT;
-CREATE INDEX record_by_incident ON record (incident);
-CREATE INDEX record_by_time ON record (time);
-CREATE INDEX record_by_person ON record (person);
-CREATE INDEX record_by_site ON record (site);
-CREATE INDEX record_by_rule ON record (rule);
-CREATE INDEX record_by_action ON record (action);
-CREATE INDEX record_refused ON record (decision) WHERE decision = 'refuse';
 CREATE TABLE synced (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     seq INTEGER NOT NULL
 ) STRICT;
 INSERT INTO synced VALUES (1, 0);
+";
+
+const STRETCHES: &str = "
+CREATE TABLE stretch (
+    number INTEGER PRIMARY KEY,
+    first_time INTEGER NOT NULL,
+    last_time INTEGER NOT NULL,
+    first_incident TEXT NOT NULL,
+    last_incident TEXT NOT NULL
+) STRICT;
+CREATE TABLE occurs (
+    stretch INTEGER NOT NULL,
+    field INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (stretch, field, value)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Takes away what another version of the tables has besides; also what somebody may have put there
+/// who wrote an old version's number into the file.
+const UNINDEXED: &str = "
+DROP INDEX IF EXISTS record_by_incident;
+DROP INDEX IF EXISTS record_by_time;
+DROP INDEX IF EXISTS record_by_person;
+DROP INDEX IF EXISTS record_by_site;
+DROP INDEX IF EXISTS record_by_rule;
+DROP INDEX IF EXISTS record_by_action;
+DROP INDEX IF EXISTS record_refused;
+DROP TABLE IF EXISTS stretch;
+DROP TABLE IF EXISTS occurs;
 ";
 
 /// Makes an empty audit and its head; a file that is there already is left alone.
@@ -67,6 +93,7 @@ pub(super) fn create(path: &Path) -> Result<(), Fault> {
     let connection = Connection::open(path).or_fault(doing)?;
     prepare(&connection).or_fault(doing)?;
     connection.execute_batch(TABLES).or_fault(doing)?;
+    connection.execute_batch(STRETCHES).or_fault(doing)?;
     connection
         .pragma_update(None, "user_version", VERSION)
         .or_fault(doing)?;
@@ -77,25 +104,55 @@ pub(super) fn create(path: &Path) -> Result<(), Fault> {
 pub(super) fn open(path: &Path) -> Result<Connection, Fault> {
     let doing = || format!("opening the audit {}", path.display());
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).or_fault(doing)?;
-    check_version(&connection, path)?;
+    let mut connection = Connection::open_with_flags(path, flags).or_fault(doing)?;
+    let version = known_version(&connection, path)?;
     prepare(&connection).or_fault(doing)?;
+    if version == INDEXED {
+        tracing::info!(
+            "bringing the audit into its present form, which takes a while if it is long"
+        );
+        bring_up(&mut connection).or_fault(|| {
+            format!(
+                "bringing the audit {} into its present form",
+                path.display()
+            )
+        })?;
+    }
     Ok(connection)
 }
 
-/// Opens the audit to read it, whether or not somebody writes it at the same time.
+/// Makes the version before this one into this one, whole or not at all. No row is touched.
+fn bring_up(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(UNINDEXED)?;
+    transaction.execute_batch(STRETCHES)?;
+    stretches::note_all(&transaction)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
+
+/// Opens the audit to read it, whether or not somebody writes it at the same time. It may be of the
+/// version before.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, Fault> {
     let doing = || format!("opening the audit {} to read it", path.display());
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).or_fault(doing)?;
     connection.busy_timeout(PATIENCE).or_fault(doing)?;
-    check_version(&connection, path)?;
+    known_version(&connection, path)?;
     Ok(connection)
 }
 
-fn check_version(connection: &Connection, path: &Path) -> Result<(), Fault> {
-    let version: i64 = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
+/// Says whether there is in the audit what searches go by.
+pub(super) fn has_stretches(connection: &Connection) -> Result<bool, rusqlite::Error> {
+    Ok(version(connection)? == VERSION)
+}
+
+fn version(connection: &Connection) -> Result<i64, rusqlite::Error> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn known_version(connection: &Connection, path: &Path) -> Result<i64, Fault> {
+    let version = version(connection)
         .or_fault(|| format!("reading the format of the audit {}", path.display()))?;
     if version > VERSION {
         return Err(Fault::new(format!(
@@ -104,13 +161,13 @@ fn check_version(connection: &Connection, path: &Path) -> Result<(), Fault> {
             path.display()
         )));
     }
-    if version < VERSION {
+    if version < INDEXED {
         return Err(Fault::new(format!(
             "{} has format {version}, which no Funicular has written; is it the right file?",
             path.display()
         )));
     }
-    Ok(())
+    Ok(version)
 }
 
 fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
@@ -125,3 +182,6 @@ fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
 const CHECKPOINT_PAGES: i64 = 4000;
 const LOG_BYTES: i64 = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

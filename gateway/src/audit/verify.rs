@@ -9,8 +9,9 @@ use rusqlite::{Connection, ErrorCode};
 use super::chain::Head;
 use super::head::{HeadFile, Noted};
 use super::opening::NOTICE_RULE;
-use super::row::COLUMNS;
+use super::row::{self, COLUMNS};
 use super::schema;
+use super::stretches::Stretch;
 use super::walk::{Problem, Walk};
 use crate::fault::{Fault, OrFault};
 
@@ -121,9 +122,14 @@ fn walk(
     let mut statement = connection.prepare(&all)?;
     let mut rows = statement.query([])?;
     let mut walk = Walk::from(Head::BEGINNING);
+    let mut searches = Searches::of(connection)?;
     while let Some(row) = rows.next()? {
         verified.rows += 1;
-        for problem in walk.step(row)? {
+        let problems = walk.step(row)?;
+        if problems.is_empty() && !searches.find(row)? {
+            verified.add(Problem::Hidden { seq: walk.seq() });
+        }
+        for problem in problems {
             verified.add(problem);
         }
         verified.head = walk.head();
@@ -145,6 +151,34 @@ fn walk(
         });
     }
     Ok(())
+}
+
+/// Checks that searches find what is there.
+struct Searches<'file> {
+    /// None before the first row, and in an audit of an older version, which has none.
+    stretch: Option<Stretch>,
+    connection: Option<&'file Connection>,
+}
+
+impl<'file> Searches<'file> {
+    fn of(connection: &'file Connection) -> Result<Self, rusqlite::Error> {
+        Ok(Self {
+            stretch: None,
+            connection: schema::has_stretches(connection)?.then_some(connection),
+        })
+    }
+
+    fn find(&mut self, row: &rusqlite::Row<'_>) -> Result<bool, rusqlite::Error> {
+        let Some(connection) = self.connection else {
+            return Ok(true);
+        };
+        let seq = row.get(0)?;
+        let stretch = match self.stretch.take().filter(|stretch| stretch.is_around(seq)) {
+            Some(stretch) => stretch,
+            None => Stretch::around(connection, seq)?,
+        };
+        Ok(self.stretch.insert(stretch).finds(&row::raw(row)?))
+    }
 }
 
 /// Has SQLite check its own file: a row that an index hides would be missing from lists.

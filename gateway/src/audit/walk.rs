@@ -5,7 +5,7 @@ use std::fmt;
 use rusqlite::types::ValueRef;
 
 use super::chain::{self, Hash, Head};
-use super::row::WIDTH;
+use super::row::{self, WIDTH};
 
 /// Something that is not as the gateway wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,11 @@ pub enum Problem {
     },
     /// This row, or its hash, was changed; or it does not belong here.
     Changed {
+        /// Its number.
+        seq: u64,
+    },
+    /// What searches find this row by was changed.
+    Hidden {
         /// Its number.
         seq: u64,
     },
@@ -59,6 +64,7 @@ impl Problem {
                 last: _,
             }
             | Problem::Changed { seq }
+            | Problem::Hidden { seq }
             | Problem::HeadDiffers { seq }
             | Problem::Noticed { seq, what: _ } => Some(*seq),
             Problem::Foreign { seq } => u64::try_from(*seq).ok(),
@@ -77,6 +83,10 @@ impl fmt::Display for Problem {
             Problem::Changed { seq } => write!(
                 f,
                 "row {seq} is not what was written there, or does not follow from the row before it"
+            ),
+            Problem::Hidden { seq } => write!(
+                f,
+                "row {seq} is missing from searches: what they find it by is not what was written"
             ),
             Problem::Foreign { seq } => {
                 write!(f, "there is a row {seq}, a number that no row can have")
@@ -128,10 +138,7 @@ impl Walk {
         &mut self,
         row: &rusqlite::Row<'_>,
     ) -> Result<Vec<Problem>, rusqlite::Error> {
-        let mut columns = [ValueRef::Null; WIDTH];
-        for (place, column) in columns.iter_mut().enumerate() {
-            *column = row.get_ref(place)?;
-        }
+        let columns = row::raw(row)?;
         let number: i64 = row.get(0)?;
         let Some(seq) = u64::try_from(number).ok().filter(|seq| *seq > self.seq) else {
             return Ok(vec![Problem::Foreign { seq: number }]);

@@ -2,11 +2,11 @@
 //! head, and tries again when the disk said no.
 
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use rusqlite::types::ToSqlOutput;
-use rusqlite::{Connection, TransactionBehavior, params_from_iter};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::Tuning;
 use super::backlog::Work;
@@ -15,7 +15,8 @@ use super::head::HeadFile;
 use super::opening::Opened;
 use super::queue::{Alarm, Queue};
 use super::record::Record;
-use super::row::{self, COLUMNS};
+use super::row::{self, COLUMNS, Columns, WIDTH};
+use super::stretches::Stretch;
 use crate::fault::{Fault, OrFault};
 
 /// Owns the database for writing.
@@ -40,6 +41,8 @@ pub(super) struct Writer {
     retry_at: Option<Instant>,
     /// Whether commits are synced, as SQLite was last told.
     syncing: Option<bool>,
+    /// What is noted about the stretch of the last row, once there was a commit.
+    stretch: Option<Stretch>,
     /// Held as long as the writer lives: two writers would fork the chain.
     _lock: File,
 }
@@ -60,6 +63,7 @@ impl Writer {
             head_at: None,
             retry_at: None,
             syncing: None,
+            stretch: None,
             _lock: opened.lock,
         }
     }
@@ -142,19 +146,9 @@ impl Writer {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut head = self.head;
-        {
-            let mut insert = transaction.prepare_cached(&insert())?;
-            for record in &self.unwritten {
-                let seq = head.seq.saturating_add(1);
-                let columns = row::columns(seq, record);
-                let hash = chain::link(&head.hash, &columns);
-                head = Head { seq, hash };
-                let hash = rusqlite::types::ValueRef::Blob(hash.as_bytes());
-                let values = columns.into_iter().chain([hash]).map(ToSqlOutput::Borrowed);
-                insert.execute(params_from_iter(values))?;
-            }
-        }
+        // Put back when it is true: what was noted for a commit that failed is not on the disk.
+        let stretch = self.stretch.take();
+        let (head, stretch) = add(&transaction, &self.unwritten, self.head, stretch)?;
         if self.unwritten.is_empty() {
             // A commit that writes nothing syncs nothing, not even what earlier ones wrote.
             let seq = i64::try_from(head.seq).unwrap_or(i64::MAX);
@@ -162,8 +156,56 @@ impl Writer {
         }
         transaction.commit()?;
         self.head = head;
+        self.stretch = stretch;
         Ok(())
     }
+}
+
+/// Adds rows that follow `head`, and returns the new head and the stretch of the last row.
+fn add(
+    transaction: &Connection,
+    records: &[Record],
+    mut head: Head,
+    mut stretch: Option<Stretch>,
+) -> Result<(Head, Option<Stretch>), rusqlite::Error> {
+    let mut insert = transaction.prepare_cached(INSERT.as_str())?;
+    let mut text = Vec::new();
+    let mut before: Option<Columns<'_>> = None;
+    for record in records {
+        let seq = head.seq.saturating_add(1);
+        let columns = row::columns(seq, record);
+        let hash = chain::link_in(&mut text, &head.hash, &columns);
+        head = Head { seq, hash };
+        // What the row before has as well is still bound, and most is the same in a stream.
+        for (place, column) in columns.iter().enumerate() {
+            let bound = before.as_ref().and_then(|before| before.get(place));
+            if bound != Some(column) {
+                insert
+                    .raw_bind_parameter(place.saturating_add(1), ToSqlOutput::Borrowed(*column))?;
+            }
+        }
+        insert.raw_bind_parameter(
+            WIDTH.saturating_add(1),
+            ToSqlOutput::Borrowed(ValueRef::Blob(hash.as_bytes())),
+        )?;
+        insert.raw_execute()?;
+        let number = i64::try_from(seq).unwrap_or(i64::MAX);
+        let around = match stretch.take() {
+            Some(around) if around.is_around(number) => around,
+            full => {
+                if let Some(mut full) = full {
+                    full.write(transaction)?;
+                }
+                Stretch::around(transaction, number)?
+            }
+        };
+        stretch.insert(around).note(&columns);
+        before = Some(columns);
+    }
+    if let Some(stretch) = &mut stretch {
+        stretch.write(transaction)?;
+    }
+    Ok((head, stretch))
 }
 
 /// Tells the queue that the writer is gone, even if it ended by a panic: nobody may wait for it.
@@ -178,7 +220,7 @@ impl Drop for End {
     }
 }
 
-fn insert() -> String {
-    let places = ["?"; row::WIDTH + 1].join(", ");
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let places = ["?"; WIDTH + 1].join(", ");
     format!("INSERT INTO record ({COLUMNS}) VALUES ({places})")
-}
+});

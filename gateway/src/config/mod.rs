@@ -222,6 +222,8 @@ pub struct Git {
     pub max_pack_bytes: u64,
     /// What the packs of clones may take on the disk to be sent again, in bytes; 0 for none.
     pub pack_cache_bytes: u64,
+    /// How long a repository is left alone before it is packed anew, if it needs that, in seconds.
+    pub repack_after_seconds: u64,
 }
 
 impl Default for Git {
@@ -230,6 +232,7 @@ impl Default for Git {
             max_seconds: 6 * 60 * 60,
             max_pack_bytes: 0,
             pack_cache_bytes: 2 << 30,
+            repack_after_seconds: 30,
         }
     }
 }

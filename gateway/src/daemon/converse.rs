@@ -1,7 +1,7 @@
 //! One connection from its place to its end: a time to log in, idle rules, and what it is
 //! penalised for.
 
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,15 +18,28 @@ use crate::protocol::ssh::{Activity, Broken, Connection, Served};
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Serves a connection to its end.
-pub(super) async fn converse(
+pub(super) fn converse(
     reception: Arc<Reception>,
     stream: TcpStream,
     peer: SocketAddr,
     place: Place,
-) {
-    let visit = place.visit();
-    let ended = serve(&reception, stream, peer, place, &visit).await;
-    match &ended {
+) -> impl Future<Output = ()> + Send {
+    let (visit, address) = (place.visit(), peer.ip());
+    let (lent, visited) = (Arc::clone(&reception), Arc::clone(&visit));
+    // In a box of its own, so that what a login takes is not kept as long as the session.
+    let admitted = Box::pin(admit(lent, stream, peer, place, visited));
+    async move {
+        let ended = match admitted.await {
+            Ok(mut open) => accompany(&mut open, reception.config.limits.idle()).await,
+            Err(ended) => ended,
+        };
+        conclude(&reception, address, &visit, &ended);
+    }
+}
+
+/// Says how a connection ended, where that matters.
+fn conclude(reception: &Reception, address: IpAddr, visit: &Visit, ended: &Ended) {
+    match ended {
         Ended::Closed => tracing::debug!("closed"),
         Ended::Broken(error) if error.is_panic() => {
             tracing::error!("a fault in Funicular ended this connection, and no other: {error}");
@@ -35,8 +48,8 @@ pub(super) async fn converse(
         Ended::OutOfTime => tracing::info!("not logged in in time; closed"),
         Ended::Ours => {}
     }
-    if let Some(offence) = offence(&ended, &visit) {
-        reception.penalise(peer.ip(), offence);
+    if let Some(offence) = offence(ended, visit) {
+        reception.penalise(address, offence);
     }
 }
 
@@ -78,50 +91,59 @@ fn offence(ended: &Ended, visit: &Visit) -> Option<Offence> {
     }
 }
 
-async fn serve(
-    reception: &Reception,
+/// Serves a connection until somebody is let in.
+async fn admit(
+    reception: Arc<Reception>,
     stream: TcpStream,
     peer: SocketAddr,
     place: Place,
-    visit: &Visit,
-) -> Ended {
+    visit: Arc<Visit>,
+) -> Result<Open, Ended> {
     // A session has no handle that ends it while a key exchange is under way, nor one that was
     // told to go and does not, but it ends with its socket.
     let socket = match stream.as_fd().try_clone_to_owned() {
         Ok(socket) => std::net::TcpStream::from(socket),
         Err(error) => {
             tracing::error!("a connection was turned away: {error}");
-            return Ended::Ours;
+            return Err(Ended::Ours);
         }
     };
-    let limits = &reception.config.limits;
     let connection = Connection::new(Arc::clone(&reception.server), place, peer);
     let activity = connection.activity();
-    let deadline = tokio::time::Instant::now() + limits.login_grace();
-    // In a box of its own, so that what the handshake takes is not kept as long as the session.
-    let begun = Box::pin(reception.offer.serve(stream, connection));
+    let deadline = tokio::time::Instant::now() + reception.config.limits.login_grace();
+    let begun = reception.offer.serve(stream, connection);
     let begun = tokio::time::timeout_at(deadline, begun).await;
     let session = match begun {
         Ok(Ok(session)) => session,
-        Ok(Err(error)) => return Ended::Broken(error),
-        Err(_elapsed) => return Ended::OutOfTime,
+        Ok(Err(error)) => return Err(Ended::Broken(error)),
+        Err(_elapsed) => return Err(Ended::OutOfTime),
     };
-    let mut open = Open { session, socket };
+    let mut open = Open {
+        session,
+        socket,
+        activity: activity.clone(),
+    };
     tokio::select! {
-        ended = &mut open.session => return ended.into(),
-        () = activity.dismissed() => return open.cut().await.into(),
-        () = visit.entered.notified() => {}
+        ended = &mut open.session => Err(ended.into()),
+        () = activity.dismissed() => Err(open.cut().await.into()),
+        () = visit.entered.notified() => Ok(open),
         () = tokio::time::sleep_until(deadline) => {
             let _ = open.show_out("You did not log in in time.").await;
-            return Ended::OutOfTime;
+            Err(Ended::OutOfTime)
         }
     }
+}
+
+/// Serves a connection on which somebody is known, to its end.
+async fn accompany(open: &mut Open, limit: Option<Duration>) -> Ended {
+    let activity = open.activity.clone();
+    // What only an end needs is in boxes, so that no session has room for it all its life.
     tokio::select! {
         ended = &mut open.session => ended.into(),
-        () = activity.dismissed() => open.cut().await.into(),
-        sentence = idle(&activity, limits.idle()) => {
+        () = activity.dismissed() => Box::pin(open.cut()).await.into(),
+        sentence = idle(&activity, limit) => {
             tracing::info!("idle; closed");
-            open.show_out(&sentence).await.into()
+            Box::pin(open.show_out(&sentence)).await.into()
         }
     }
 }
@@ -142,11 +164,12 @@ async fn idle(activity: &Activity, limit: Option<Duration>) -> String {
 struct Open {
     session: Served<Place>,
     socket: std::net::TcpStream,
+    activity: Activity,
 }
 
 impl Open {
     /// Tells the client why it has to go, which only one that is past the key exchange hears.
-    async fn show_out(mut self, sentence: &str) -> Result<(), Broken> {
+    async fn show_out(&mut self, sentence: &str) -> Result<(), Broken> {
         let farewell = self.session.farewell(sentence);
         let gone = async {
             // A session that is blocked on a client that reads nothing does not take it.
@@ -160,16 +183,16 @@ impl Open {
     }
 
     /// Waits a moment for the client to go, then closes the socket under it.
-    async fn cut(mut self) -> Result<(), Broken> {
+    async fn cut(&mut self) -> Result<(), Broken> {
         if let Ok(ended) = tokio::time::timeout(FAREWELL, &mut self.session).await {
             return ended;
         }
         self.close().await
     }
 
-    async fn close(self) -> Result<(), Broken> {
+    async fn close(&mut self) -> Result<(), Broken> {
         let _ = self.socket.shutdown(Shutdown::Both);
-        self.session.await
+        (&mut self.session).await
     }
 }
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use policy::{
-    Action, Area, Context, Decision, DeployFacts, ModeFacts, Principal, PushFacts, Refusal, Target,
+    Action, Area, Context, Decision, DeployFacts, InTheWay, ModeFacts, Principal, PushFacts,
+    Refusal, Target,
 };
 
 pub use certified::Certified;
@@ -37,9 +38,8 @@ pub struct Evidence {
     pub confirmed: bool,
     /// The generation of the environment that an open file belongs to, when it is one of code.
     pub opened_in: Option<u64>,
-    /// Whether a link on the way to the target, or the link that would be made, leads out of the
-    /// area.
-    pub link_leaves_area: bool,
+    /// What was found at the target or on the way to it that keeps it from being touched.
+    pub in_the_way: Option<InTheWay>,
     /// Whether the workflow that is asked about was begun by the same person.
     pub own_workflow: bool,
     /// What else the audit should say.
@@ -122,14 +122,19 @@ impl Gate {
     ) -> Result<Permit, Denied> {
         let epoch = self.state.epoch();
         let (decision, mode) = self.decide(who, action, target, &evidence, Asked::Really);
-        let detail = evidence.detail.clone();
-        let mut record = self.record(who, action, target, mode, &decision, detail);
-        if let Some(workflow) = evidence.workflow {
-            record.incident = workflow;
-        }
-        match decision {
+        let (detail, workflow) = (evidence.detail, evidence.workflow);
+        let record = || {
+            let mut record = self.record(who, action, target, mode, &decision, detail);
+            if let Some(workflow) = workflow {
+                record.incident = workflow;
+            }
+            record
+        };
+        match &decision {
             Decision::Permit(_) => {
-                if action.changes() {
+                // What changes nothing has no row, and is asked about far more often.
+                let record = action.changes().then(record);
+                if record.is_some() {
                     self.audit.healthy()?;
                 }
                 Ok(Permit::new(
@@ -143,8 +148,10 @@ impl Gate {
                 ))
             }
             Decision::Refuse(refusal) => {
+                let record = record();
                 let incident = blocking::wait(|| self.audit.refuse(record))?;
                 tracing::debug!(rule = refusal.rule, %incident, "refused: {}", refusal.message);
+                let refusal = refusal.clone();
                 Err(Denied::Refused(Refused { refusal, incident }))
             }
         }
@@ -300,7 +307,7 @@ impl Gate {
             uncommitted: evidence.uncommitted,
             confirmed: evidence.confirmed,
             release_replaced,
-            link_leaves_area: evidence.link_leaves_area,
+            in_the_way: evidence.in_the_way,
             own_workflow: evidence.own_workflow,
             has_database: environment.is_some_and(|environment| environment.database.is_some()),
             address: self.address.clone(),

@@ -30,10 +30,9 @@ impl Permit {
         action: Action,
         target: Target,
         opened_in: Option<u64>,
-        record: Record,
+        record: Option<Record>,
         epoch: u64,
     ) -> Self {
-        let record = action.changes().then_some(record);
         Self {
             gate,
             who,

@@ -21,11 +21,15 @@ pub fn refusal_text(denied: Denied) -> String {
 pub fn refusal_lines(denied: Denied) -> Vec<String> {
     match denied {
         // The hint stands alone on its line and ends it, so that a command in it can be copied.
-        Denied::Refused(refused) => vec![
-            format!("Refused: {}", refused.refusal.message),
-            refused.refusal.hint,
-            format!("[incident {}]", refused.incident),
-        ],
+        Denied::Refused(refused) => {
+            let mut lines = vec![
+                format!("Refused: {}", refused.refusal.message),
+                refused.refusal.hint,
+                format!("[incident {}]", refused.incident),
+            ];
+            lines.retain(|line| !line.is_empty());
+            lines
+        }
         Denied::Fault(fault) => {
             tracing::error!("refused because of a fault: {fault}");
             vec![format!(

@@ -14,6 +14,7 @@ use std::time::SystemTime;
 use nix::sys::statvfs::statvfs;
 use policy::SiteName;
 
+use super::tree::RESERVE;
 use crate::fault::{Fault, OrFault};
 
 /// The cache of all sites.
@@ -148,9 +149,6 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Fault> {
 fn private_folder(folder: &Path) -> std::io::Result<()> {
     DirBuilder::new().mode(0o700).create(folder)
 }
-
-/// What a cache must leave free on the disk, in bytes: uploads and deploys go before.
-const RESERVE: u64 = 1 << 30;
 
 #[cfg(test)]
 mod tests {

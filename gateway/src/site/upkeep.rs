@@ -6,11 +6,12 @@
 //! or a push under way may need them. Git itself keeps it safe beside pushes: objects in quarantine
 //! and packs that a push holds are not touched.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use policy::SiteName;
 
@@ -18,8 +19,9 @@ use super::git;
 use crate::fault::{Fault, OrFault};
 
 /// Says whose turn it is: one repository at a time, and none twice in a row in vain.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Upkeep {
+    quiet: Duration,
     state: Mutex<Turns>,
 }
 
@@ -27,6 +29,14 @@ pub struct Upkeep {
 struct Turns {
     busy: bool,
     failed: HashSet<SiteName>,
+    used: HashMap<SiteName, Use>,
+}
+
+/// When a repository was used since somebody waits for it to be left alone.
+#[derive(Debug, Clone, Copy)]
+struct Use {
+    first: Instant,
+    last: Instant,
 }
 
 /// The turn of one repository.
@@ -39,6 +49,51 @@ pub struct Turn<'a> {
 }
 
 impl Upkeep {
+    /// Makes one that waits until nobody has used a repository for so long.
+    pub fn new(quiet: Duration) -> Self {
+        Self {
+            quiet,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Notes that a repository was used. Returns whether nobody waits yet for it to be left alone;
+    /// the caller then does, by [`Upkeep::left_to_wait`].
+    pub fn used(&self, site: &SiteName, now: Instant) -> bool {
+        let mut turns = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match turns.used.get_mut(site) {
+            Some(used) => {
+                used.last = now;
+                false
+            }
+            None => {
+                let used = Use {
+                    first: now,
+                    last: now,
+                };
+                turns.used.insert(site.clone(), used);
+                true
+            }
+        }
+    }
+
+    /// Returns for how long a repository must still be left alone; `None` when it was for long
+    /// enough, or when it never is. The next use is waited for anew.
+    pub fn left_to_wait(&self, site: &SiteName, now: Instant) -> Option<Duration> {
+        let mut turns = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = *turns.used.get(site)?;
+        let quiet = self
+            .quiet
+            .saturating_sub(now.saturating_duration_since(used.last));
+        let patience = LONGEST_WAIT.saturating_sub(now.saturating_duration_since(used.first));
+        let left = quiet.min(patience);
+        if left.is_zero() {
+            turns.used.remove(site);
+            return None;
+        }
+        Some(left)
+    }
+
     /// Takes the turn for a repository that is worth the work; `None` when it is not, when another
     /// has its turn, or when the work has failed since the gateway was started.
     ///
@@ -129,6 +184,8 @@ fn is_worth_it(repository: &Path) -> Result<bool, Fault> {
         || (!has_bitmap && packs > 0 && bytes >= WORTH_A_BITMAP))
 }
 
+/// For a repository that is in use all the time.
+const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
 /// Each pack is one more place to look for each object.
 const MANY_PACKS: usize = 20;
 /// In one of 256 folders: some 2,000 in all.
@@ -147,7 +204,7 @@ mod tests {
         let (repository, _) = bench.repository(&[("a", "a")]);
         let path = repository.path();
         let site: SiteName = "acme".parse().unwrap();
-        let upkeep = Upkeep::default();
+        let upkeep = Upkeep::new(Duration::ZERO);
         assert!(upkeep.turn(&site, path).unwrap().is_none());
         // Blobs that no ref reaches, some loose and some each in a pack of its own.
         let mut lost = Vec::new();
@@ -177,6 +234,26 @@ mod tests {
     }
 
     #[test]
+    fn a_repository_in_use_is_left_alone_but_not_for_ever() {
+        let upkeep = Upkeep::new(Duration::from_secs(30));
+        let site: SiteName = "acme".parse().unwrap();
+        let begin = Instant::now();
+        let after = |seconds| begin + Duration::from_secs(seconds);
+        let left = |seconds| upkeep.left_to_wait(&site, after(seconds));
+        assert!(upkeep.used(&site, after(0)), "one has to wait");
+        assert_eq!(left(10), Some(Duration::from_secs(20)));
+        assert!(!upkeep.used(&site, after(20)), "and one only");
+        assert_eq!(left(30), Some(Duration::from_secs(20)));
+        assert_eq!(left(50), None);
+        for seconds in (60..=650).step_by(10) {
+            assert_eq!(upkeep.used(&site, after(seconds)), seconds == 60);
+            assert!(left(seconds).is_some());
+        }
+        assert!(!upkeep.used(&site, after(660)));
+        assert_eq!(left(660), None, "it was used all the time");
+    }
+
+    #[test]
     fn what_failed_is_not_tried_again_and_again() {
         let bench = Bench::new();
         let (repository, _) = bench.repository(&[("a", "a")]);
@@ -186,7 +263,7 @@ mod tests {
                 .unwrap();
         }
         let site: SiteName = "acme".parse().unwrap();
-        let upkeep = Upkeep::default();
+        let upkeep = Upkeep::new(Duration::ZERO);
         drop(
             upkeep
                 .turn(&site, repository.path())

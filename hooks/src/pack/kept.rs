@@ -1,36 +1,31 @@
-//! Packs that are kept: one file each, `KEY.pack`, the pack's bytes and then the SHA-256 of its key
-//! and of them. A file of that name is whole: it is written as `KEY.new` and renamed.
+//! Packs that are kept: one file each, `KEY.pack`, the pack's bytes and then their sum under its key
+//! (see `sum.rs`). A file of that name is whole: it is written as `KEY.new` and renamed.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use sha2::{Digest, Sha256};
-
-use super::PIECE;
+use super::sum::{self, Sum};
 
 /// Packs below this are made again faster than they are worth a file; in bytes.
 const SMALL: usize = 512 * 1024;
-
-const SUM: u64 = 32;
 
 /// Sends the pack that is kept under a key, and says whether there was one. What is read is
 /// compared with its sum before the first byte is sent.
 pub(super) fn send(folder: &Path, key: &str) -> io::Result<bool> {
     let path = folder.join(format!("{key}.pack"));
-    let Ok(mut file) = File::open(&path) else {
+    let Ok(file) = File::open(&path) else {
         return Ok(false);
     };
-    let Ok(length) = whole(&mut file, key) else {
+    let Ok(length) = whole(&file, key) else {
         // Nobody but us writes here, so a disk or a memory has changed it.
         let _ = fs::remove_file(&path);
         return Ok(false);
     };
     // Least recently used goes first when the gateway makes room.
     let _ = file.set_modified(SystemTime::now());
-    file.seek(SeekFrom::Start(0))?;
     let mut output = io::stdout().lock();
     // From file to pipe inside the kernel.
     let sent = io::copy(&mut file.take(length), &mut output)?;
@@ -45,23 +40,16 @@ pub(super) fn send(folder: &Path, key: &str) -> io::Result<bool> {
 }
 
 /// Returns the length of the pack in a file that holds one and its sum.
-fn whole(file: &mut File, key: &str) -> io::Result<u64> {
+fn whole(file: &File, key: &str) -> io::Result<u64> {
     let broken = || io::Error::from(io::ErrorKind::InvalidData);
-    let length = file.metadata()?.len().checked_sub(SUM).ok_or_else(broken)?;
-    let mut digest = Sha256::new();
-    digest.update(key);
-    let mut piece = vec![0; PIECE];
-    let mut pack = (&mut *file).take(length);
-    loop {
-        let length = pack.read(&mut piece)?;
-        match piece.get(..length) {
-            None | Some([]) => break,
-            Some(bytes) => digest.update(bytes),
-        }
-    }
-    let mut sum = Vec::new();
-    file.read_to_end(&mut sum)?;
-    if digest.finalize().as_slice() == sum {
+    let length = file
+        .metadata()?
+        .len()
+        .checked_sub(sum::LENGTH as u64)
+        .ok_or_else(broken)?;
+    let mut there = [0; sum::LENGTH];
+    file.read_exact_at(&mut there, length)?;
+    if sum::of_file(file, length, key)? == there {
         Ok(length)
     } else {
         Err(broken())
@@ -75,7 +63,7 @@ pub(super) struct Filling {
     key: String,
     most: u64,
     length: u64,
-    digest: Sha256,
+    sum: Sum,
     /// The beginning, until it is clear that the pack is not small.
     begun: Vec<u8>,
     file: Option<File>,
@@ -85,14 +73,12 @@ pub(super) struct Filling {
 impl Filling {
     /// Makes one for a pack of at most `most` bytes.
     pub(super) fn new(folder: PathBuf, key: String, most: u64) -> Self {
-        let mut digest = Sha256::new();
-        digest.update(&key);
         Self {
+            sum: Sum::new(&key),
             folder,
             key,
             most,
             length: 0,
-            digest,
             begun: Vec::new(),
             file: None,
             given_up: most == 0,
@@ -118,7 +104,7 @@ impl Filling {
         if self.length > self.most {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        self.digest.update(bytes);
+        self.sum.update(bytes);
         if let Some(file) = &mut self.file {
             return file.write_all(bytes);
         }
@@ -136,7 +122,7 @@ impl Filling {
         let Some(file) = &mut self.file else {
             return Ok(());
         };
-        file.write_all(&self.digest.clone().finalize())?;
+        file.write_all(&self.sum.clone().finish())?;
         fs::rename(self.path("new"), self.path("pack"))?;
         self.file = None;
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::{permit, refuse, unfit_target};
 use crate::action::TreeChange;
-use crate::context::Context;
+use crate::context::{Context, InTheWay};
 use crate::decision::Decision;
 use crate::environment::{Area, ConnectionMode, Environment};
 use crate::name::SiteName;
@@ -31,10 +31,10 @@ pub(super) fn read(role: Role, target: &Target, context: &Context) -> Decision {
             ),
         },
     };
-    if allowed.is_permit() && context.link_leaves_area {
-        return leads_out(*area, path);
+    match context.in_the_way {
+        Some(met) if allowed.is_permit() => stands_in_the_way(met, *area, path),
+        Some(_) | None => allowed,
     }
-    allowed
 }
 
 pub(super) fn change(
@@ -61,19 +61,19 @@ pub(super) fn change(
     } else {
         inside(role, &place, context)
     };
-    if allowed.is_permit() && context.link_leaves_area {
-        return match change {
-            TreeChange::Symlink => makes_way_out(*area, path),
-            TreeChange::RenameTo | TreeChange::HardLink => brings_way_out(*area, path),
-            TreeChange::Write
-            | TreeChange::Remove
-            | TreeChange::MakeDirectory
-            | TreeChange::RemoveDirectory
-            | TreeChange::RenameFrom
-            | TreeChange::SetAttributes => leads_out(*area, path),
-        };
+    let Some(met) = context.in_the_way.filter(|_| allowed.is_permit()) else {
+        return allowed;
+    };
+    match (change, met) {
+        (TreeChange::Symlink, InTheWay::WayOut) => makes_way_out(*area, path),
+        (TreeChange::RenameTo | TreeChange::HardLink, InTheWay::WayOut) => {
+            brings_way_out(*area, path)
+        }
+        (TreeChange::RenameTo | TreeChange::HardLink, InTheWay::Special) => {
+            brings_special(*area, path)
+        }
+        (_, met) => stands_in_the_way(met, *area, path),
     }
-    allowed
 }
 
 struct Place<'a> {
@@ -246,6 +246,15 @@ fn content_hint(rule: &str) -> &'static str {
     }
 }
 
+fn stands_in_the_way(met: InTheWay, area: Area, path: &SitePath) -> Decision {
+    match met {
+        InTheWay::WayOut => leads_out(area, path),
+        InTheWay::Special => special(area, path),
+        InTheWay::SeveralNames => several_names(area, path),
+        InTheWay::TwoAreas => two_areas(area, path),
+    }
+}
+
 /// Links that lead out are never followed, so that no area can be reached under the rules of
 /// another.
 fn leads_out(area: Area, path: &SitePath) -> Decision {
@@ -274,6 +283,51 @@ fn brings_way_out(area: Area, path: &SitePath) -> Decision {
              was put there."
         ),
         "Remove such links first, or copy what they lead to.",
+    )
+}
+
+/// Whoever opens a pipe waits for its other end, and a device is the server's.
+fn special(area: Area, path: &SitePath) -> Decision {
+    refuse(
+        "only-files-and-folders",
+        format!(
+            "/{area}/{path} is neither a regular file nor a directory (but perhaps a pipe, a socket \
+             or a device), and such are not opened."
+        ),
+        "Remove it, or use another name.",
+    )
+}
+
+fn brings_special(area: Area, path: &SitePath) -> Decision {
+    refuse(
+        "only-files-and-folders",
+        format!(
+            "/{area}/{path} would be or hold something that is no regular file or directory of the \
+             site; nothing was put there."
+        ),
+        "Hard links are made of regular files only, and folders are moved to another area without \
+         pipes, sockets, devices and git's directory.",
+    )
+}
+
+/// Its other name may lie where other rules hold.
+fn several_names(area: Area, path: &SitePath) -> Decision {
+    refuse(
+        "hard-link-leaves-its-area",
+        format!(
+            "/{area}/{path} has a second name (a hard link) that was not found in /{area}, so it is \
+             not changed in place."
+        ),
+        "Upload it anew, which gives this name a file of its own.",
+    )
+}
+
+/// The file would be reached under the rules of both.
+fn two_areas(area: Area, path: &SitePath) -> Decision {
+    refuse(
+        "hard-link-leaves-its-area",
+        format!("/{area}/{path} would be a hard link to a file of another area; it was not made."),
+        "Copy the file instead.",
     )
 }
 

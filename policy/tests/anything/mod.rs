@@ -1,7 +1,7 @@
 //! Any request, any facts, any path: what the property tests draw from.
 
 use policy::{
-    Action, ActionGroup, Area, ConnectionMode, Context, DeployFacts, Environment, Limits,
+    Action, ActionGroup, Area, ConnectionMode, Context, DeployFacts, Environment, InTheWay, Limits,
     PushFacts, RefChange, RefKind, SitePath, Target, TreeChange,
 };
 use proptest::prelude::*;
@@ -42,9 +42,13 @@ fn ref_kind() -> impl Strategy<Value = RefKind> {
     ])
 }
 
+fn in_the_way() -> impl Strategy<Value = Option<InTheWay>> {
+    prop::option::of(select(&InTheWay::ALL[..]))
+}
+
 fn ask() -> impl Strategy<Value = Ask> {
     let areas = Area::BELOW_ROOT.to_vec();
-    let change = (select(&TreeChange::ALL[..]), select(areas), any::<bool>());
+    let change = (select(&TreeChange::ALL[..]), select(areas), in_the_way());
     let bases = vec![
         Base::TheRef,
         Base::Trunk,
@@ -72,7 +76,7 @@ fn ask() -> impl Strategy<Value = Ask> {
     ];
     let modes = select(vec![ConnectionMode::Sftp, ConnectionMode::Git]);
     prop_oneof![
-        2 => change.prop_map(|(change, area, leaves)| Ask::Change(change, area, leaves)),
+        2 => change.prop_map(|(change, area, met)| Ask::Change(change, area, met)),
         4 => push.prop_map(|(kind, base, commit, why)| Ask::Push(kind, base, commit, why)),
         4 => select(workflows).prop_map(Ask::Workflow),
         1 => (modes, any::<bool>()).prop_map(|(mode, confirmed)| Ask::Mode(mode, confirmed)),
@@ -157,14 +161,13 @@ pub fn context() -> impl Strategy<Value = Context> {
         prop::bool::weighted(0.9),
         any::<bool>(),
         any::<bool>(),
-        any::<bool>(),
+        in_the_way(),
         any::<bool>(),
     );
     let push = prop::option::weighted(0.9, push_facts());
     let deploy = prop::option::weighted(0.9, deploy_facts());
     (flags, set, push, deploy, 0..3_usize).prop_map(|(flags, set, push, deploy, uncommitted)| {
-        let (environment_exists, confirmed, release_replaced, link_leaves_area, has_database) =
-            flags;
+        let (environment_exists, confirmed, release_replaced, in_the_way, has_database) = flags;
         Context {
             environment_exists,
             mode: set.map(mode),
@@ -173,7 +176,7 @@ pub fn context() -> impl Strategy<Value = Context> {
             uncommitted,
             confirmed,
             release_replaced,
-            link_leaves_area,
+            in_the_way,
             has_database,
             address: ADDRESS.to_owned(),
         }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{
-    Action, Area, ConnectionMode, Context, DeployFacts, Environment, HotfixName, MultidevName,
-    PushFacts, RefChange, RefKind, SitePath, Standing, Target, TreeChange, decide,
+    Action, Area, ConnectionMode, Context, DeployFacts, Environment, HotfixName, InTheWay,
+    MultidevName, PushFacts, RefChange, RefKind, SitePath, Standing, Target, TreeChange, decide,
 };
 
 use crate::words::{ADDRESS, acme, alice, mode, name};
@@ -23,7 +23,7 @@ pub struct Request {
 
 #[derive(Debug, Clone)]
 pub enum Ask {
-    Change(TreeChange, Area, bool),
+    Change(TreeChange, Area, Option<InTheWay>),
     Push(RefKind, Base, bool, Option<String>),
     Workflow(Action),
     Mode(ConnectionMode, bool),
@@ -106,7 +106,7 @@ impl Site {
         let mut context = self.facts(environment, action);
         let mut pushed = None;
         match ask {
-            Ask::Change(_, _, leaves) => context.link_leaves_area = *leaves,
+            Ask::Change(_, _, met) => context.in_the_way = *met,
             Ask::Push(kind, base, is_commit, reason) => {
                 pushed = self.make_commit(kind, *base);
                 context.push = Some(PushFacts {
@@ -121,7 +121,7 @@ impl Site {
         let permitted = decide(&alice(*standing), action, &target, &context).is_permit();
         if permitted {
             match ask {
-                Ask::Change(_, area, leaves) => self.change(environment, *area, *leaves),
+                Ask::Change(_, area, met) => self.change(environment, *area, met.is_some()),
                 Ask::Push(kind, ..) => self.push(environment, kind, pushed),
                 Ask::Mode(wanted, _) => self.set_mode(environment, *wanted),
                 Ask::Workflow(action) => self.work(environment, *action),

@@ -13,7 +13,7 @@ pub mod words;
 
 use std::sync::Arc;
 
-use policy::{Action, Area, Environment, Refusal, SiteName, SitePath, Target};
+use policy::{Action, Area, Environment, InTheWay, Refusal, SiteName, SitePath, Target};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::fault::Fault;
@@ -166,11 +166,11 @@ impl Run {
         action: Action,
         tree: &Tree,
         place: &Place,
-        link_leaves_area: bool,
+        in_the_way: Option<InTheWay>,
     ) -> Result<Permit, Denied> {
         let evidence = Evidence {
             opened_in: (place.area == Area::Code).then(|| tree.generation()),
-            link_leaves_area,
+            in_the_way,
             ..Evidence::default()
         };
         let target = self.target(place.area, &place.path);

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 
+use nix::errno::Errno;
 use nix::sys::stat::FileStat;
 use policy::{Action, Area, SitePath};
 
@@ -12,7 +13,7 @@ use super::words::{Word, has_wildcard};
 use crate::fault::Fault;
 use crate::gate::{Denied, Permit};
 use crate::pattern::matches;
-use crate::site::tree::{Follow, Listing, Obstacle, Place, Tree};
+use crate::site::tree::{Follow, Listing, NO_ROOM, Obstacle, Place, Tree};
 
 /// Why something cannot be read.
 #[derive(Debug)]
@@ -141,26 +142,28 @@ impl<'a> Reading<'a> {
         }
         Ok(self
             .run
-            .authorize(Action::ReadTree, &self.tree, place, false)?)
+            .authorize(Action::ReadTree, &self.tree, place, None)?)
     }
 
-    /// Turns an obstacle into words; a way out of the area is for the gate to refuse.
+    /// Turns an obstacle into words; what must not be touched is for the gate to refuse.
     fn told<T>(&self, place: &Place, found: Result<T, Obstacle>) -> Result<T, Unread> {
-        found.map_err(|obstacle| match obstacle {
-            Obstacle::LeadsOut => {
-                match self
-                    .run
-                    .authorize(Action::ReadTree, &self.tree, place, true)
-                {
-                    Err(denied) => Unread::Denied(denied),
-                    Ok(permit) => {
-                        permit.forget();
-                        Unread::Cannot("the link leads out of its area")
-                    }
-                }
+        found.map_err(|obstacle| self.refused(Action::ReadTree, place, obstacle))
+    }
+
+    /// Has the gate refuse, and keep, what met something that must not be touched, and turns any
+    /// other obstacle into words.
+    pub(super) fn refused(&self, action: Action, place: &Place, obstacle: Obstacle) -> Unread {
+        let met = obstacle.in_the_way();
+        if met.is_none() {
+            return cannot(obstacle);
+        }
+        match self.run.authorize(action, &self.tree, place, met) {
+            Err(denied) => Unread::Denied(denied),
+            Ok(permit) => {
+                permit.forget();
+                cannot(obstacle)
             }
-            other => cannot(other),
-        })
+        }
     }
 }
 
@@ -180,6 +183,8 @@ pub(super) fn cannot(obstacle: Obstacle) -> Unread {
         Obstacle::System(errno) => Unread::Cannot(errno.desc()),
         Obstacle::Special => Unread::Cannot("not a regular file"),
         Obstacle::LeadsOut => Unread::Cannot("the link leads out of its area"),
+        Obstacle::NoRoom => Unread::Cannot(NO_ROOM),
+        Obstacle::TwoAreas => Unread::Cannot(Errno::EXDEV.desc()),
         Obstacle::SeveralNames => Unread::Cannot("a file with several names"),
         Obstacle::Fault(fault) => fault.into(),
     }

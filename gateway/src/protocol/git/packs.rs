@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use policy::SiteName;
 
@@ -20,8 +21,9 @@ pub(super) struct Packs {
 }
 
 impl Packs {
-    /// `hooks` is the folder that holds our hooks.
-    pub(super) fn new(cache: PackCache, hooks: &Path) -> Self {
+    /// `hooks` is the folder that holds our hooks; `quiet` is how long a repository is left alone
+    /// before it is packed anew.
+    pub(super) fn new(cache: PackCache, hooks: &Path, quiet: Duration) -> Self {
         let hook = hooks.join(::hooks::PACK_OBJECTS);
         let plain = is_plain(&hook);
         if !plain {
@@ -32,7 +34,7 @@ impl Packs {
         }
         Self {
             cache,
-            upkeep: Upkeep::default(),
+            upkeep: Upkeep::new(quiet),
             hook: plain.then_some(hook),
         }
     }
@@ -53,14 +55,23 @@ impl Packs {
             .env(::hooks::PACK_MOST_VARIABLE, room.most.to_string());
     }
 
-    /// Tidies up after git has ended; in the background, for nobody waits for it.
+    /// Tidies up after git has ended; in the background, for nobody waits for it. Packing waits for
+    /// the site to be left alone: it would take the processor from the next clone or push, and
+    /// a run of pushes needs it once.
     pub(super) fn after(self: &Arc<Self>, sites: &Sites, site: &SiteName) {
         let (this, site) = (Arc::clone(self), site.clone());
         let repository = sites.layout.site(&site).repository();
+        let nobody_waits = self.upkeep.used(&site, Instant::now());
         tokio::spawn(async move {
             let cache = Arc::clone(&this);
             if let Err(fault) = blocking(move || cache.cache.trim()).await {
                 tracing::warn!("trimming the pack cache: {fault}");
+            }
+            if !nobody_waits {
+                return;
+            }
+            while let Some(left) = this.upkeep.left_to_wait(&site, Instant::now()) {
+                tokio::time::sleep(left).await;
             }
             if let Err(fault) = this.pack_anew(&site, &repository).await {
                 tracing::warn!("packing {site} anew: {fault}");

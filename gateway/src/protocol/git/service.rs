@@ -1,6 +1,7 @@
 //! Joins a channel to git's pipes.
 
-use std::os::fd::AsFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use std::time::Duration;
 use nix::fcntl::{FcntlArg, fcntl};
 use policy::{Action, Environment, SiteName, Target};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin};
+use tokio::net::UnixStream;
+use tokio::process::Child;
 use tokio::sync::mpsc;
 
 use super::packs::Packs;
@@ -57,6 +59,13 @@ pub struct Request {
     pub protocol: Option<String>,
 }
 
+/// A git that has begun.
+struct Running {
+    child: Child,
+    stdin: UnixStream,
+    push: Option<Arc<Push>>,
+}
+
 /// Runs git for all connections.
 #[derive(Debug)]
 pub struct Service {
@@ -68,7 +77,7 @@ pub struct Service {
     limits: crate::config::Git,
 }
 
-/// Bytes read from git at once, and what its pipes hold: with less, git and the gateway wake each
+/// Bytes read from git at once, and what its pipe holds: with less, git and the gateway wake each
 /// other for every packet.
 const PIECE: usize = 256 * 1024;
 
@@ -89,7 +98,11 @@ impl Service {
             gate,
             sites,
             pushes,
-            packs: Arc::new(Packs::new(cache, &hooks)),
+            packs: Arc::new(Packs::new(
+                cache,
+                &hooks,
+                Duration::from_secs(limits.repack_after_seconds),
+            )),
             hooks,
             limits,
         }
@@ -98,8 +111,8 @@ impl Service {
     /// Serves one channel to its end.
     pub async fn serve(&self, request: Request, input: mpsc::Receiver<Vec<u8>>, output: Output) {
         let status = match self.begin(&request) {
-            Ok((child, push)) => {
-                let status = self.join(child, push, input, &output).await;
+            Ok(running) => {
+                let status = self.join(running, input, &output).await;
                 self.packs.after(&self.sites, &request.site);
                 status
             }
@@ -114,7 +127,7 @@ impl Service {
         output.end(status).await;
     }
 
-    fn begin(&self, request: &Request) -> Result<(Child, Option<Arc<Push>>), Denied> {
+    fn begin(&self, request: &Request) -> Result<Running, Denied> {
         let action = match request.program {
             Program::UploadPack | Program::UploadArchive => Action::Fetch,
             Program::ReceivePack => Action::Push,
@@ -131,17 +144,18 @@ impl Service {
                 request.environment.clone(),
             )
         });
+        let doing = || format!("starting git {}", request.program.word());
+        let (stdin, theirs) = input_of_git().or_fault(doing)?;
         let child = self
             .command(request, push.as_deref())
-            .stdin(Stdio::piped())
+            .stdin(theirs)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .or_fault(|| format!("starting git {}", request.program.word()))?;
-        widen(child.stdin.as_ref());
+            .or_fault(doing)?;
         widen(child.stdout.as_ref());
-        Ok((child, push))
+        Ok(Running { child, stdin, push })
     }
 
     fn command(&self, request: &Request, push: Option<&Push>) -> tokio::process::Command {
@@ -190,15 +204,13 @@ impl Service {
     }
 
     /// Moves bytes both ways until git has ended and all it said is on its way.
-    async fn join(
-        &self,
-        mut child: Child,
-        push: Option<Arc<Push>>,
-        input: mpsc::Receiver<Vec<u8>>,
-        output: &Output,
-    ) -> u32 {
-        let (stdin, stdout, stderr) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    async fn join(&self, running: Running, input: mpsc::Receiver<Vec<u8>>, output: &Output) -> u32 {
+        let Running {
+            mut child,
+            stdin,
+            push,
+        } = running;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let feeding = tokio::spawn(feed(input, stdin));
         // A client that goes away ends a fetch, but never a push that has been sent whole: its
         // deploy runs to its end, and git must be able to speak until then.
@@ -252,6 +264,15 @@ impl Service {
     }
 }
 
+/// Returns our end and git's of what git reads. A socket and no pipe, as with sshd: git reads a pack
+/// in pieces of 4 KiB, and a full pipe would wake us for each of them, a socket when it has emptied
+/// by a good part (unix(7)).
+fn input_of_git() -> io::Result<(UnixStream, Stdio)> {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    Ok((UnixStream::from_std(ours)?, OwnedFd::from(theirs).into()))
+}
+
 /// Gives a pipe more room than the kernel's 64 KiB (fcntl(2), F_SETPIPE_SZ); if the user has used
 /// up what all pipes may hold together, it stays as it is.
 fn widen(pipe: Option<&impl AsFd>) {
@@ -267,10 +288,7 @@ enum Stream {
 }
 
 /// Hands the client's bytes to git; the end of either ends it.
-async fn feed(mut input: mpsc::Receiver<Vec<u8>>, stdin: Option<ChildStdin>) {
-    let Some(mut stdin) = stdin else {
-        return;
-    };
+async fn feed(mut input: mpsc::Receiver<Vec<u8>>, mut stdin: UnixStream) {
     while let Some(bytes) = input.recv().await {
         if stdin.write_all(&bytes).await.is_err() {
             // git no longer reads; what it has to say about it comes over its output.

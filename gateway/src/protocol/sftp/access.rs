@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nix::errno::Errno;
-use policy::{Action, Area, PathError, SitePath, Target, TreeChange};
+use policy::{Action, Area, InTheWay, PathError, SitePath, Target, TreeChange};
 
 use super::Session;
 use super::directory::FilesLink;
@@ -12,7 +12,7 @@ use super::status::{Code, No, is_everyday};
 use crate::audit::Outcome;
 use crate::fault::Fault;
 use crate::gate::{Evidence, Permit};
-use crate::site::tree::{Obstacle, Place, Tree};
+use crate::site::tree::{NO_ROOM, Obstacle, Place, Tree};
 
 /// Permits to read, one an area, each with the epoch that it was given in: what may be read is
 /// asked once, and again when anything has changed.
@@ -86,7 +86,11 @@ impl Session {
         self.tree
             .turn_to(environment.map_or(0, |environment| environment.generation))?;
         self.files_path = site.and_then(|site| site.files_path.clone());
-        self.files_link = self.files_path.as_ref().and_then(FilesLink::of);
+        self.files_link = self
+            .files_path
+            .as_ref()
+            .and_then(FilesLink::of)
+            .map(Box::new);
         self.epoch = epoch;
         Ok(())
     }
@@ -126,7 +130,7 @@ impl Session {
             Ok(None) => Ok(granted),
             Ok(Some((action, place))) => {
                 granted.forget();
-                Err(self.refuse_way_out(action, &place))
+                Err(self.refuse(action, &place, InTheWay::WayOut))
             }
             Err(no) => {
                 granted.forget();
@@ -155,7 +159,7 @@ impl Session {
             return Ok(());
         }
         self.readable.0.remove(&place.area);
-        let permit = self.authorize(Action::ReadTree, place, false)?;
+        let permit = self.authorize(Action::ReadTree, place, None)?;
         self.readable.0.insert(place.area, (permit, epoch));
         Ok(())
     }
@@ -170,8 +174,10 @@ impl Session {
         let permit = self.readable.permit(place.area)?;
         match look(&self.tree, permit, &place.path) {
             Ok(found) => Ok(found),
-            Err(Obstacle::LeadsOut) => Err(self.refuse_way_out(Action::ReadTree, place)),
-            Err(obstacle) => Err(obstacle.into()),
+            Err(obstacle) => Err(match obstacle.in_the_way() {
+                Some(met) => self.refuse(Action::ReadTree, place, met),
+                None => obstacle.into(),
+            }),
         }
     }
 
@@ -194,10 +200,10 @@ impl Session {
 
     /// Ends the permit of a change that was not made.
     pub(super) fn give_up(&mut self, mut permit: Permit, place: &Place, obstacle: Obstacle) -> No {
-        if let Obstacle::LeadsOut = obstacle {
+        if let Some(met) = obstacle.in_the_way() {
             let action = permit.action();
             permit.forget();
-            return self.refuse_way_out(action, place);
+            return self.refuse(action, place, met);
         }
         if is_everyday(&obstacle) {
             permit.forget();
@@ -206,7 +212,11 @@ impl Session {
         permit.describe(match &obstacle {
             Obstacle::System(errno) => errno.desc().to_owned(),
             Obstacle::Fault(fault) => fault.to_string(),
-            Obstacle::LeadsOut | Obstacle::Special | Obstacle::SeveralNames => String::new(),
+            Obstacle::NoRoom => NO_ROOM.to_owned(),
+            Obstacle::LeadsOut
+            | Obstacle::Special
+            | Obstacle::SeveralNames
+            | Obstacle::TwoAreas => String::new(),
         });
         match permit.finish(Outcome::Failed) {
             Ok(()) => obstacle.into(),
@@ -214,13 +224,13 @@ impl Session {
         }
     }
 
-    /// Has the gate refuse, and keep, a request whose way leads through a link out of its area.
-    pub(super) fn refuse_way_out(&mut self, action: Action, place: &Place) -> No {
-        match self.authorize(action, place, true) {
+    /// Has the gate refuse, and keep, a request that met something on its way.
+    fn refuse(&mut self, action: Action, place: &Place, met: InTheWay) -> No {
+        match self.authorize(action, place, Some(met)) {
             Err(no) => no,
             Ok(permit) => {
                 permit.forget();
-                No::Obstacle(Obstacle::LeadsOut)
+                Fault::new("the policy permits what must not be touched").into()
             }
         }
     }
@@ -235,10 +245,15 @@ impl Session {
             self.ask_to_read(place)?;
             return Ok(None);
         }
-        self.authorize(action, place, false).map(Some)
+        self.authorize(action, place, None).map(Some)
     }
 
-    fn authorize(&self, action: Action, place: &Place, leaves: bool) -> Result<Permit, No> {
+    fn authorize(
+        &self,
+        action: Action,
+        place: &Place,
+        met: Option<InTheWay>,
+    ) -> Result<Permit, No> {
         let target = Target::Tree(
             self.site.clone(),
             self.environment.clone(),
@@ -247,7 +262,7 @@ impl Session {
         );
         let evidence = Evidence {
             opened_in: (place.area == Area::Code).then(|| self.tree.generation()),
-            link_leaves_area: leaves,
+            in_the_way: met,
             ..Evidence::default()
         };
         Ok(self.gate.authorize(&self.who, action, &target, evidence)?)
@@ -309,7 +324,9 @@ impl Session {
                 Obstacle::System(_)
                 | Obstacle::LeadsOut
                 | Obstacle::Special
-                | Obstacle::SeveralNames,
+                | Obstacle::SeveralNames
+                | Obstacle::TwoAreas
+                | Obstacle::NoRoom,
             ) => Ok(None),
         }
     }

@@ -78,7 +78,7 @@ struct Stream {
     handle: Vec<u8>,
     offset: u64,
     left: usize,
-    no: Option<No>,
+    no: Option<Box<No>>,
 }
 
 /// What the front of the input is.
@@ -196,7 +196,7 @@ impl Session {
                     return Err(Ended(NOT_BEGUN));
                 }
                 Front::Stream(mut stream, at) => {
-                    stream.no = self.begin_write(&stream.handle).err();
+                    stream.no = self.begin_write(&stream.handle).err().map(Box::new);
                     self.engine.stream = Some(stream);
                     used += at;
                 }
@@ -211,14 +211,17 @@ impl Session {
         let count = stream.left.min(input.len());
         let bytes = input.get(..count).unwrap_or_default();
         if stream.no.is_none() {
-            stream.no = self.write(&stream.handle, stream.offset, bytes).err();
+            stream.no = self
+                .write(&stream.handle, stream.offset, bytes)
+                .err()
+                .map(Box::new);
         }
         stream.offset = stream.offset.saturating_add(count as u64);
         stream.left -= count;
         if stream.left == 0 {
             let answer = match stream.no {
                 None => Ok(reply::done(stream.id)),
-                Some(no) => Err(no),
+                Some(no) => Err(*no),
             };
             self.answer(stream.id, answer, out);
         } else {

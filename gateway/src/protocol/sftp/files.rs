@@ -211,12 +211,10 @@ impl Session {
             ));
         }
         let whole = if length == 0 { u64::MAX } else { length };
+        written.writing.has_room(&source, offset, whole)?;
         let (mut done, mut at_once) = (0, COPIED_AT_ONCE);
         while done < whole {
             written.writing.still_holds()?;
-            let portion = usize::try_from(whole - done)
-                .unwrap_or(usize::MAX)
-                .min(at_once);
             let begun = Instant::now();
             let count = blocking::wait(|| {
                 let writing = &mut written.writing;
@@ -224,15 +222,15 @@ impl Session {
                     &source,
                     offset.saturating_add(done),
                     at.saturating_add(done),
-                    portion,
+                    (whole - done, at_once),
                 )
             })?;
             if count == 0 {
                 break;
             }
-            done += count as u64;
+            done += count;
             // Where blocks are shared instead of copied, a whole file takes no time.
-            if begun.elapsed() < QUICK {
+            if count == at_once && begun.elapsed() < QUICK {
                 at_once = at_once.saturating_mul(2).min(MOST_COPIED_AT_ONCE);
             }
         }
@@ -305,7 +303,7 @@ fn data(id: u32, file: &File, offset: u64, length: usize, known: &mut u64) -> Re
 const NOT_FOR_READING: No = No::Status(Code::Failure, "The handle is not open for reading.");
 const NO_FILE: No = No::Status(Code::Failure, "The handle is a directory's.");
 /// After so much of a copy it is looked at whether it is still permitted.
-const COPIED_AT_ONCE: usize = 16 << 20;
+const COPIED_AT_ONCE: u64 = 16 << 20;
 /// Or after so much, where that is done at once.
-const MOST_COPIED_AT_ONCE: usize = 1 << 30;
+const MOST_COPIED_AT_ONCE: u64 = 1 << 30;
 const QUICK: Duration = Duration::from_millis(20);

@@ -74,7 +74,7 @@ pub struct Session {
     /// of the tree. No state has the epoch 0.
     epoch: u64,
     files_path: Option<SitePath>,
-    files_link: Option<directory::FilesLink>,
+    files_link: Option<Box<directory::FilesLink>>,
     readable: access::Readable,
     handles: handles::Handles,
     said: said::Said,

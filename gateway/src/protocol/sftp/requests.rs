@@ -187,10 +187,7 @@ impl Session {
         let place = match self.handles.find(handle)? {
             Open::Directory(directory) => directory.place.clone(),
             Open::Reading(_) | Open::Writing(_) => {
-                return Err(No::Status(
-                    Code::Failure,
-                    "The handle is not a directory's.",
-                ));
+                return Err(NO_DIRECTORY);
             }
         };
         self.still_readable(handle)?;
@@ -201,7 +198,7 @@ impl Session {
             .map(|link| link.name.as_slice());
         match self.handles.find(handle)? {
             Open::Directory(directory) => directory.portion(id, hidden),
-            Open::Reading(_) | Open::Writing(_) => Err(Obstacle::Special.into()),
+            Open::Reading(_) | Open::Writing(_) => Err(NO_DIRECTORY),
         }
     }
 
@@ -264,6 +261,8 @@ impl Session {
         to
     }
 }
+
+const NO_DIRECTORY: No = No::Status(Code::Failure, "The handle is not a directory's.");
 
 fn entry(name: &[u8], stat: nix::sys::stat::FileStat) -> Entry {
     Entry {

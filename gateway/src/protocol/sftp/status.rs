@@ -7,7 +7,7 @@ use super::wire::Malformed;
 use crate::audit::IncidentId;
 use crate::fault::Fault;
 use crate::gate::{Denied, Refused};
-use crate::site::tree::Obstacle;
+use crate::site::tree::{NO_ROOM, Obstacle};
 
 /// Status codes of version 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,22 +60,17 @@ impl No {
             No::Denied(Denied::Fault(fault)) | No::Obstacle(Obstacle::Fault(fault)) => {
                 failure_of_ours(&fault)
             }
-            // Both are refused by the gate before they come here; see `Session::refuse_way_out`.
-            No::Obstacle(Obstacle::LeadsOut) => quiet(
+            // The gate refuses these in its own words before they come here; see `Session::refuse`.
+            No::Obstacle(
+                Obstacle::LeadsOut
+                | Obstacle::Special
+                | Obstacle::SeveralNames
+                | Obstacle::TwoAreas,
+            ) => quiet(
                 Code::PermissionDenied,
-                "A link on the way leads out of its area.",
+                "What is there, or on the way there, is not to be touched.",
             ),
-            No::Obstacle(Obstacle::Special) => quiet(
-                Code::PermissionDenied,
-                "Only regular files and directories can be used; this is something else.",
-            ),
-            No::Obstacle(Obstacle::SeveralNames) => Status {
-                code: Code::PermissionDenied,
-                ..aloud(
-                    "The file has a second name (a hard link) that is not in this area, so it is not \
-                     changed in place; upload it anew, which gives this name a file of its own.",
-                )
-            },
+            No::Obstacle(Obstacle::NoRoom) => aloud(NO_ROOM),
             No::Obstacle(Obstacle::System(errno)) => of_system(errno),
             No::Status(code, message) => quiet(code, message),
         }
@@ -141,8 +136,10 @@ pub(super) fn is_everyday(obstacle: &Obstacle) -> bool {
                 | Errno::EAGAIN
                 | Errno::ETXTBSY
         ),
-        Obstacle::LeadsOut | Obstacle::Special | Obstacle::SeveralNames => true,
-        Obstacle::Fault(_) => false,
+        Obstacle::LeadsOut | Obstacle::Special | Obstacle::SeveralNames | Obstacle::TwoAreas => {
+            true
+        }
+        Obstacle::NoRoom | Obstacle::Fault(_) => false,
     }
 }
 

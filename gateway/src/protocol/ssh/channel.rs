@@ -11,7 +11,7 @@ use crate::protocol::sftp;
 /// What a channel is for.
 pub(super) enum Channel {
     /// Opened; nothing asked yet.
-    Fresh(Wishes),
+    Fresh(Box<Wishes>),
     /// SFTP, served on the session's own task.
     Sftp(Box<sftp::Session>),
     /// Git or the console, served by a task that reads what comes here.
@@ -47,11 +47,13 @@ pub(super) struct Wishes {
 }
 
 impl Wishes {
-    /// Takes note of a sentence, once, however often the wish comes.
-    pub(super) fn refuse(&mut self, sentence: &'static str) {
-        if !self.refused.contains(&sentence) {
+    /// Takes note of a sentence, once, however often the wish comes. Returns true the first time.
+    pub(super) fn refuse(&mut self, sentence: &'static str) -> bool {
+        let first = !self.refused.contains(&sentence);
+        if first {
             self.refused.push(sentence);
         }
+        first
     }
 }
 

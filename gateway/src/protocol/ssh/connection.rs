@@ -9,7 +9,7 @@ use russh::server::{Auth, Session};
 
 use super::channel::{Channel, Wishes};
 use super::login::{Entered, Login};
-use super::window::Windows;
+use super::window::Line;
 use super::{Activity, Destination, Output, Server, Working};
 use crate::gate::Identity;
 
@@ -30,12 +30,13 @@ pub struct Connection<D> {
     pub(super) server: Arc<Server>,
     pub(super) door: D,
     pub(super) address: String,
-    pub(super) login: Option<Login>,
+    /// In a box, as it is gone when somebody is in.
+    pub(super) login: Option<Box<Login>>,
     pub(super) person: Option<Entered>,
     pub(super) destination: Destination,
     pub(super) identity: Option<Identity>,
     pub(super) channels: HashMap<ChannelId, Channel>,
-    pub(super) windows: Windows,
+    pub(super) line: Line,
     pub(super) activity: Activity,
     /// SFTP channels whose client has not taken all answers.
     pub(super) behind: HashMap<ChannelId, Working>,
@@ -45,28 +46,28 @@ pub struct Connection<D> {
 
 impl<D: Door> Connection<D> {
     /// Begins for a client at this address.
-    pub fn new(server: Arc<Server>, door: D, peer: SocketAddr) -> Self {
+    pub fn new(server: Arc<Server>, door: D, peer: SocketAddr) -> Box<Self> {
         let address = peer.ip().to_canonical().to_string();
         let login = Login::new(
             Arc::clone(&server.gate),
             Arc::clone(&server.state),
             address.clone(),
         );
-        Self {
+        Box::new(Self {
             server,
             door,
             address,
-            login: Some(login),
+            login: Some(Box::new(login)),
             person: None,
             destination: Destination::Console,
             identity: None,
             channels: HashMap::new(),
-            windows: Windows::default(),
+            line: Line::default(),
             activity: Activity::new(),
             behind: HashMap::new(),
             refused_forwards: 0,
             refused_listening: false,
-        }
+        })
     }
 
     /// Returns what tells whether anything is going on.
@@ -82,6 +83,7 @@ impl<D: Door> Connection<D> {
     /// Notes that somebody wants to be let in.
     pub(super) fn asked(&mut self, user: &str) {
         self.door.asked();
+        self.line.heard();
         if let Some(login) = &mut self.login {
             login.attempt(user);
         }
@@ -109,6 +111,7 @@ impl<D: Door> Connection<D> {
 
     /// Lets in whom a key or certificate has let in.
     pub(super) fn proven(&mut self, user: &str, entered: Option<Entered>) -> Auth {
+        self.line.heard();
         let Some(entered) = entered else {
             return Auth::reject();
         };
@@ -133,7 +136,19 @@ impl<D: Door> Connection<D> {
         session.close(channel)
     }
 
+    /// Measures the line by the opening of the first channel: what is wanted of it comes when the
+    /// client knows our number for it. One that opens several at once does not wait.
+    pub(super) fn measure_opening(&mut self) {
+        if self.channels.is_empty() {
+            self.line.heard();
+            self.line.answer();
+        } else {
+            self.line.forget();
+        }
+    }
+
     pub(super) fn fresh(&mut self, channel: ChannelId) -> Option<&mut Wishes> {
+        self.line.heard();
         match self.channels.get_mut(&channel) {
             Some(Channel::Fresh(wishes)) => Some(wishes),
             Some(
@@ -154,18 +169,6 @@ impl<D: Door> Connection<D> {
         Some((wishes, identity))
     }
 
-    pub(super) fn wish_refused(
-        &mut self,
-        channel: ChannelId,
-        sentence: &'static str,
-        session: &mut Session,
-    ) -> Result<(), russh::Error> {
-        if let Some(wishes) = self.fresh(channel) {
-            wishes.refuse(sentence);
-        }
-        session.channel_failure(channel)
-    }
-
     /// Returns whether one more channel may be opened.
     pub(super) fn has_room(&mut self, session: &Session) -> bool {
         self.forget_over(session);
@@ -184,12 +187,11 @@ impl<D: Door> Connection<D> {
     /// one whose last answers wait to be read.
     fn forget_over(&mut self, session: &Session) {
         let gone = |id: &ChannelId| session.max_packet_size(id) == 0;
-        let (behind, windows) = (&mut self.behind, &mut self.windows);
+        let behind = &mut self.behind;
         self.channels.retain(|id, channel| {
             let keep = channel.may_be_opening() || !gone(id);
             if !keep {
                 behind.remove(id);
-                windows.close((*id).into());
             }
             keep
         });

@@ -79,12 +79,14 @@ impl<D: Door> Connection<D> {
         &mut self,
         channel: ChannelId,
         sentence: &str,
+        asked: &[u8],
         session: &mut Session,
     ) -> Result<(), russh::Error> {
         if self.begin(channel).is_none() {
             return session.channel_failure(channel);
         }
-        self.turn_away(channel, sentence, 1, session)
+        let unserved = ("certificate-forces-command", sentence);
+        self.not_served(channel, unserved, ("exec", asked), 1, session)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::{Action, Refusal, Target};
+use policy::{Action, Target};
 use russh::server::{ChannelOpenHandle, Session};
 use russh::{ChannelId, ChannelOpenFailure};
 
@@ -10,9 +10,7 @@ use super::channel::Channel;
 use super::connection::{Connection, Door};
 use super::services::supervised;
 use super::{Destination, tunnel};
-use crate::audit::Who;
-use crate::blocking;
-use crate::gate::{Denied, Evidence, Identity, Permit, Refused};
+use crate::gate::{Denied, Evidence, Identity, Permit};
 use crate::protocol::refusal_text;
 use crate::site::database;
 
@@ -44,14 +42,13 @@ pub(super) enum Wanted<'a> {
 
 impl Wanted<'_> {
     fn name(&self) -> String {
-        let name = match self {
+        match self {
             Wanted::To(host, port) => format!("to {host}:{port}"),
             Wanted::Socket(path) => format!("to {path}"),
             Wanted::From(host, port) => format!("from {host}:{port}"),
             Wanted::FromSocket(path) => format!("from {path}"),
             Wanted::X11 => "X11".to_owned(),
-        };
-        policy::escape(name.as_bytes())
+        }
     }
 }
 
@@ -68,25 +65,8 @@ impl<D: Door> Connection<D> {
             self.dismiss(NO_FORWARDING, session)?;
             return Ok(NO_FORWARDING.to_owned());
         }
-        Ok(self.keep_refusal("no-forwarding", NO_FORWARDING, wanted))
-    }
-
-    fn keep_refusal(&self, rule: &'static str, sentence: &str, wanted: &Wanted<'_>) -> String {
-        let refusal = Refusal {
-            rule,
-            message: sentence.to_owned(),
-            hint: String::new(),
-        };
-        let who = self.identity.as_ref().map_or_else(Who::default, who);
-        let kept = blocking::wait(|| {
-            self.server
-                .gate
-                .refuse_outright(who, "forward", Some(wanted.name()), &refusal)
-        });
-        match kept {
-            Ok(incident) => refusal_text(Denied::Refused(Refused { refusal, incident })),
-            Err(fault) => refusal_text(Denied::Fault(fault)),
-        }
+        let unserved = ("no-forwarding", NO_FORWARDING);
+        Ok(self.keep_refusal(unserved, "forward", wanted.name().as_bytes()))
     }
 
     /// Refuses to open a channel.
@@ -116,8 +96,9 @@ impl<D: Door> Connection<D> {
                 .await;
         }
         if let Some(sentence) = self.identity.as_ref().and_then(not_by_certificate) {
-            let wanted = Wanted::To(host, port);
-            let sentence = self.keep_refusal("certificate-forwards-nothing", sentence, &wanted);
+            let wanted = Wanted::To(host, port).name();
+            let unserved = ("certificate-forwards-nothing", sentence);
+            let sentence = self.keep_refusal(unserved, "forward", wanted.as_bytes());
             reject(reply, sentence).await;
             return Ok(());
         }
@@ -211,13 +192,4 @@ async fn reject(reply: ChannelOpenHandle, reason: String) {
     reply
         .reject(ChannelOpenFailure::Other { code: 1, reason })
         .await;
-}
-
-fn who(identity: &Identity) -> Who {
-    Who {
-        person: Some(identity.person.to_string()),
-        fingerprint: identity.fingerprint.clone(),
-        address: Some(identity.address.clone()),
-        client: Some(identity.client.clone()),
-    }
 }

@@ -11,22 +11,24 @@ use russh::{ChannelId, ChannelOpenFailure, MethodKind, MethodSet};
 
 use super::Destination;
 use super::algorithms;
-use super::channel::{Channel, Wishes};
+use super::channel::Channel;
 use super::command::Command;
 use super::connection::{Connection, Door};
 use super::forced::{Asked, Instead};
 use super::forwarding::Wanted;
 use super::services::NO_SHELL;
+use super::unserved::{NO_AGENT, NO_X11};
 use crate::gate::Identity;
 use crate::protocol::git;
 
-const NO_AGENT: &str = "Your agent was not forwarded: Funicular logs in nowhere on your behalf.";
-const NO_X11: &str = "X11 was not forwarded: Funicular runs no program with windows.";
-
-impl<D: Door> Handler for Connection<D> {
+/// In a box, since russh's future of a session has room for its handler four times over: as an
+/// argument and as a variable, in the session's loop and in what starts it. It also has room, twice,
+/// for the largest future of a callback: one that waits and is seldom needed stands in a box too.
+impl<D: Door> Handler for Box<Connection<D>> {
     type Error = russh::Error;
 
     async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
+        self.line.answer();
         if let Some(login) = &mut self.login {
             login.attempt(user);
         }
@@ -44,6 +46,7 @@ impl<D: Door> Handler for Connection<D> {
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
         self.asked(user);
+        self.line.answer();
         let Some(login) = &mut self.login else {
             return Ok(Auth::reject());
         };
@@ -111,6 +114,7 @@ impl<D: Door> Handler for Connection<D> {
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Self::Error> {
         self.login = None;
+        self.line.answer();
         let Some(entered) = self.person.take() else {
             return Err(russh::Error::Inconsistent);
         };
@@ -133,15 +137,14 @@ impl<D: Door> Handler for Connection<D> {
     ) -> Result<(), Self::Error> {
         if self.identity.is_none() || !self.has_room(session) {
             let reason = self.no_room();
-            reply
-                .reject(ChannelOpenFailure::Other { code: 4, reason })
-                .await;
+            Box::pin(reply.reject(ChannelOpenFailure::Other { code: 4, reason })).await;
             return Ok(());
         }
         self.activity.touch();
+        self.measure_opening();
         self.channels
-            .insert(channel.id(), Channel::Fresh(Wishes::default()));
-        reply.accept().await;
+            .insert(channel.id(), Channel::Fresh(Box::default()));
+        Box::pin(reply.accept()).await;
         Ok(())
     }
 
@@ -153,7 +156,7 @@ impl<D: Door> Handler for Connection<D> {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.refuse_channel(&Wanted::X11, reply, session).await
+        Box::pin(self.refuse_channel(&Wanted::X11, reply, session)).await
     }
 
     async fn channel_open_direct_tcpip(
@@ -166,7 +169,7 @@ impl<D: Door> Handler for Connection<D> {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.forward(channel.id(), host, port, reply, session).await
+        Box::pin(self.forward(channel.id(), host, port, reply, session)).await
     }
 
     async fn channel_open_forwarded_tcpip(
@@ -179,8 +182,7 @@ impl<D: Door> Handler for Connection<D> {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.refuse_channel(&Wanted::From(host, port), reply, session)
-            .await
+        Box::pin(self.refuse_channel(&Wanted::From(host, port), reply, session)).await
     }
 
     async fn channel_open_direct_streamlocal(
@@ -190,8 +192,7 @@ impl<D: Door> Handler for Connection<D> {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.refuse_channel(&Wanted::Socket(path), reply, session)
-            .await
+        Box::pin(self.refuse_channel(&Wanted::Socket(path), reply, session)).await
     }
 
     async fn pty_request(
@@ -217,7 +218,8 @@ impl<D: Door> Handler for Connection<D> {
         _x11_screen_number: u32,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.wish_refused(channel, NO_X11, session)
+        self.wish_refused(channel, NO_X11);
+        session.channel_failure(channel)
     }
 
     async fn agent_request(
@@ -225,9 +227,7 @@ impl<D: Door> Handler for Connection<D> {
         channel: ChannelId,
         _session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        if let Some(wishes) = self.fresh(channel) {
-            wishes.refuse(NO_AGENT);
-        }
+        self.wish_refused(channel, NO_AGENT);
         Ok(false)
     }
 
@@ -280,7 +280,9 @@ impl<D: Door> Handler for Connection<D> {
         let forced = match self.forced(Asked::Other) {
             Instead::Nothing => None,
             Instead::Command(line) => Some(line),
-            Instead::Refused(sentence) => return self.forced_away(channel, sentence, session),
+            Instead::Refused(sentence) => {
+                return self.forced_away(channel, sentence, data, session);
+            }
         };
         let data = forced.as_ref().map_or(data, |line| line.as_bytes());
         let Some((wishes, identity)) = self.begin(channel) else {
@@ -301,7 +303,8 @@ impl<D: Door> Handler for Connection<D> {
                 return self.start_console(channel, words, &wishes, identity, session);
             }
             Err(unknown) => {
-                return self.turn_away(channel, &unknown.sentence, unknown.status, session);
+                let unserved = ("command-not-served", unknown.sentence.as_str());
+                return self.not_served(channel, unserved, ("exec", data), unknown.status, session);
             }
         };
         self.start_git(channel, program, wishes, identity, session)
@@ -322,7 +325,14 @@ impl<D: Door> Handler for Connection<D> {
         if name == "sftp" {
             return self.start_sftp(channel, identity, session);
         }
-        self.turn_away(channel, NO_SHELL, 127, session)
+        let unserved = ("subsystem-not-served", NO_SHELL);
+        self.not_served(
+            channel,
+            unserved,
+            ("subsystem", name.as_bytes()),
+            127,
+            session,
+        )
     }
 
     async fn tcpip_forward(
@@ -346,8 +356,8 @@ impl<D: Door> Handler for Connection<D> {
         Ok(false)
     }
 
-    fn adjust_window(&mut self, channel: ChannelId, current: u32) -> u32 {
-        self.windows.adjust(channel.into(), current)
+    fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
+        self.line.window(self.channels.len())
     }
 
     async fn data(

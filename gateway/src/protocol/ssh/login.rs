@@ -10,6 +10,7 @@ use super::overheard::{self, Overheard};
 use super::{certificates, keys};
 use crate::audit::Who;
 use crate::gate::{Certified, Gate};
+use crate::site::crash;
 use crate::state::State;
 
 /// Whom a key or certificate has let in.
@@ -62,6 +63,7 @@ impl Login {
 
     /// Notes that somebody wants to be let in.
     pub(super) fn attempt(&mut self, user: &str) {
+        crash::panic_on(user.as_bytes());
         self.user = Some(policy::escape(user.as_bytes()));
         self.hear();
     }

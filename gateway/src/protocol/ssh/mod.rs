@@ -23,6 +23,7 @@ mod socket;
 mod streams;
 mod terminal;
 mod tunnel;
+mod unserved;
 mod window;
 
 use std::sync::Arc;

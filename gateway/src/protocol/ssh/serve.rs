@@ -42,7 +42,7 @@ impl Offer {
     pub async fn serve<D: Door>(
         &self,
         stream: TcpStream,
-        connection: Connection<D>,
+        connection: Box<Connection<D>>,
     ) -> Result<Served<D>, Broken> {
         let mut socket = Socket::new(stream);
         let theirs = socket
@@ -62,7 +62,7 @@ impl Offer {
 }
 
 /// A connection that is being served; a future of its end.
-pub struct Served<D: Door>(RunningSession<Connection<D>>);
+pub struct Served<D: Door>(RunningSession<Box<Connection<D>>>);
 
 impl<D: Door> Served<D> {
     /// Returns what ends the connection with a sentence, which only a client that is past the key

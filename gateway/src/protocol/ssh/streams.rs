@@ -14,7 +14,6 @@ impl<D: Door> Connection<D> {
         data: &[u8],
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        self.windows.receive(channel.into(), data.len(), session)?;
         self.activity.touch();
         match self.channels.get_mut(&channel) {
             Some(Channel::Sftp(sftp)) => {
@@ -93,7 +92,6 @@ impl<D: Door> Connection<D> {
     /// The client has closed a channel. russh keeps answers that were not read, so such a channel
     /// still counts.
     pub(super) fn closed(&mut self, channel: ChannelId, session: &Session) {
-        self.windows.close(channel.into());
         self.activity.touch();
         self.behind.remove(&channel);
         let closed = if session.has_pending_data(channel) {

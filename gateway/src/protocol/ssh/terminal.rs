@@ -7,9 +7,7 @@ use russh::server::Session;
 use tokio::sync::mpsc;
 
 use super::connection::{Connection, Door};
-
-const NO_TERMINAL: &str =
-    "Funicular has no terminal to give: it runs no program that would need one.";
+use super::unserved::NO_TERMINAL;
 
 /// Keys that end a program's input: Ctrl-C and Ctrl-D.
 const ENDS: [u8; 2] = [0x03, 0x04];
@@ -61,14 +59,13 @@ impl<D: Door> Connection<D> {
         channel: ChannelId,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        match self.fresh(channel) {
-            Some(wishes) => {
-                wishes.terminal = true;
-                wishes.refused.push(NO_TERMINAL);
-                session.channel_success(channel)
-            }
-            None => session.channel_failure(channel),
+        if !self.wish_refused(channel, NO_TERMINAL) {
+            return session.channel_failure(channel);
         }
+        if let Some(wishes) = self.fresh(channel) {
+            wishes.terminal = true;
+        }
+        session.channel_success(channel)
     }
 }
 

@@ -2,206 +2,63 @@
 //! where OpenSSH's client spends its time moving what it has buffered; much on a long one, where a
 //! small window is what limits an upload.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use russh::server::Session;
-use tokio::sync::oneshot;
-
-/// The window of a channel that opens, kept until the line is known to be a fast one. russh ends a
-/// connection whose client sends more than twice this while a new key exchange is being agreed on,
-/// so it bounds [`LARGEST`] too.
-pub(super) const FIRST: u32 = 8 << 20;
+/// The window of a channel that opens: russh has one number for all connections, and takes another
+/// only when half of it is used. It ends a connection whose client sends more than twice this while
+/// a new key exchange is being agreed on, so it bounds [`LONG`] too.
+pub(super) const FIRST: u32 = 16 << 20;
 
 /// The window on a fast line.
-const USUAL: u32 = 2 << 20;
+const FAST: u32 = 2 << 20;
 
-/// The largest window of a connection, shared by its channels. OpenSSH's client has no more than
-/// 64 requests of 255 KiB under way.
-const LARGEST: u32 = 15 << 20;
+/// The window on a long line, shared by the channels of a connection. The client hears of more when
+/// half of it is used, and half has to hold what OpenSSH's has under way at most: 64 requests of
+/// 255 KiB. What is left below the bound is for the heads of packets.
+const LONG: u32 = 30 << 20;
 
-/// A shorter standstill is a client that was busy.
-const STANDSTILL: Duration = Duration::from_millis(3);
+/// A line is long whose round trip takes at least this.
+const LONG_ROUND_TRIP: Duration = Duration::from_millis(5);
 
-/// A line whose round trip is shorter, in microseconds, is a fast one.
-const LONG_MICROS: u64 = 5_000;
-
-/// The line is measured once for each so many bytes received, until it is known to be fast.
-const PING_EVERY: u64 = 1 << 20;
-
-/// Answers before a long line is believed to be one, and the most questions.
-const ENOUGH_ANSWERS: u32 = 4;
-const MOST_PINGS: u32 = 12;
-
-/// The windows of one connection.
+/// How long the line is, measured before there is data that answers could wait behind.
+///
+/// Between an answer of ours and what the client could not say without it lies a round trip, and
+/// what the client needs to think. So the shortest such time counts.
 #[derive(Debug, Default)]
-pub(super) struct Windows {
-    accounts: HashMap<u32, Account>,
-    line: Arc<Line>,
-    pings: u32,
-    received: u64,
-    /// How often the window was doubled.
-    doubled: u32,
-}
-
-impl Windows {
-    /// Counts what a client sent on a channel, and asks how long the line is when that is not known.
-    ///
-    /// # Errors
-    /// When the question cannot be sent.
-    pub(super) fn receive(
-        &mut self,
-        channel: u32,
-        bytes: usize,
-        session: &mut Session,
-    ) -> Result<(), russh::Error> {
-        self.received = self.received.saturating_add(bytes as u64);
-        if self.pings < MOST_PINGS
-            && self.received > u64::from(self.pings) * PING_EVERY + PING_EVERY / 4
-            && self.line.length() != Some(Length::Short)
-        {
-            self.pings += 1;
-            session.send_ping(Line::await_answer(&self.line))?;
-        }
-        self.count(channel, bytes as u64, Instant::now);
-        Ok(())
-    }
-
-    fn count(&mut self, channel: u32, bytes: u64, now: impl Fn() -> Instant) {
-        let account = self.accounts.entry(channel).or_default();
-        let stood_still = account.receive(bytes, now);
-        if stood_still && self.line.length() == Some(Length::Long) && self.size() < LARGEST {
-            self.doubled += 1;
-        }
-    }
-
-    /// Notes that a client was given `window` bytes on a channel, counted from the packet that is
-    /// being received, and returns what it shall be given the next time.
-    pub(super) fn adjust(&mut self, channel: u32, window: u32) -> u32 {
-        self.accounts.entry(channel).or_default().given = Some(window);
-        self.size()
-    }
-
-    /// Forgets a channel.
-    pub(super) fn close(&mut self, channel: u32) {
-        self.accounts.remove(&channel);
-    }
-
-    fn size(&self) -> u32 {
-        let fast = match self.line.length() {
-            Some(Length::Short) => true,
-            Some(Length::Long) => false,
-            // A client that does not answer is treated like most.
-            None => self.received > u64::from(MOST_PINGS) * PING_EVERY,
-        };
-        if fast {
-            return USUAL;
-        }
-        let channels = u32::try_from(self.accounts.len())
-            .unwrap_or(u32::MAX)
-            .max(1);
-        FIRST
-            .checked_shl(self.doubled)
-            .unwrap_or(LARGEST)
-            .min(LARGEST / channels)
-            .max(USUAL)
-    }
-}
-
-/// One channel's account with its client.
-#[derive(Debug)]
-struct Account {
-    received: u64,
-    /// All that the client may have sent, with the newest adjustment and without it.
-    granted: u64,
-    before: u64,
-    /// An adjustment that the packet being received has caused.
-    given: Option<u32>,
-    still_since: Option<Instant>,
-}
-
-impl Default for Account {
-    fn default() -> Self {
-        Self {
-            received: 0,
-            granted: u64::from(FIRST),
-            before: u64::from(FIRST),
-            given: None,
-            still_since: None,
-        }
-    }
-}
-
-impl Account {
-    /// Counts what has come. Returns whether the client had stood still before, having used all
-    /// that it could know to be its own.
-    fn receive(&mut self, bytes: u64, now: impl Fn() -> Instant) -> bool {
-        let stood_still = self
-            .still_since
-            .take()
-            .is_some_and(|since| now().saturating_duration_since(since) >= STANDSTILL);
-        self.received = self.received.saturating_add(bytes);
-        if let Some(window) = self.given.take() {
-            self.before = self.granted;
-            self.granted = self.received.saturating_add(u64::from(window));
-        }
-        if self.received == self.before {
-            self.still_since = Some(now());
-        }
-        stood_still
-    }
-}
-
-/// What questions to the client have shown.
-#[derive(Debug)]
-struct Line {
-    answers: AtomicU32,
-    shortest_micros: AtomicU64,
-}
-
-/// How long a line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Length {
-    Short,
-    Long,
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self {
-            answers: AtomicU32::new(0),
-            shortest_micros: AtomicU64::new(u64::MAX),
-        }
-    }
+pub(super) struct Line {
+    answered: Option<Instant>,
+    shortest: Option<Duration>,
 }
 
 impl Line {
-    /// The smallest of several answers counts: one alone may have waited behind data.
-    fn length(&self) -> Option<Length> {
-        if self.shortest_micros.load(Ordering::Relaxed) < LONG_MICROS {
-            return Some(Length::Short);
+    /// Notes that the client now gets an answer that it waits for.
+    pub(super) fn answer(&mut self) {
+        self.answered = Some(Instant::now());
+    }
+
+    /// Notes that the client has gone on. Only the first time after an answer counts.
+    pub(super) fn heard(&mut self) {
+        if let Some(answered) = self.answered.take() {
+            self.took(answered.elapsed());
         }
-        (self.answers.load(Ordering::Relaxed) >= ENOUGH_ANSWERS).then_some(Length::Long)
     }
 
-    fn answered(&self, after: Duration) {
-        let micros = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
-        self.shortest_micros.fetch_min(micros, Ordering::Relaxed);
-        self.answers.fetch_add(1, Ordering::Relaxed);
+    /// Notes that the client did not wait for the answer.
+    pub(super) fn forget(&mut self) {
+        self.answered = None;
     }
 
-    /// Returns what russh calls when the answer has come. It ends with the connection.
-    fn await_answer(line: &Arc<Self>) -> oneshot::Sender<()> {
-        let (sender, receiver) = oneshot::channel();
-        let (line, asked) = (Arc::clone(line), Instant::now());
-        tokio::spawn(async move {
-            if receiver.await.is_ok() {
-                line.answered(asked.elapsed());
-            }
-        });
-        sender
+    fn took(&mut self, time: Duration) {
+        self.shortest = Some(self.shortest.map_or(time, |shortest| shortest.min(time)));
+    }
+
+    /// Returns the window of a channel, in bytes, when as many of them are open.
+    pub(super) fn window(&self, channels: usize) -> u32 {
+        if self.shortest.is_some_and(|time| time < LONG_ROUND_TRIP) {
+            return FAST;
+        }
+        let channels = u32::try_from(channels).unwrap_or(u32::MAX).max(1);
+        (LONG / channels).max(FAST)
     }
 }
 
@@ -209,96 +66,47 @@ impl Line {
 mod tests {
     use super::*;
 
-    const CHANNEL: u32 = 7;
-
-    /// What russh does with each packet, and a client that uses its window to the last byte.
-    struct Upload {
-        windows: Windows,
-        left: u64,
-        target: u32,
-        now: Instant,
-    }
-
-    impl Upload {
-        fn new(line: Duration, answers: u32) -> Self {
-            let windows = Windows::default();
-            for _ in 0..answers {
-                windows.line.answered(line);
-            }
-            Self {
-                windows,
-                left: u64::from(FIRST),
-                target: FIRST,
-                now: Instant::now(),
-            }
+    fn measured(millis: &[u64]) -> Line {
+        let mut line = Line::default();
+        for time in millis {
+            line.took(Duration::from_millis(*time));
         }
-
-        /// Sends all it may, hears of the adjustments after `pause`, and so on.
-        fn run(&mut self, rounds: usize, pause: Duration) {
-            let mut may_send = u64::from(FIRST);
-            for _ in 0..rounds {
-                let mut adjusted = 0;
-                while may_send > 0 {
-                    let packet = may_send.min(32 * 1024);
-                    may_send -= packet;
-                    self.left -= packet;
-                    if self.left < u64::from(self.target) / 2 {
-                        adjusted += u64::from(self.target) - self.left;
-                        self.left = u64::from(self.target);
-                        self.target = self.windows.adjust(CHANNEL, self.target);
-                    }
-                    let now = self.now;
-                    self.windows.count(CHANNEL, packet, || now);
-                }
-                may_send = adjusted;
-                self.now += pause;
-            }
-        }
+        line
     }
 
     #[test]
-    fn on_a_long_line_the_window_grows_to_its_bound() {
-        let mut upload = Upload::new(Duration::from_millis(40), ENOUGH_ANSWERS);
-        upload.run(20, Duration::from_millis(40));
-        assert_eq!(upload.target, LARGEST);
+    fn one_short_time_outweighs_many_in_which_the_client_was_busy() {
+        assert_eq!(measured(&[50, 3, 50]).window(1), FAST);
     }
 
     #[test]
-    fn on_a_fast_line_it_is_small_however_often_the_client_stands_still() {
-        let mut upload = Upload::new(Duration::from_micros(200), 1);
-        upload.run(20, Duration::from_millis(40));
-        assert_eq!(upload.target, USUAL);
+    fn channels_share_the_window_of_a_long_line() {
+        let line = measured(&[101, 100]);
+        assert_eq!(line.window(1), LONG);
+        assert_eq!(line.window(4), LONG / 4);
+        assert_eq!(line.window(100), FAST);
     }
 
     #[test]
-    fn a_client_that_is_only_slow_gets_no_more() {
-        let mut upload = Upload::new(Duration::from_millis(40), ENOUGH_ANSWERS);
-        upload.run(20, Duration::from_micros(500));
-        assert_eq!(upload.target, FIRST);
+    fn a_whole_window_may_arrive_while_keys_are_exchanged() {
+        assert!(u64::from(LONG) < 2 * u64::from(FIRST));
     }
 
     #[test]
-    fn one_short_answer_outweighs_many_long_ones() {
-        let line = Line::default();
-        for _ in 0..ENOUGH_ANSWERS {
-            line.answered(Duration::from_millis(50));
-        }
-        assert_eq!(line.length(), Some(Length::Long));
-        line.answered(Duration::from_micros(300));
-        assert_eq!(line.length(), Some(Length::Short));
+    fn a_line_that_was_not_measured_may_be_long() {
+        assert_eq!(Line::default().window(1), LONG);
     }
 
     #[test]
-    fn channels_share_the_largest_window() {
-        let mut windows = Windows::default();
-        for _ in 0..ENOUGH_ANSWERS {
-            windows.line.answered(Duration::from_millis(50));
-        }
-        windows.doubled = 5;
-        assert_eq!(windows.adjust(0, FIRST), LARGEST);
-        for channel in 1..5 {
-            windows.adjust(channel, FIRST);
-        }
-        assert_eq!(windows.size(), LARGEST / 5);
+    fn what_comes_without_an_answer_says_nothing_of_the_line() {
+        let mut line = Line::default();
+        line.heard();
+        line.answer();
+        line.forget();
+        line.heard();
+        assert_eq!(line.shortest, None);
+        line.answer();
+        line.heard();
+        assert!(line.shortest.is_some());
     }
 }

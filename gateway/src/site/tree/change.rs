@@ -166,8 +166,7 @@ impl Tree {
         let (new_area, new_path) = self.changeable(to, TreeChange::HardLink)?;
         let area = match (area_of(from), area_of(to)) {
             (Some(one), Some(other)) if one == other => one,
-            // The file would be reached under the rules of two areas.
-            (_, _) => return Err(Errno::EXDEV.into()),
+            (_, _) => return Err(Obstacle::TwoAreas),
         };
         if self.has_own(to, new_path) {
             return Err(Errno::EEXIST.into());

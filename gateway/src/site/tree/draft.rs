@@ -28,6 +28,8 @@ pub struct Draft {
     /// The part that it is; none if it is written in place.
     pub(super) part: Option<Handle>,
     edited: Option<Edited>,
+    /// What copies into it must leave free on the disk.
+    pub(super) reserve: u64,
 }
 
 /// Says that a file is written in place, as long as this lives.
@@ -145,6 +147,7 @@ impl Tree {
                 Ok(Draft {
                     file: opened.into(),
                     part: None,
+                    reserve: self.reserve,
                     edited: Some(Edited {
                         parts: Arc::clone(&self.parts),
                         file,
@@ -181,6 +184,7 @@ impl Tree {
         Ok(Some(Draft {
             file: opened.into(),
             part: Some(handle),
+            reserve: self.reserve,
             edited: None,
         }))
     }
@@ -233,6 +237,7 @@ impl Tree {
         Ok(Draft {
             file: opened.into(),
             part: Some(handle),
+            reserve: self.reserve,
             edited: None,
         })
     }

@@ -260,7 +260,8 @@ fn put(waiting: Named<'_>, place: Named<'_>, replace: Replace) -> Result<(), Obs
                 folder: place.folder,
                 name: &beside,
             };
-            let copied = copy_file(waiting, beside, &stat)
+            // It is an upload, and takes what it needs.
+            let copied = copy_file(waiting, beside, &stat, 0)
                 .and_then(|()| rename_within(beside, place, replace));
             if copied.is_err() {
                 let _ = remove_all(beside);

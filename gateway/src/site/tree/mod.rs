@@ -10,6 +10,7 @@
 //! on that permit's own target, so that nothing else than what was permitted can be done.
 
 mod change;
+mod copying;
 mod draft;
 mod freeze;
 mod hold;
@@ -40,10 +41,11 @@ use nix::sys::statvfs::{Statvfs, fstatvfs};
 use policy::{Action, Area, SitePath, Target, TreeChange};
 
 pub use change::{Attributes, Replace};
+pub use copying::RESERVE;
 pub use draft::Draft;
 pub use freeze::Frozen;
 pub use listing::{Entry, Listing};
-pub use obstacle::Obstacle;
+pub use obstacle::{NO_ROOM, Obstacle};
 pub use parts::{Inode, Parts, Unfinished};
 pub use place::Place;
 pub use walk::Kind;
@@ -73,6 +75,8 @@ pub struct Tree {
     parts: Arc<Parts>,
     /// This session's number among those on the environment.
     session: u64,
+    /// What copies on the server must leave free on the disk, in bytes.
+    reserve: u64,
 }
 
 /// The code of one generation; none before the first deploy.
@@ -114,12 +118,20 @@ impl Tree {
             backups: area(Area::Backups.as_str())?,
             session: parts.next_session(),
             parts,
+            reserve: RESERVE,
             code: Release {
                 generation: 0,
                 code: None,
             },
             environment,
         })
+    }
+
+    /// Has copies on the server leave so many bytes of the disk free.
+    #[cfg(any(test, fuzzing))]
+    #[must_use]
+    pub fn leaving_free(self, reserve: u64) -> Self {
+        Self { reserve, ..self }
     }
 
     /// Returns what is known of files on their way up, for other sessions on the environment.

@@ -15,10 +15,10 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
 
 use super::change::{Replace, rename_within, rights};
+use super::copying::{copy_portion, must_fit};
 use super::listing::is_hidden;
 use super::obstacle::Obstacle;
 use super::walk::{self, Kind};
-use super::writing::copy_between;
 use super::{QUIET, Tree};
 use crate::fault::Fault;
 use crate::gate::Permit;
@@ -54,7 +54,8 @@ impl Tree {
             folder: self.parts.folder(),
             name: incident.as_str().as_bytes(),
         };
-        let moved = copy(from, waiting, 0).and_then(|()| rename_within(waiting, to, replace));
+        let moved = copy(from, waiting, (0, self.reserve))
+            .and_then(|()| rename_within(waiting, to, replace));
         if let Err(obstacle) = moved {
             if let Err(Obstacle::System(errno)) = remove_all(waiting)
                 && errno != Errno::ENOENT
@@ -88,14 +89,14 @@ pub(super) fn remove_all(what: Named<'_>) -> Result<(), Obstacle> {
 }
 
 /// Copies a name with all below it; `inside` is how deep in the copy this is.
-fn copy(from: Named<'_>, to: Named<'_>, inside: usize) -> Result<(), Obstacle> {
+fn copy(from: Named<'_>, to: Named<'_>, (inside, reserve): (usize, u64)) -> Result<(), Obstacle> {
     if inside > DEEPEST {
         return Err(Errno::ENAMETOOLONG.into());
     }
     let stat = fstatat(from.folder, from.name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
     match Kind::of(&stat) {
-        Kind::File => copy_file(from, to, &stat),
-        Kind::Directory => copy_folder(from, to, &stat, inside),
+        Kind::File => copy_file(from, to, &stat, reserve),
+        Kind::Directory => copy_folder(from, to, &stat, (inside, reserve)),
         Kind::Link => {
             use std::os::unix::ffi::OsStringExt;
             let content = readlinkat(from.folder, from.name)?.into_vec();
@@ -110,7 +111,13 @@ fn copy(from: Named<'_>, to: Named<'_>, inside: usize) -> Result<(), Obstacle> {
     }
 }
 
-pub(super) fn copy_file(from: Named<'_>, to: Named<'_>, stat: &FileStat) -> Result<(), Obstacle> {
+/// Copies a file, if it leaves `reserve` bytes of the disk free.
+pub(super) fn copy_file(
+    from: Named<'_>,
+    to: Named<'_>,
+    stat: &FileStat,
+    reserve: u64,
+) -> Result<(), Obstacle> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | QUIET;
     let source = openat(
         from.folder,
@@ -122,11 +129,12 @@ pub(super) fn copy_file(from: Named<'_>, to: Named<'_>, stat: &FileStat) -> Resu
     let create = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
     let target = openat(to.folder, to.name, flags | create, rights(0o600))?;
     let (source, target) = (File::from(source), File::from(target));
+    must_fit(&source, 0, u64::MAX, &target, reserve)?;
     let mut done = 0;
     loop {
-        match copy_between(&source, done, &target, done, PORTION)? {
+        match copy_portion(&source, done, &target, done, (u64::MAX, PORTION), reserve)? {
             0 => break,
-            count => done += count as u64,
+            count => done += count,
         }
     }
     keep_attributes(&target, stat)
@@ -136,7 +144,7 @@ fn copy_folder(
     from: Named<'_>,
     to: Named<'_>,
     stat: &FileStat,
-    inside: usize,
+    (inside, reserve): (usize, u64),
 ) -> Result<(), Obstacle> {
     let source = open_folder(from)?;
     mkdirat(to.folder, to.name, rights(0o700))?;
@@ -153,7 +161,7 @@ fn copy_folder(
             folder: target.as_fd(),
             name: &name,
         };
-        copy(from, to, inside + 1)?;
+        copy(from, to, (inside + 1, reserve))?;
     }
     keep_attributes(&target, stat)
 }
@@ -204,7 +212,7 @@ fn stays_within(content: &[u8], depth: usize) -> bool {
 
 /// Folders within folders, more than any site has.
 const DEEPEST: usize = 128;
-const PORTION: usize = 64 << 20;
+const PORTION: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {

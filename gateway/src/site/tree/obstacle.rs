@@ -1,6 +1,7 @@
 //! Why a permitted operation on the tree was not done.
 
 use nix::errno::Errno;
+use policy::InTheWay;
 
 use crate::fault::Fault;
 
@@ -15,11 +16,27 @@ pub enum Obstacle {
     Special,
     /// The file has a second name (a hard link) that was not found in its area.
     SeveralNames,
+    /// A hard link whose two names would lie in two areas.
+    TwoAreas,
+    /// A copy on the server that does not fit on its disk.
+    NoRoom,
     /// A failure of ours.
     Fault(Fault),
 }
 
 impl Obstacle {
+    /// Returns what the policy has to hear of, so that it refuses: what is at a place, or on the way
+    /// to it. All else is no decision of anybody's.
+    pub fn in_the_way(&self) -> Option<InTheWay> {
+        match self {
+            Obstacle::LeadsOut => Some(InTheWay::WayOut),
+            Obstacle::Special => Some(InTheWay::Special),
+            Obstacle::SeveralNames => Some(InTheWay::SeveralNames),
+            Obstacle::TwoAreas => Some(InTheWay::TwoAreas),
+            Obstacle::System(_) | Obstacle::NoRoom | Obstacle::Fault(_) => None,
+        }
+    }
+
     /// Makes a fault of an obstacle that stood in the way of nobody's request.
     pub(super) fn into_fault(self, doing: &str) -> Fault {
         match self {
@@ -27,6 +44,8 @@ impl Obstacle {
             Obstacle::LeadsOut => Fault::new(format!("{doing}: a link leads out of its area")),
             Obstacle::Special => Fault::new(format!("{doing}: a pipe, socket or device")),
             Obstacle::SeveralNames => Fault::new(format!("{doing}: a file with several names")),
+            Obstacle::TwoAreas => Fault::new(format!("{doing}: a file of two areas")),
+            Obstacle::NoRoom => Fault::new(format!("{doing}: {NO_ROOM}")),
             Obstacle::Fault(fault) => fault,
         }
     }
@@ -49,3 +68,7 @@ impl From<std::io::Error> for Obstacle {
         Obstacle::System(Errno::from_raw(error.raw_os_error().unwrap_or_default()))
     }
 }
+
+/// What is said where a copy does not fit.
+pub const NO_ROOM: &str = "The copy does not fit on the server's disk, part of which has to stay \
+                           free for others; remove files, or copy less.";

@@ -67,6 +67,8 @@ pub(super) fn resolve(
             // A rename elsewhere in the tree during the walk; the kernel then cannot vouch for it.
             Err(Errno::EAGAIN | Errno::EINTR) if attempts < ATTEMPTS => attempts += 1,
             Err(Errno::EXDEV) => return Err(Obstacle::LeadsOut),
+            // A socket, a device that nobody serves, or a pipe that nobody reads.
+            Err(Errno::ENXIO | Errno::ENODEV) => return Err(Obstacle::Special),
             other => return other.map_err(Obstacle::System),
         }
     }

@@ -28,14 +28,15 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, copy_file_range};
+use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, fstat};
 
 use super::QUIET;
 use super::change::{Attributes, set_on_file};
+use super::copying;
 use super::draft::Draft;
 use super::hold::Handle;
-use super::obstacle::Obstacle;
+use super::obstacle::{self, Obstacle};
 use crate::audit::Outcome;
 use crate::blocking;
 use crate::fault::Fault;
@@ -155,7 +156,7 @@ impl Writing {
         };
         match written {
             Ok(()) => {
-                self.wrote(offset, bytes.len());
+                self.wrote(offset, bytes.len() as u64);
                 Ok(())
             }
             Err(error) => {
@@ -166,30 +167,38 @@ impl Writing {
         }
     }
 
-    /// Copies up to `length` bytes from another file. Returns how many there were.
+    /// Makes sure that so many bytes of another file can be copied here, before the first is.
     ///
     /// # Errors
-    /// When they cannot be read or written.
+    /// When they do not fit on the disk beside what has to stay free.
+    pub fn has_room(&mut self, source: &File, from: u64, length: u64) -> Result<(), Obstacle> {
+        let Draft { file, reserve, .. } = &self.draft;
+        copying::must_fit(source, from, length, file, *reserve).map_err(|no| self.not_copied(no))
+    }
+
+    /// Copies a portion of another file: of its content up to `at_once` bytes, of a hole up to
+    /// `length`. Returns how many there were.
+    ///
+    /// # Errors
+    /// When they cannot be read or written, or do not fit.
     pub fn copy(
         &mut self,
         source: &File,
         from: u64,
         to: u64,
-        length: usize,
-    ) -> Result<usize, Obstacle> {
+        (length, at_once): (u64, u64),
+    ) -> Result<u64, Obstacle> {
         let copied = {
             let _open = self.draft.thaw()?;
-            copy_between(source, from, &self.draft.file, to, length)
+            let Draft { file, reserve, .. } = &self.draft;
+            copying::copy_portion(source, from, file, to, (length, at_once), *reserve)
         };
         match copied {
             Ok(count) => {
                 self.wrote(to, count);
                 Ok(count)
             }
-            Err(errno) => {
-                self.note_failure(errno);
-                Err(errno.into())
-            }
+            Err(obstacle) => Err(self.not_copied(obstacle)),
         }
     }
 
@@ -229,6 +238,24 @@ impl Writing {
         self.permit.finish(outcome)
     }
 
+    /// A file that was not copied whole is not whole.
+    fn not_copied(&mut self, obstacle: Obstacle) -> Obstacle {
+        let errno = match &obstacle {
+            Obstacle::System(errno) => *errno,
+            Obstacle::NoRoom => {
+                self.permit.describe(obstacle::NO_ROOM);
+                Errno::ENOSPC
+            }
+            Obstacle::LeadsOut
+            | Obstacle::Special
+            | Obstacle::SeveralNames
+            | Obstacle::TwoAreas
+            | Obstacle::Fault(_) => Errno::EIO,
+        };
+        self.note_failure(errno);
+        obstacle
+    }
+
     fn note_failure(&mut self, errno: Errno) {
         self.failed.get_or_insert(errno);
         if let Some(part) = &mut self.draft.part {
@@ -236,39 +263,10 @@ impl Writing {
         }
     }
 
-    fn wrote(&mut self, offset: u64, count: usize) {
-        let count = count as u64;
+    fn wrote(&mut self, offset: u64, count: u64) {
         self.permit.add_bytes(count);
         if let Some(part) = &mut self.draft.part {
             part.wrote(offset.saturating_add(count));
         }
     }
 }
-
-/// Lets the kernel copy where it can, by sharing blocks on some file systems.
-pub(super) fn copy_between(
-    source: &File,
-    from: u64,
-    target: &File,
-    to: u64,
-    length: usize,
-) -> Result<usize, Errno> {
-    let mut at = i64::try_from(from).map_err(|_| Errno::EINVAL)?;
-    let mut onto = i64::try_from(to).map_err(|_| Errno::EFBIG)?;
-    match copy_file_range(source, Some(&mut at), target, Some(&mut onto), length) {
-        // Two file systems, one that cannot do it, or a file that is appended to.
-        Err(Errno::EXDEV | Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EBADF) => {
-            let mut buffer = vec![0; length.min(COPY_PORTION)];
-            let raw = |error: std::io::Error| {
-                Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32))
-            };
-            let count = source.read_at(&mut buffer, from).map_err(raw)?;
-            let bytes = buffer.get(..count).unwrap_or_default();
-            target.write_all_at(bytes, to).map_err(raw)?;
-            Ok(count)
-        }
-        other => other,
-    }
-}
-
-const COPY_PORTION: usize = 1 << 20;

@@ -23,6 +23,8 @@ pub(super) enum Greeted {
     Serves(u32),
     /// It does not, and says why.
     Refuses(String),
+    /// It is older than what is spoken here.
+    TooOld,
 }
 
 /// Greets the daemon in the name of a client that speaks `version`, and hands it the arguments.
@@ -44,6 +46,9 @@ pub(super) async fn greet(
     else {
         return Ok(Greeted::Refuses(hello));
     };
+    if own < OLDEST {
+        return Ok(Greeted::TooOld);
+    }
     // The list of digests is for passwords, of which there are none.
     let answer = format!("@RSYNCD: {version}.0 sha512 sha256 sha1 md5 md4\n{MODULE}\n");
     to.write_all(answer.as_bytes()).await.or_fault(doing)?;
@@ -99,6 +104,14 @@ mod tests {
         assert_eq!(said, b"rest");
         assert!(sent.starts_with(b"@RSYNCD: 31.0 "));
         assert!(sent.ends_with(b"\ntree\n--server\0.\0\0"));
+    }
+
+    #[tokio::test]
+    async fn an_old_daemon_is_told_apart() {
+        let mut said = &b"@RSYNCD: 29\n"[..];
+        let mut sent = Vec::new();
+        let greeted = greet(31, &[], &mut said, &mut sent).await.unwrap();
+        assert_eq!((greeted, sent), (Greeted::TooOld, Vec::new()));
     }
 
     #[tokio::test]

@@ -186,7 +186,7 @@ fn begin(run: &Run, arguments: Arguments) -> Result<Transfer, Denied> {
     let mut permits = Vec::new();
     if arguments.sends {
         for one in &named {
-            permits.push(run.authorize(Action::ReadTree, &tree, &one.place, false)?);
+            permits.push(run.authorize(Action::ReadTree, &tree, &one.place, None)?);
         }
     } else {
         if named.len() > 1 {
@@ -238,7 +238,7 @@ fn writes(
     };
     let mut permits = Vec::new();
     for change in changes {
-        match run.authorize(Action::ChangeTree(change), tree, &below, false) {
+        match run.authorize(Action::ChangeTree(change), tree, &below, None) {
             Ok(permit) => permits.push(permit),
             Err(denied) => {
                 forget(permits);

@@ -25,7 +25,7 @@ impl Rows {
     /// Looks at the place before anything is written to it.
     pub(super) fn new(run: &Run, transfer: &Transfer) -> Self {
         let reading = run
-            .authorize(Action::ReadTree, &transfer.tree, &transfer.place, false)
+            .authorize(Action::ReadTree, &transfer.tree, &transfer.place, None)
             .ok();
         let mut rows = Self {
             is_folder: false,
@@ -110,7 +110,7 @@ impl Rows {
             ..transfer.place.clone()
         };
         let action = Action::ChangeTree(TreeChange::Write);
-        match run.authorize(action, &transfer.tree, &place, false) {
+        match run.authorize(action, &transfer.tree, &place, None) {
             Err(denied) => Ok(denied),
             Ok(permit) => {
                 permit.forget();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use policy::Refusal;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
@@ -57,16 +58,10 @@ pub(super) async fn run(
 async fn ready(run: &Run, transfer: &mut Transfer, input: &mut Input) -> Result<u32, Denied> {
     if let Err(fault) = confine::available() {
         tracing::error!("rsync is not run: {fault}");
-        let sentence = "rsync is not run here: this server's kernel cannot confine it. Use SFTP, \
-                        or ask the server's administrator for Linux 6.2 or newer with Landlock.";
-        run.complain(NAME, sentence).await;
-        return Ok(STARTUP);
+        return Ok(refuse(run, transfer, UNCONFINED, STARTUP).await);
     }
     let Some(program) = program() else {
-        let sentence = "rsync is not installed on this server. Use SFTP (sftp, lftp, rclone), or \
-                        ask the server's administrator to install it.";
-        run.complain(NAME, sentence).await;
-        return Ok(NOT_INSTALLED);
+        return Ok(refuse(run, transfer, MISSING, NOT_INSTALLED).await);
     };
     let secret = secret()?;
     let layout = run.service.sites.layout.site(&run.site);
@@ -95,9 +90,7 @@ async fn ready(run: &Run, transfer: &mut Transfer, input: &mut Input) -> Result<
     };
     let version = match input.exactly().await.map(u32::from_le_bytes) {
         Ok(version) if version < OLDEST => {
-            let sentence = "This rsync is too old: version 3.0 of 2008, or newer, is needed.";
-            run.complain(NAME, sentence).await;
-            return Ok(PROTOCOL);
+            return Ok(refuse(run, transfer, OLD_CLIENT, PROTOCOL).await);
         }
         Ok(version) => version,
         Err(_) => return Ok(PROTOCOL),
@@ -120,6 +113,11 @@ async fn ready(run: &Run, transfer: &mut Transfer, input: &mut Input) -> Result<
             kill(&child);
             run.complain(NAME, &why).await;
             return Ok(STARTUP);
+        }
+        Ok(Greeted::TooOld) => {
+            kill(&child);
+            tracing::error!("rsync is not run: the one that is installed is older than 3.0");
+            return Ok(refuse(run, transfer, OLD_SERVER, STARTUP).await);
         }
         Err(fault) => {
             kill(&child);
@@ -145,6 +143,48 @@ async fn ready(run: &Run, transfer: &mut Transfer, input: &mut Input) -> Result<
     let _ = tokio::time::timeout(ENDING, child.wait()).await;
     follower.rest(run, transfer).await?;
     ended
+}
+
+/// Why no rsync is run: rule, sentence, and what to do instead.
+type Unserved = (&'static str, &'static str, &'static str);
+
+const UNCONFINED: Unserved = (
+    "rsync-unavailable",
+    "rsync is not run here: this server's kernel cannot confine it.",
+    "Use SFTP, or ask the server's administrator for Linux 6.2 or newer with Landlock.",
+);
+const MISSING: Unserved = (
+    "rsync-unavailable",
+    "rsync is not installed on this server.",
+    "Use SFTP (sftp, lftp, rclone), or ask the server's administrator to install it.",
+);
+const OLD_SERVER: Unserved = (
+    "rsync-unavailable",
+    "The rsync that is installed on this server is too old.",
+    "Use SFTP, or ask the server's administrator for rsync 3.0 of 2008, or newer.",
+);
+const OLD_CLIENT: Unserved = (
+    "rsync-too-old",
+    "This rsync is too old.",
+    "Version 3.0 of 2008, or newer, is needed; or use SFTP.",
+);
+
+/// Keeps a refusal and shows it; returns the exit status.
+async fn refuse(
+    run: &Run,
+    transfer: &Transfer,
+    (rule, sentence, hint): Unserved,
+    status: u32,
+) -> u32 {
+    let place = format!("/{}/", transfer.place.area).into_bytes();
+    let place = [&place, transfer.place.path.as_bytes()].concat();
+    let refusal = Refusal {
+        rule,
+        message: sentence.to_owned(),
+        hint: hint.to_owned(),
+    };
+    run.show(NAME, run.refuse(NAME, &place, refusal)).await;
+    status
 }
 
 /// Moves bytes and rows until rsync has ended, or may not go on.

@@ -46,7 +46,7 @@ pub(super) async fn receive(talk: &mut Talk<'_>, word: &Word) -> Result<(), Lost
     if target.area == Area::Root
         && !target.path.is_empty()
         && let Err(denied) =
-            authorize(talk, &reading, &target, TreeChange::Write, false).map(Permit::forget)
+            authorize(talk, &reading, &target, TreeChange::Write).map(Permit::forget)
     {
         return talk.warn_denied(denied).await;
     }
@@ -222,10 +222,10 @@ fn change(
     change: TreeChange,
     effect: impl FnOnce(&Permit) -> Result<(), Obstacle>,
 ) -> Result<(), Unread> {
-    let permit = authorize(talk, reading, place, change, false)?;
+    let permit = authorize(talk, reading, place, change)?;
     match effect(&permit) {
         Ok(()) => Ok(permit.finish(Outcome::Done)?),
-        Err(obstacle) => Err(failed(talk, reading, place, permit, obstacle)),
+        Err(obstacle) => Err(failed(reading, place, permit, obstacle)),
     }
 }
 
@@ -234,28 +234,16 @@ fn authorize(
     reading: &Reading<'_>,
     place: &Place,
     change: TreeChange,
-    leads_out: bool,
 ) -> Result<Permit, Denied> {
     talk.run
-        .authorize(Action::ChangeTree(change), &reading.tree, place, leads_out)
+        .authorize(Action::ChangeTree(change), &reading.tree, place, None)
 }
 
-fn failed(
-    talk: &Talk<'_>,
-    reading: &Reading<'_>,
-    place: &Place,
-    mut permit: Permit,
-    obstacle: Obstacle,
-) -> Unread {
-    if let (Obstacle::LeadsOut, Action::ChangeTree(change)) = (&obstacle, permit.action()) {
+fn failed(reading: &Reading<'_>, place: &Place, mut permit: Permit, obstacle: Obstacle) -> Unread {
+    if obstacle.in_the_way().is_some() {
+        let action = permit.action();
         permit.forget();
-        return match authorize(talk, reading, place, change, true) {
-            Err(denied) => Unread::Denied(denied),
-            Ok(permit) => {
-                permit.forget();
-                cannot(obstacle)
-            }
-        };
+        return reading.refused(action, place, obstacle);
     }
     let unread = cannot(obstacle);
     if let Unread::Cannot(why) = &unread {
@@ -324,7 +312,7 @@ fn open(
     place: &Place,
     announced: &Announced,
 ) -> Result<Writing, Unread> {
-    let permit = authorize(talk, reading, place, TreeChange::Write, false)?;
+    let permit = authorize(talk, reading, place, TreeChange::Write)?;
     let how = Opening {
         create: true,
         truncate: true,
@@ -342,7 +330,7 @@ fn open(
     };
     match drafted {
         Ok(draft) => Ok(Writing::new(permit, draft)),
-        Err(obstacle) => Err(failed(talk, reading, place, permit, obstacle)),
+        Err(obstacle) => Err(failed(reading, place, permit, obstacle)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the audit keeps: one row for each finished or refused change.
 
+use std::fs;
+
 use super::Field::{Mode, Nothing, Text};
 use super::*;
 use crate::audit::{Decided, Outcome};
@@ -135,6 +137,83 @@ fn a_refusal_has_a_row_that_its_incident_finds() {
     assert_eq!(rows[1].rule, "link-leaves-its-area");
     assert!(words(&rows[0]).starts_with("refuse write /code/x refused 0 Code of acme's Live"));
     assert!(words(&rows[1]).starts_with("refuse read /files/out refused 0"));
+}
+
+type Ask = Box<dyn Fn(&mut Desk) -> Reply>;
+
+#[test]
+fn what_stands_in_the_way_is_refused_aloud_and_kept() {
+    let pipe = |path| {
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o666)).unwrap();
+    };
+    let mut desk = Desk::dev();
+    pipe(desk.disk("files/pipe"));
+    fs::create_dir(desk.disk("files/folder")).unwrap();
+    pipe(desk.disk("files/folder/pipe"));
+    let _socket = std::os::unix::net::UnixListener::bind(desk.disk("files/socket")).unwrap();
+    fs::write(desk.disk("outside"), "kept").unwrap();
+    fs::hard_link(desk.disk("outside"), desk.disk("files/hard")).unwrap();
+    fs::write(desk.disk("files/own"), "own").unwrap();
+    std::os::unix::fs::symlink("own", desk.disk("files/soft")).unwrap();
+    let hard_link = |desk: &mut Desk, from: &[u8], to: &[u8]| {
+        desk.extended("hardlink@openssh.com", vec![Text(from), Text(to)])
+    };
+    let special = "only-files-and-folders";
+    let linked = "hard-link-leaves-its-area";
+    let forbidden: [(&str, &str, Ask); 10] = [
+        ("read /files/pipe", special, {
+            Box::new(|desk| desk.open(b"/files/pipe", READ))
+        }),
+        ("write /files/pipe", special, {
+            Box::new(|desk| desk.open(b"/files/pipe", WRITE | CREATE | TRUNCATE))
+        }),
+        ("write /files/socket", special, {
+            Box::new(|desk| desk.open(b"/files/socket", WRITE))
+        }),
+        ("setstat /files/pipe", special, {
+            Box::new(|desk| desk.ask(9, &[Text(b"/files/pipe"), Mode(0o600)]))
+        }),
+        ("rename-to /tmp/folder", special, {
+            Box::new(|desk| desk.ask(18, &[Text(b"/files/folder"), Text(b"/tmp/folder")]))
+        }),
+        ("hardlink /files/harder", special, {
+            Box::new(move |desk| hard_link(desk, b"/files/soft", b"/files/harder"))
+        }),
+        ("hardlink /tmp/own", linked, {
+            Box::new(move |desk| hard_link(desk, b"/files/own", b"/tmp/own"))
+        }),
+        ("write /files/hard", linked, {
+            Box::new(|desk| desk.open(b"/files/hard", WRITE))
+        }),
+        ("write /files/hard", linked, {
+            Box::new(|desk| desk.open(b"/files/hard", WRITE | APPEND))
+        }),
+        ("setstat /files/hard", linked, {
+            Box::new(|desk| desk.ask(9, &[Text(b"/files/hard"), Mode(0o600)]))
+        }),
+    ];
+    let mut messages = Vec::new();
+    for (told, _, ask) in &forbidden {
+        match ask(&mut desk) {
+            Reply::Status(DENIED, message) => messages.push(message),
+            other => panic!("{told}: {other:?}"),
+        }
+    }
+    assert_eq!(fs::read(desk.disk("outside")).unwrap(), b"kept");
+    for path in ["tmp/folder", "tmp/own", "files/harder"] {
+        assert!(!desk.disk(path).exists(), "{path}");
+    }
+    let screen = desk.screen.lines.clone();
+    let rows = desk.rows();
+    assert_eq!(rows.len(), forbidden.len());
+    for (((told, rule, _), message), row) in forbidden.iter().zip(&messages).zip(&rows) {
+        assert_eq!(row.rule, *rule, "{told}");
+        let sentence = row.detail.as_deref().unwrap();
+        assert!(words(row).starts_with(&format!("refuse {told} refused 0 /")));
+        assert!(message.starts_with(sentence), "{told}: {message}");
+        assert!(message.ends_with(&format!("[incident {}]", row.incident)));
+        assert!(screen.iter().any(|line| line.contains(sentence)), "{told}");
+    }
 }
 
 #[test]

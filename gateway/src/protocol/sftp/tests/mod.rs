@@ -4,6 +4,7 @@ mod abuse;
 mod audit;
 mod bad_input;
 mod checksums;
+mod copies;
 mod folders;
 mod links;
 mod operations;
