@@ -57,7 +57,7 @@ fn matrix() -> String {
         ("The tree over SFTP", tree()),
         ("Pushes, before git starts, and fetches", begin()),
         ("Pushes, one ref", pushes()),
-        ("Cancelling", cancelling()),
+        ("Workflows", workflows()),
         ("Cancelling", cancelling()),
         ("Databases", databases()),
         ("Sites, people, keys, audit", others()),
@@ -227,7 +227,7 @@ fn pushes() -> Vec<Item> {
     items
 }
 
-fn cancelling() -> Vec<Item> {
+fn workflows() -> Vec<Item> {
     let ready = DeployFacts {
         source_ready: true,
         on_trunk: true,

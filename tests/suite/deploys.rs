@@ -188,6 +188,36 @@ fn a_rollback_returns_to_the_last_good_release() {
 }
 
 #[test]
+fn a_rollback_goes_to_the_release_that_is_named() {
+    let (site, tom, clone) = site("d-named");
+    for content in ["one", "two", "three"] {
+        push(&clone, content);
+        site.deploy_all();
+    }
+    let rollback = |to: &str| {
+        site.console(&tom, &["env:rollback", "SITE.live", "--to", to])
+            .run()
+    };
+    let before = refs(&site);
+    for nothing in ["live_9", "test_1", "1", "", "live_1^{commit}"] {
+        rollback(nothing).code(1).says("has had no release");
+    }
+    rollback("live_3").code(0).says("nothing to deploy");
+    assert_eq!(refs(&site), before);
+    rollback("live_1").ok().says("live_4");
+    assert!(code(&site, "live").contains("one"));
+    let status = |release: &str| {
+        let releases = rows(&site, &["release:list", "SITE.live"]);
+        let found = releases.iter().find(|row| row["release"] == release);
+        found.map(|row| row["status"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(status("live_4").as_deref(), Some("running"));
+    assert_eq!(status("live_3").as_deref(), Some("rolled back"));
+    assert_eq!(status("live_2").as_deref(), Some("good"));
+    assert_eq!(status("live_9"), None);
+}
+
+#[test]
 fn a_developer_neither_deploys_nor_rolls_back() {
     let (site, _, clone) = site("d-developer");
     site.deploy_all();

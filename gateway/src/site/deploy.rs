@@ -9,7 +9,7 @@ use super::workflow::{self, Change, Undone};
 use super::{Author, Run, Sites, repository};
 use crate::fault::Fault;
 use crate::gate::Permit;
-use crate::state::{DeploymentKind, Intent, Model, RefMove};
+use crate::state::{Deployment, DeploymentKind, Intent, Model, RefMove};
 
 /// What a deploy or rollback would do, with the facts that the policy asks for.
 #[derive(Debug)]
@@ -93,14 +93,16 @@ pub fn plan(
     })
 }
 
-/// Plans a return to the newest deploy before the running one that nobody has called bad.
+/// Plans a return to a named deploy, or to the newest before the running one that nobody has called
+/// bad.
 ///
 /// # Errors
-/// When the state cannot be read.
+/// When the state cannot be read; [`Undone::Impossible`] when there is no deploy of that name.
 pub fn plan_rollback(
     sites: &Sites,
     site: &SiteName,
     environment: &Environment,
+    to: Option<&str>,
 ) -> Result<Plan, Undone> {
     let running = sites
         .state
@@ -108,9 +110,22 @@ pub fn plan_rollback(
         .environment(site, environment)
         .and_then(|environment| environment.commit);
     let deployments = sites.state.deployments(site, environment)?;
-    let good = deployments
-        .iter()
-        .find(|one| !one.rolled_back && Some(one.commit) != running);
+    let good = match to {
+        None => deployments
+            .iter()
+            .find(|one| !one.rolled_back && Some(one.commit) != running),
+        Some(name) => {
+            let named = |one: &&Deployment| name == format!("{environment}_{}", one.number);
+            let found = deployments.iter().find(named);
+            Some(found.ok_or_else(|| {
+                Undone::Impossible(format!(
+                    "{site}.{environment} has had no release '{}'; release:list {site}.{environment} \
+                     shows them.",
+                    policy::escape(name.as_bytes())
+                ))
+            })?)
+        }
+    };
     let rolled_back = deployments
         .iter()
         .filter(|one| Some(one.commit) == running && !one.rolled_back)

@@ -162,12 +162,13 @@ pub fn context() -> impl Strategy<Value = Context> {
         any::<bool>(),
         any::<bool>(),
         in_the_way(),
-        any::<bool>(),
+        (any::<bool>(), any::<bool>()),
     );
     let push = prop::option::weighted(0.9, push_facts());
     let deploy = prop::option::weighted(0.9, deploy_facts());
     (flags, set, push, deploy, 0..3_usize).prop_map(|(flags, set, push, deploy, uncommitted)| {
-        let (environment_exists, confirmed, release_replaced, in_the_way, has_database) = flags;
+        let (environment_exists, confirmed, release_replaced, in_the_way, more) = flags;
+        let (has_database, own_workflow) = more;
         Context {
             environment_exists,
             mode: set.map(mode),
@@ -177,6 +178,7 @@ pub fn context() -> impl Strategy<Value = Context> {
             confirmed,
             release_replaced,
             in_the_way,
+            own_workflow,
             has_database,
             address: ADDRESS.to_owned(),
         }

@@ -307,9 +307,18 @@ pub enum Command {
     Rollback {
         /// SITE.test or SITE.live
         environment: SiteEnvironment,
+        /// Which release, such as live_7 [default: the newest good one]
+        #[arg(long, value_name = "RELEASE")]
+        to: Option<String>,
         /// Why
         #[arg(long)]
         note: Option<String>,
+    },
+    /// List what was deployed to Test or Live
+    #[command(name = "release:list", visible_alias = "releases")]
+    ReleaseList {
+        /// SITE.test or SITE.live
+        environment: SiteEnvironment,
     },
     /// Show which commits each environment runs, and what is pending
     #[command(name = "env:code-log")]

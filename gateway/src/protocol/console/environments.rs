@@ -1,6 +1,6 @@
 //! Environments, connections and modes.
 
-use policy::{Action, ConnectionMode, SiteName, Target};
+use policy::{Action, ConnectionMode, Environment, SiteName, Target};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -40,6 +40,8 @@ impl Run<'_> {
             .state
             .deployments(&place.site, &place.environment)?;
         let newest = deployments.first();
+        let busy = self.busy_with(&place);
+        let hotfixes = self.open_hotfixes(&place);
         let unfinished = self.unfinished(&place, None).await?;
         let table = Table::record(vec![
             ("id", place.environment.as_str().into()),
@@ -76,6 +78,8 @@ impl Run<'_> {
                 "deployed_at",
                 newest.map_or(Value::Null, |newest| for_people(newest.time).into()),
             ),
+            ("busy_with", busy.map_or(Value::Null, Value::from)),
+            ("open_hotfixes", hotfixes.map_or(Value::Null, Value::from)),
             (
                 "unfinished_uploads",
                 if unfinished.is_empty() {
@@ -213,6 +217,30 @@ impl Run<'_> {
                     place.site, place.environment, place.site
                 ))
             })
+    }
+
+    /// Says which workflow changes an environment now, and since when.
+    fn busy_with(&self, place: &SiteEnvironment) -> Option<String> {
+        let live = self.console.sites.workflows.of_site(&place.site);
+        live.iter()
+            .filter(|live| live.asked.environment == place.environment)
+            .find_map(|live| {
+                Some(format!(
+                    "{} since {} (workflow {})",
+                    live.described(),
+                    for_people(live.started()?),
+                    live.id
+                ))
+            })
+    }
+
+    /// Names the hotfixes that Live runs and trunk has not.
+    fn open_hotfixes(&self, place: &SiteEnvironment) -> Option<String> {
+        let model = self.console.state.model();
+        let open = &model.sites.get(&place.site)?.open_hotfixes;
+        let names: Vec<&str> = open.iter().map(|hotfix| hotfix.name.as_str()).collect();
+        let shown = matches!(place.environment, Environment::Live) && !names.is_empty();
+        shown.then(|| names.join(", "))
     }
 
     /// Begins a workflow on an environment, waiting for those that are before it.

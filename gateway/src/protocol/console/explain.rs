@@ -134,7 +134,7 @@ impl Run<'_> {
                     let plan = if action == Action::Deploy {
                         deploy::plan(&sites, &site, &environment, None)
                     } else {
-                        deploy::plan_rollback(&sites, &site, &environment)
+                        deploy::plan_rollback(&sites, &site, &environment, None)
                     };
                     evidence.deploy =
                         Some(plan.map_or_else(|_| DeployFacts::default(), |plan| plan.facts));

@@ -37,6 +37,12 @@ impl Run<'_> {
             text.push_str(&format!(
                 "  {name}\n    sftp -P {port} dev.{name}@{host}\n    git clone ssh://dev.{name}@{address}/repository.git {name}\n    ssh -p {port} {host} env:list {name}\n"
             ));
+            for hotfix in &site.open_hotfixes {
+                text.push_str(&format!(
+                    "    Live runs hotfix/{} of {}, which trunk lacks: hotfix:merge {name} {}\n",
+                    hotfix.name, hotfix.person, hotfix.name
+                ));
+            }
         }
         text.push_str(&format!("All commands: ssh -p {port} {host} help\n"));
         let _ = self.reply.out(&text).await;

@@ -243,7 +243,12 @@ impl Run<'_> {
                 note,
                 reference,
             } => self.deploy(environment, note, reference).await,
-            Command::Rollback { environment, note } => self.rollback(environment, note).await,
+            Command::Rollback {
+                environment,
+                to,
+                note,
+            } => self.rollback(environment, to, note).await,
+            Command::ReleaseList { environment } => self.release_list(environment).await,
             Command::CodeLog { environment, limit } => self.code_log(environment, limit).await,
             Command::HotfixList { site } => self.hotfix_list(site).await,
             Command::HotfixMerge { site, name } => self.hotfix_merge(site, name).await,
