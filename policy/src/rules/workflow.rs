@@ -81,15 +81,15 @@ pub(super) fn drop_hotfix(role: Role, site: &SiteName) -> Decision {
     permit("team-member-drops-hotfix")
 }
 
-/// Whoever may change an environment may keep others from changing it; and all may take back what
-/// they have asked for.
+/// Whoever may change an environment may keep others from changing it; and all who change something
+/// may take back what they have asked for.
 pub(super) fn cancel(
     role: Role,
     site: &SiteName,
     environment: &Environment,
     context: &Context,
 ) -> Decision {
-    if context.own_workflow {
+    if role >= Role::Developer && context.own_workflow {
         return permit("own-workflow");
     }
     let least = if environment.takes_code() {
