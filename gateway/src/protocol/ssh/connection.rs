@@ -1,6 +1,5 @@
 //! One connection: who is there, where they want to go, and the channels they have open.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use russh::ChannelId;
 use russh::server::{Auth, Session};
 
 use super::channel::{Channel, Wishes};
+use super::few::Few;
 use super::login::{Entered, Login};
 use super::window::Line;
 use super::{Activity, Destination, Output, Server, Working};
@@ -35,11 +35,11 @@ pub struct Connection<D> {
     pub(super) person: Option<Entered>,
     pub(super) destination: Destination,
     pub(super) identity: Option<Identity>,
-    pub(super) channels: HashMap<ChannelId, Channel>,
     pub(super) line: Line,
+    pub(super) channels: Few<ChannelId, Channel>,
     pub(super) activity: Activity,
     /// SFTP channels whose client has not taken all answers.
-    pub(super) behind: HashMap<ChannelId, Working>,
+    pub(super) behind: Few<ChannelId, Working>,
     pub(super) refused_forwards: u32,
     pub(super) refused_listening: bool,
 }
@@ -61,10 +61,10 @@ impl<D: Door> Connection<D> {
             person: None,
             destination: Destination::Console,
             identity: None,
-            channels: HashMap::new(),
             line: Line::default(),
+            channels: Few::default(),
             activity: Activity::new(),
-            behind: HashMap::new(),
+            behind: Few::default(),
             refused_forwards: 0,
             refused_listening: false,
         })
@@ -94,7 +94,7 @@ impl<D: Door> Connection<D> {
     pub(super) fn note_progress(&mut self, channel: ChannelId, session: &Session) {
         if !session.has_pending_data(channel) {
             self.behind.remove(&channel);
-        } else if !self.behind.contains_key(&channel) {
+        } else if self.behind.get(&channel).is_none() {
             self.behind.insert(channel, self.activity.work());
         }
     }

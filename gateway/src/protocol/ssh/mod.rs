@@ -8,6 +8,7 @@ mod channel;
 mod command;
 mod connection;
 mod dismissal;
+mod few;
 mod forced;
 mod forwarding;
 #[cfg(any(test, fuzzing))]
