@@ -67,6 +67,11 @@ impl<K: Copy + Eq, V> Few<K, V> {
         self.0.iter().map(|(_, value)| value)
     }
 
+    /// Returns true if there is no key.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns how many keys there are.
     pub(super) fn len(&self) -> usize {
         self.0.len()
