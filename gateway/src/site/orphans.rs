@@ -100,6 +100,13 @@ mod tests {
         let (ours, theirs) = (folder.path().join("sites"), folder.path().join("sites2"));
         let mut ours_runs = start(&ours);
         let mut theirs_runs = start(&theirs);
+        // A program that has only just been started shows no environment yet.
+        for child in [&ours_runs, &theirs_runs] {
+            let environment = format!("/proc/{}/environ", child.id());
+            while fs::read(&environment).unwrap().is_empty() {
+                thread::yield_now();
+            }
+        }
         let waits = thread::spawn(move || ours_runs.wait().unwrap());
         assert!(end(&ours).unwrap() >= 1);
         assert_eq!(waits.join().unwrap().signal(), Some(Signal::SIGKILL as i32));
