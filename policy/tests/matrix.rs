@@ -286,17 +286,19 @@ fn workflows() -> Vec<Item> {
 
 fn cancelling() -> Vec<Item> {
     let mut items = Vec::new();
-    let action = Action::CancelWorkflow;
-    let begun = |own_workflow| Context {
-        own_workflow,
+    let mine = Context {
+        own_workflow: true,
         ..Context::default()
     };
+    let ask = |context| everywhere(Action::CancelWorkflow, context, on_environment);
+    let (own, others) = (ask(mine), ask(Context::default()));
+    let verb = Action::CancelWorkflow.as_str();
     vary(
         &mut items,
         "environment",
-        action.as_str(),
-        everywhere(action, begun(false), on_environment),
-        [("one's own", everywhere(action, begun(true), on_environment))],
+        verb,
+        others,
+        [("one's own", own)],
     );
     items
 }

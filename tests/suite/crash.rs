@@ -103,8 +103,6 @@ type Point = (&'static str, Leaves);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Leaves {
-    /// The old state; nothing had been written down.
-    Nothing,
     /// The old state; what had been begun is dropped.
     Old,
     /// The new state; what had been begun is completed.
@@ -115,8 +113,8 @@ enum Leaves {
 
 /// The steps in their order.
 const POINTS: [Point; 11] = [
-    ("prepare-middle", Leaves::Nothing),
-    ("prepare-end", Leaves::Nothing),
+    ("prepare-middle", Leaves::Old),
+    ("prepare-end", Leaves::Old),
     ("intent-written", Leaves::Old),
     ("move-refs-before", Leaves::Old),
     ("move-refs-after", Leaves::New),
@@ -151,13 +149,12 @@ fn at_each(
         let said = scene.recover();
         let after = scene.state();
         let (word, is_new) = match leaves {
-            Leaves::Nothing => (None, false),
-            Leaves::Old => (Some("Dropped"), false),
-            Leaves::New => (Some("Completed"), true),
-            Leaves::Unrecorded => (Some("Recorded"), true),
+            Leaves::Old => ("Dropped", false),
+            Leaves::New => ("Completed", true),
+            Leaves::Unrecorded => ("Recorded", true),
         };
         for one in ["Dropped", "Completed", "Recorded"] {
-            let expected = word == Some(one);
+            let expected = word == one;
             assert_eq!(
                 said.contains(one),
                 expected,

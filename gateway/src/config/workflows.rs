@@ -2,8 +2,6 @@
 
 use serde::Deserialize;
 
-use crate::site::workflow::Keeping;
-
 /// What is done to environments.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -16,20 +14,9 @@ pub struct Workflows {
 
 impl Default for Workflows {
     fn default() -> Self {
-        let Keeping { wait_seconds, logs } = Keeping::default();
         Self {
-            max_wait_seconds: wait_seconds,
-            keep_logs: logs,
-        }
-    }
-}
-
-impl Workflows {
-    /// Returns what the workflows go by.
-    pub fn keeping(&self) -> Keeping {
-        Keeping {
-            wait_seconds: self.max_wait_seconds,
-            logs: self.keep_logs,
+            max_wait_seconds: 1800,
+            keep_logs: 500,
         }
     }
 }

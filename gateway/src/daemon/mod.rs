@@ -35,6 +35,7 @@ use crate::protocol::git::{HookServer, Pushes, Service};
 use crate::protocol::ssh::{self, HostKeys};
 use crate::site::layout::Layout;
 use crate::site::packs::PackCache;
+use crate::site::workflow::Keeping;
 use crate::site::{Sites, Uploads, Workflows, blocking, repair};
 use crate::state::State;
 use doors::Doors;
@@ -125,7 +126,10 @@ async fn run(config: Config) -> Result<(), Fault> {
         workflows: Arc::new(Workflows::new(
             Arc::clone(&state),
             Layout::new(data.clone()),
-            config.workflows.keeping(),
+            Keeping {
+                wait_seconds: config.workflows.max_wait_seconds,
+                logs: config.workflows.keep_logs,
+            },
         )),
         uploads: Uploads::new(config.uploads.keep()),
     });

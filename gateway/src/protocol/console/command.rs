@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit_query::AuditQuery;
 use super::key_limits::KeyLimits;
+use super::workflow_command::WorkflowCommand;
 
 /// A command with what applies to all of them.
 #[derive(Debug, Clone, Parser, Serialize, Deserialize)]
@@ -354,48 +355,9 @@ pub enum Command {
         #[arg(long)]
         reason: String,
     },
-    /// List what was done to a site's environments
-    #[command(name = "workflow:list", visible_alias = "workflows")]
-    WorkflowList {
-        /// The site
-        site: SiteName,
-    },
-    /// Show one workflow and its steps
-    #[command(name = "workflow:info")]
-    WorkflowInfo {
-        /// Its id
-        id: String,
-    },
-    /// Show the log of a workflow
-    #[command(name = "workflow:logs")]
-    WorkflowLogs {
-        /// Its id
-        id: String,
-        /// Go on to its end
-        #[arg(long, short = 'f')]
-        follow: bool,
-    },
-    /// Follow all workflows of a site, also those to come
-    #[command(name = "workflow:watch")]
-    WorkflowWatch {
-        /// The site
-        site: SiteName,
-    },
-    /// Wait for the end of a workflow; its failure and a time-out are failures
-    #[command(name = "workflow:wait")]
-    WorkflowWait {
-        /// Its id
-        id: String,
-        /// The longest wait, in seconds
-        #[arg(long, value_name = "SECONDS", default_value_t = 180)]
-        max: u64,
-    },
-    /// Have a workflow end before it changes anything
-    #[command(name = "workflow:cancel")]
-    WorkflowCancel {
-        /// Its id
-        id: String,
-    },
+    /// What concerns workflows
+    #[command(flatten)]
+    Workflow(WorkflowCommand),
     /// Search the audit
     #[command(name = "audit:list", visible_alias = "audit")]
     AuditList(AuditQuery),

@@ -17,6 +17,7 @@ mod reply;
 mod sites;
 mod table;
 mod unfinished;
+mod workflow_command;
 mod workflows;
 
 use std::path::PathBuf;
@@ -255,12 +256,7 @@ impl Run<'_> {
             Command::HotfixDrop { site, name, reason } => {
                 self.hotfix_drop(site, name, reason).await
             }
-            Command::WorkflowList { site } => self.workflow_list(site).await,
-            Command::WorkflowInfo { id } => self.workflow_info(&id).await,
-            Command::WorkflowLogs { id, follow } => self.workflow_logs(&id, follow).await,
-            Command::WorkflowWatch { site } => self.workflow_watch(site).await,
-            Command::WorkflowWait { id, max } => self.workflow_wait(&id, max).await,
-            Command::WorkflowCancel { id } => self.workflow_cancel(&id).await,
+            Command::Workflow(command) => self.workflow(command).await,
             Command::AuditList(query) => self.audit_list(query).await,
             Command::AuditVerify => self.audit_verify().await,
             Command::Explain {

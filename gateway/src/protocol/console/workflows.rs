@@ -7,6 +7,7 @@ use policy::{Action, SiteName, Target};
 use serde_json::{Value, json};
 
 use super::table::{Format, Table};
+use super::workflow_command::WorkflowCommand;
 use super::{Done, Run, Stop};
 use crate::audit::Outcome;
 use crate::gate::Evidence;
@@ -21,7 +22,18 @@ enum Known {
 }
 
 impl Run<'_> {
-    pub(super) async fn workflow_list(&mut self, site: SiteName) -> Done {
+    pub(super) async fn workflow(&mut self, command: WorkflowCommand) -> Done {
+        match command {
+            WorkflowCommand::List { site } => self.workflow_list(site).await,
+            WorkflowCommand::Info { id } => self.workflow_info(&id).await,
+            WorkflowCommand::Logs { id, follow } => self.workflow_logs(&id, follow).await,
+            WorkflowCommand::Watch { site } => self.workflow_watch(site).await,
+            WorkflowCommand::Wait { id, max } => self.workflow_wait(&id, max).await,
+            WorkflowCommand::Cancel { id } => self.workflow_cancel(&id).await,
+        }
+    }
+
+    async fn workflow_list(&mut self, site: SiteName) -> Done {
         self.view(&site)?;
         let columns = [
             "id",
@@ -68,7 +80,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    pub(super) async fn workflow_info(&mut self, id: &str) -> Done {
+    async fn workflow_info(&mut self, id: &str) -> Done {
         let known = self.known(id)?;
         let one = match known {
             Known::Live(live) => Shown {
@@ -103,7 +115,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    pub(super) async fn workflow_logs(&mut self, id: &str, follow: bool) -> Done {
+    async fn workflow_logs(&mut self, id: &str, follow: bool) -> Done {
         match self.known(id)? {
             Known::Live(live) => {
                 let mut watch = live.watch();
@@ -149,7 +161,7 @@ impl Run<'_> {
         }
     }
 
-    pub(super) async fn workflow_watch(&mut self, site: SiteName) -> Done {
+    async fn workflow_watch(&mut self, site: SiteName) -> Done {
         self.view(&site)?;
         let mut begun = self.console.sites.workflows.begun();
         let mut last = String::new();
@@ -194,7 +206,7 @@ impl Run<'_> {
         }
     }
 
-    pub(super) async fn workflow_wait(&mut self, id: &str, seconds: u64) -> Done {
+    async fn workflow_wait(&mut self, id: &str, seconds: u64) -> Done {
         if let Known::Live(live) = self.known(id)? {
             let mut watch = live.watch();
             let end = async { while watch.next().await.is_some() {} };
@@ -225,7 +237,7 @@ impl Run<'_> {
         }
     }
 
-    pub(super) async fn workflow_cancel(&mut self, id: &str) -> Done {
+    async fn workflow_cancel(&mut self, id: &str) -> Done {
         let Known::Live(live) = self.known(id)? else {
             return Err(Stop::Nothing(format!("Workflow {id} has already ended.")));
         };

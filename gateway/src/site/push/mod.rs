@@ -1,23 +1,24 @@
 //! What a push changes: refs, and what environments run from them.
 
 mod facts;
+mod tag;
 
 use std::path::Path;
 
-use git2::{Oid, Repository};
+use git2::Oid;
 use hooks::{Question, RefResult, Update};
 use policy::{Environment, PushFacts, RefChange, RefKind, SiteName, escape};
 
 pub use facts::imagined;
 use facts::{facts, object, open};
+use tag::deploy_tag;
 
 use crate::fault::Fault;
 use crate::gate::Permit;
-use crate::site::deploy::{self, next_number};
+use crate::site::deploy;
 use crate::site::release::{Origin, Prepared, ReleaseKind};
-use crate::site::repository;
 use crate::site::workflow::{self, Change};
-use crate::site::{Author, Run, Sites, Undone};
+use crate::site::{Run, Sites, Undone};
 use crate::state::{DeploymentKind, Intent, RefMove};
 
 /// The refs of a push, with the facts that the policy asks for.
@@ -361,35 +362,6 @@ pub fn abandon(sites: &Sites, ready: Ready) {
         "The push ended before it was carried out, so nothing was changed.".to_owned(),
     ));
     run.end_if_begun(&abandoned);
-}
-
-fn deploy_tag(
-    sites: &Sites,
-    repository: &Repository,
-    permit: &Permit,
-    site: &SiteName,
-    environment: &Environment,
-    commit: Oid,
-    one: &One,
-) -> Result<(u64, RefMove), Fault> {
-    let number = next_number(sites, repository, site, environment)?;
-    let name = format!("{environment}_{number}");
-    let tag = repository::write_tag(
-        permit,
-        repository,
-        &name,
-        commit,
-        &Author::of(permit, &sites.state),
-        &note(one),
-    )?;
-    Ok((
-        number,
-        RefMove {
-            name: format!("refs/tags/{name}"),
-            old: None,
-            new: Some(tag.to_string()),
-        },
-    ))
 }
 
 fn note(one: &One) -> String {

@@ -70,15 +70,6 @@ pub struct Keeping {
     pub logs: usize,
 }
 
-impl Default for Keeping {
-    fn default() -> Self {
-        Self {
-            wait_seconds: 1800,
-            logs: 500,
-        }
-    }
-}
-
 impl Workflows {
     /// Makes an empty list.
     pub fn new(state: Arc<State>, layout: Layout, keeping: Keeping) -> Self {
