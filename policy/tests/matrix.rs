@@ -12,6 +12,7 @@
     reason = "a test says what it expects by failing"
 )]
 
+mod cancelling;
 mod limited;
 mod table;
 mod words;
@@ -58,7 +59,7 @@ fn matrix() -> String {
         ("Pushes, before git starts, and fetches", begin()),
         ("Pushes, one ref", pushes()),
         ("Workflows", workflows()),
-        ("Cancelling", cancelling()),
+        ("Cancelling", cancelling::items()),
         ("Databases", databases()),
         ("Sites, people, keys, audit", others()),
     ] {
@@ -281,25 +282,6 @@ fn workflows() -> Vec<Item> {
             variants,
         );
     }
-    items
-}
-
-fn cancelling() -> Vec<Item> {
-    let mut items = Vec::new();
-    let mine = Context {
-        own_workflow: true,
-        ..Context::default()
-    };
-    let ask = |context| everywhere(Action::CancelWorkflow, context, on_environment);
-    let (own, others) = (ask(mine), ask(Context::default()));
-    let verb = Action::CancelWorkflow.as_str();
-    vary(
-        &mut items,
-        "environment",
-        verb,
-        others,
-        [("one's own", own)],
-    );
     items
 }
 
