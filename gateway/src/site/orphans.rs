@@ -109,6 +109,8 @@ mod tests {
                 thread::yield_now();
             }
         }
+        // Else `wait` would close it, and the program end by itself.
+        let _open = ours_runs.stdin.take();
         let waits = thread::spawn(move || ours_runs.wait().unwrap());
         assert!(end(&ours).unwrap() >= 1);
         assert_eq!(waits.join().unwrap().signal(), Some(Signal::SIGKILL as i32));
