@@ -27,10 +27,11 @@ _funicular() {
         ssh-key:add ssh-key:list ssh-key:remove
         ca:add ca:list ca:remove
         env:list env:info env:set env:diffstat env:commit env:discard env:restore-work
-        env:deploy env:rollback env:code-log
+        env:deploy env:rollback env:code-log release:list
         connection:info connection:set
         hotfix:list hotfix:merge hotfix:drop
-        audit:list audit:verify workflow:list'
+        workflow:list workflow:info workflow:logs workflow:watch workflow:wait workflow:cancel
+        audit:list audit:verify'
     local word command=''
     for word in "${words[@]:1:cword-1}"; do
         if [[ " ${commands//$'\n'/ } " == *" $word "* ]]; then command=$word; fi
@@ -58,9 +59,11 @@ _funicular() {
         env:discard) choices='--yes' ;;
         env:restore-work) choices='--list' ;;
         env:deploy) choices='--note --ref' ;;
-        env:rollback) choices='--note' ;;
+        env:rollback) choices='--to --note' ;;
         env:code-log) choices='--limit' ;;
         hotfix:drop) choices='--reason' ;;
+        workflow:logs) choices='--follow' ;;
+        workflow:wait) choices='--max' ;;
         explain) choices='--reason --key' ;;
         audit:list)
             choices='--site --env --user --rule --decision --path --incident --since --until --limit
@@ -68,7 +71,7 @@ _funicular() {
             ;;
         *) choices='' ;;
     esac
-    [ -z "$command" ] || choices+=' --format --field --yes'
+    [ -z "$command" ] || choices+=' --format --field --yes --no-wait'
     mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur")
     __ltrim_colon_completions "$cur"
 }
