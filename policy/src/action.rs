@@ -85,6 +85,16 @@ pub enum Action {
     MergeHotfix,
     /// Gives up a hotfix by name.
     DropHotfix,
+    /// Makes a Multidev environment.
+    CreateMultidev,
+    /// Takes a Multidev environment away, keeping it aside for a while.
+    DeleteMultidev,
+    /// Brings back a Multidev environment that was deleted.
+    RestoreMultidev,
+    /// Merges trunk into a Multidev's branch, or that branch into trunk.
+    Merge,
+    /// Takes back a commit or a deploy by a commit that undoes it.
+    Revert,
     /// Has a workflow end before it changes anything.
     CancelWorkflow,
     /// Opens a connection to an environment's database.
@@ -123,6 +133,11 @@ impl Action {
             Action::Rollback,
             Action::MergeHotfix,
             Action::DropHotfix,
+            Action::CreateMultidev,
+            Action::DeleteMultidev,
+            Action::RestoreMultidev,
+            Action::Merge,
+            Action::Revert,
             Action::CancelWorkflow,
             Action::ConnectDatabase,
             Action::SetDatabase,
@@ -155,6 +170,11 @@ impl Action {
             Action::Rollback => "rollback",
             Action::MergeHotfix => "hotfix-merge",
             Action::DropHotfix => "hotfix-drop",
+            Action::CreateMultidev => "multidev-create",
+            Action::DeleteMultidev => "multidev-delete",
+            Action::RestoreMultidev => "multidev-restore",
+            Action::Merge => "merge",
+            Action::Revert => "revert",
             Action::CancelWorkflow => "workflow-cancel",
             Action::ConnectDatabase => "database-connect",
             Action::SetDatabase => "database-set",
@@ -188,6 +208,11 @@ impl Action {
             | Action::Rollback
             | Action::MergeHotfix
             | Action::DropHotfix
+            | Action::CreateMultidev
+            | Action::DeleteMultidev
+            | Action::RestoreMultidev
+            | Action::Merge
+            | Action::Revert
             | Action::CancelWorkflow
             | Action::ConnectDatabase
             | Action::SetDatabase

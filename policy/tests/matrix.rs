@@ -14,6 +14,7 @@
 
 mod cancelling;
 mod limited;
+mod multidevs;
 mod table;
 mod words;
 
@@ -60,6 +61,7 @@ fn matrix() -> String {
         ("Pushes, one ref", pushes()),
         ("Workflows", workflows()),
         ("Cancelling", cancelling::items()),
+        ("Multidevs, merges and reverts", multidevs::items()),
         ("Databases", databases()),
         ("Sites, people, keys, audit", others()),
     ] {
@@ -207,6 +209,7 @@ fn pushes() -> Vec<Item> {
                         ask(&|facts| facts.descends_from_live = false),
                     ),
                     ("brings trunk", ask(&|facts| facts.brings_trunk = true)),
+                    ("Test comes first", ask(&|facts| facts.untested = true)),
                     (
                         "live never deployed",
                         ask(&|facts| facts.live_deployed = false),

@@ -39,6 +39,11 @@ pub(super) fn decide(principal: &Principal, action: Action, target: &Target) -> 
         | Action::Rollback
         | Action::MergeHotfix
         | Action::DropHotfix
+        | Action::CreateMultidev
+        | Action::DeleteMultidev
+        | Action::RestoreMultidev
+        | Action::Merge
+        | Action::Revert
         | Action::CancelWorkflow
         | Action::ConnectDatabase
         | Action::SetDatabase => unfit_target(action.as_str()),

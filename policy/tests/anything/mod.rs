@@ -2,7 +2,7 @@
 
 use policy::{
     Action, ActionGroup, Area, ConnectionMode, Context, DeployFacts, Environment, InTheWay, Limits,
-    PushFacts, RefChange, RefKind, SitePath, Target, TreeChange,
+    MultidevFacts, PushFacts, RefChange, RefKind, SitePath, Target, TreeChange,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -73,6 +73,8 @@ fn ask() -> impl Strategy<Value = Ask> {
         Action::Rollback,
         Action::MergeHotfix,
         Action::DropHotfix,
+        Action::Merge,
+        Action::Revert,
     ];
     let modes = select(vec![ConnectionMode::Sftp, ConnectionMode::Git]);
     prop_oneof![
@@ -114,6 +116,8 @@ pub fn code_action() -> impl Strategy<Value = Action> {
             Action::Deploy,
             Action::Rollback,
             Action::MergeHotfix,
+            Action::Merge,
+            Action::Revert,
         ]),
     ]
 }
@@ -162,18 +166,19 @@ pub fn context() -> impl Strategy<Value = Context> {
         any::<bool>(),
         any::<bool>(),
         in_the_way(),
-        (any::<bool>(), any::<bool>()),
+        (any::<bool>(), any::<bool>(), multidev_facts()),
     );
     let push = prop::option::weighted(0.9, push_facts());
     let deploy = prop::option::weighted(0.9, deploy_facts());
     (flags, set, push, deploy, 0..3_usize).prop_map(|(flags, set, push, deploy, uncommitted)| {
         let (environment_exists, confirmed, release_replaced, in_the_way, more) = flags;
-        let (has_database, own_workflow) = more;
+        let (has_database, own_workflow, multidev) = more;
         Context {
             environment_exists,
             mode: set.map(mode),
             push,
             deploy,
+            multidev,
             uncommitted,
             confirmed,
             release_replaced,
@@ -226,4 +231,20 @@ fn deploy_facts() -> impl Strategy<Value = DeployFacts> {
             would_lose,
         }
     })
+}
+
+fn multidev_facts() -> impl Strategy<Value = Option<MultidevFacts>> {
+    let branch = || prop::option::of(select(vec!["feature".to_owned(), "topic".to_owned()]));
+    let facts = (any::<bool>(), any::<bool>(), branch(), branch(), branch());
+    let facts = facts.prop_map(
+        |(source_ready, branch_exists, from_branch, in_the_way, forbidden_path)| MultidevFacts {
+            trunk: "main".to_owned(),
+            from_branch,
+            source_ready,
+            branch_exists,
+            in_the_way,
+            forbidden_path,
+        },
+    );
+    prop::option::weighted(0.9, facts)
 }
