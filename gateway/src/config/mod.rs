@@ -2,6 +2,7 @@
 
 mod algorithms;
 mod identity;
+mod multidev;
 mod network;
 mod penalties;
 mod startups;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 pub use algorithms::{Algorithms, Ciphers, Ssh};
 pub use identity::{Identity, SecurityKeys};
+pub use multidev::Multidev;
 pub use network::Network;
 pub use penalties::{Overflow, Penalties};
 pub use startups::Startups;
@@ -60,6 +62,9 @@ pub struct Config {
     /// What is done to environments.
     #[serde(default)]
     pub workflows: Workflows,
+    /// Multidevs.
+    #[serde(default)]
+    pub multidev: Multidev,
 }
 
 /// Where and as what the gateway is reached.

@@ -18,9 +18,18 @@ pub struct Permit {
     who: Identity,
     action: Action,
     target: Target,
-    opened_in: Option<u64>,
+    since: Since,
     record: Option<Record>,
     epoch: u64,
+}
+
+/// What was there when a permit was given, so that what has come in its place is known as another.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Since {
+    /// The generation, where the target is in code.
+    pub(super) generation: Option<u64>,
+    /// When the environment was made.
+    pub(super) made: Option<Timestamp>,
 }
 
 impl Permit {
@@ -29,7 +38,7 @@ impl Permit {
         who: Identity,
         action: Action,
         target: Target,
-        opened_in: Option<u64>,
+        since: Since,
         record: Option<Record>,
         epoch: u64,
     ) -> Self {
@@ -38,7 +47,7 @@ impl Permit {
             who,
             action,
             target,
-            opened_in,
+            since,
             record,
             epoch,
         }
@@ -52,7 +61,7 @@ impl Permit {
             who,
             action: Action::Deploy,
             target,
-            opened_in: None,
+            since: Since::default(),
             record: Some(record),
         }
     }
@@ -95,7 +104,7 @@ impl Permit {
     /// Returns the generation of the environment that was permitted to be changed, where the target
     /// is in its code.
     pub fn generation(&self) -> Option<u64> {
-        self.opened_in
+        self.since.generation
     }
 
     /// Returns the id of the audit row, if there will be one.
@@ -127,7 +136,7 @@ impl Permit {
             who: self.who.clone(),
             action: self.action,
             target: Target::Tree(site.clone(), environment.clone(), *area, path.clone()),
-            opened_in: self.opened_in,
+            since: self.since,
             record: Some(Record {
                 time: now,
                 incident: IncidentId::new(now),
@@ -166,7 +175,8 @@ impl Permit {
             return Ok(());
         }
         let evidence = Evidence {
-            opened_in: self.opened_in,
+            opened_in: self.since.generation,
+            made: self.since.made,
             ..Evidence::default()
         };
         let fresh = self

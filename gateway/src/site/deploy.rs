@@ -3,6 +3,7 @@
 use git2::{Oid, Repository};
 use policy::{DeployFacts, Environment, HotfixName, SiteName};
 
+use super::changes::Changes;
 use super::push::short;
 use super::release::{self, Origin, Prepared, ReleaseKind, Reuse};
 use super::workflow::{self, Change, Undone};
@@ -20,6 +21,8 @@ pub struct Plan {
     pub commit: Option<Oid>,
     /// What runs there now.
     pub running: Option<Oid>,
+    /// By which commits the two differ.
+    pub changes: Changes,
     kind: DeploymentKind,
     rolled_back: Vec<u64>,
     back_to: Option<u64>,
@@ -83,10 +86,15 @@ pub fn plan(
             facts.would_lose = lost_hotfixes(&model, &repository, site, commit)?;
         }
     }
+    let running = runs(environment);
     Ok(Plan {
+        changes: match commit {
+            Some(commit) => Changes::between(&repository, running, commit)?,
+            None => Changes::default(),
+        },
         facts,
         commit,
-        running: runs(environment),
+        running,
         kind: DeploymentKind::Deploy,
         rolled_back: Vec::new(),
         back_to: None,
@@ -126,6 +134,11 @@ pub fn plan_rollback(
             })?)
         }
     };
+    let repository = repository::open(&sites.layout.site(site).repository())?;
+    let changes = match good {
+        Some(good) => Changes::between(&repository, running, good.commit)?,
+        None => Changes::default(),
+    };
     let rolled_back = deployments
         .iter()
         .filter(|one| Some(one.commit) == running && !one.rolled_back)
@@ -139,6 +152,7 @@ pub fn plan_rollback(
         },
         commit: good.map(|one| one.commit),
         running,
+        changes,
         kind: DeploymentKind::Rollback,
         rolled_back,
         back_to: good.map(|one| one.number),
@@ -176,6 +190,9 @@ fn release_plan(
         "Preparing {} for {site}.{environment} …",
         short(commit)
     ));
+    for line in plan.changes.told_of_loss(&format!("{site}.{environment}")) {
+        run.say(&line);
+    }
     let origin = Origin {
         repository: &repository,
         quarantine: None,

@@ -7,6 +7,7 @@ mod databases;
 mod deployments;
 mod keys;
 mod model;
+mod multidevs;
 mod people;
 mod schema;
 mod sites;
@@ -21,6 +22,7 @@ use rusqlite::{Connection, Transaction};
 
 pub use deployments::{Deployment, DeploymentKind};
 pub use model::{Authority, EnvironmentState, Hotfix, HotfixStatus, Key, Model, Person, Site};
+pub use multidevs::{DeletedMultidev, MultidevChange};
 pub use sites::{NewSite, for_people};
 pub use workflows::{Intent, Lease, RefMove, Step, StepStatus, Workflow, WorkflowStatus};
 

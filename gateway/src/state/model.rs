@@ -84,6 +84,8 @@ pub struct Site {
     pub files_path: Option<SitePath>,
     /// Whether trunk may be force-pushed.
     pub force_push: bool,
+    /// Whether a hotfix has to run on Test before it goes to Live.
+    pub hotfix_require_test: bool,
     /// When it was made.
     pub created: Timestamp,
     /// Who has which role.
@@ -230,16 +232,17 @@ impl Model {
 }
 
 fn load_sites(connection: &Connection, model: &mut Model) -> Result<(), Fault> {
-    for (name, trunk, files_path, force_push, created) in rows(
+    for (name, trunk, files_path, force_push, hotfix_require_test, created) in rows(
         connection,
-        "SELECT name, trunk, files_path, force_push, created FROM site",
+        "SELECT name, trunk, files_path, force_push, hotfix_require_test, created FROM site",
         |row| {
             Ok((
                 row.get::<_, String>(0)?,
                 row.get::<_, String>(1)?,
                 row.get::<_, Option<String>>(2)?,
                 row.get::<_, bool>(3)?,
-                row.get::<_, String>(4)?,
+                row.get::<_, bool>(4)?,
+                row.get::<_, String>(5)?,
             ))
         },
     )? {
@@ -253,6 +256,7 @@ fn load_sites(connection: &Connection, model: &mut Model) -> Result<(), Fault> {
             trunk,
             files_path,
             force_push,
+            hotfix_require_test,
             created: parse(&created)?,
             team: BTreeMap::new(),
             environments: BTreeMap::new(),

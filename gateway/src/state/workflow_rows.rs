@@ -8,7 +8,7 @@ use rusqlite::params;
 use super::deployments::{self, Deployment};
 use super::model::{Hotfix, HotfixStatus, parse, rows};
 use super::workflows::{Lease, Step, Workflow, WorkflowStatus};
-use super::{State, sites};
+use super::{State, multidevs, sites};
 use crate::fault::{Fault, OrFault};
 
 impl State {
@@ -135,6 +135,9 @@ impl State {
         };
         let now = Timestamp::now();
         self.change(doing, |transaction| {
+            if let Some(change) = &intent.multidev {
+                multidevs::apply(transaction, workflow, change)?;
+            }
             if let Some(generation) = intent.generation {
                 sites::set_generation(
                     transaction,

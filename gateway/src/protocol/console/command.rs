@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit_query::AuditQuery;
 use super::key_limits::KeyLimits;
+use super::multidev_command::MultidevCommand;
 use super::workflow_command::WorkflowCommand;
 
 /// A command with what applies to all of them.
@@ -107,13 +108,13 @@ pub enum Command {
         /// The site
         site: SiteName,
     },
-    /// Change a setting of a site: force-push yes|no
+    /// Change a setting of a site: force-push or hotfix-require-test, yes or no
     #[command(name = "site:set")]
     SiteSet {
         /// The site
         site: SiteName,
         /// The setting
-        #[arg(value_parser = ["force-push"])]
+        #[arg(value_parser = ["force-push", "hotfix-require-test"])]
         setting: String,
         /// Its value
         #[arg(value_parser = ["yes", "no"])]
@@ -302,6 +303,10 @@ pub enum Command {
         /// An older commit of trunk, for Test
         #[arg(long = "ref", value_name = "COMMIT")]
         reference: Option<String>,
+        /// Only show what it would bring and take away, and whether it is allowed
+        #[arg(long)]
+        #[serde(default)]
+        dry_run: bool,
     },
     /// Return Test or Live to its last good release
     #[command(name = "env:rollback", visible_alias = "rollback")]
@@ -314,6 +319,10 @@ pub enum Command {
         /// Why
         #[arg(long)]
         note: Option<String>,
+        /// Only show what it would bring and take away, and whether it is allowed
+        #[arg(long)]
+        #[serde(default)]
+        dry_run: bool,
     },
     /// List what was deployed to Test or Live
     #[command(name = "release:list", visible_alias = "releases")]
@@ -355,6 +364,9 @@ pub enum Command {
         #[arg(long)]
         reason: String,
     },
+    /// What concerns Multidevs
+    #[command(flatten)]
+    Multidev(MultidevCommand),
     /// What concerns workflows
     #[command(flatten)]
     Workflow(WorkflowCommand),

@@ -82,10 +82,14 @@ impl Run<'_> {
             workflow: Some(run.id().clone()),
             ..Evidence::default()
         };
-        let permit = self
+        let answer = self
             .console
             .gate
-            .authorize(self.who, action, &target, evidence)?;
+            .authorize(self.who, action, &target, evidence);
+        if answer.is_err() {
+            self.tell_of_loss(&place, &plan).await;
+        }
+        let permit = answer?;
         if plan.commit.is_some() && plan.commit == plan.running {
             permit.forget();
             return Err(Stop::Nothing("There is nothing to deploy.".to_owned()));
@@ -103,6 +107,7 @@ impl Run<'_> {
             push::short(done.commit),
             done.tag
         );
+        self.tell_open_hotfixes(&place).await;
         self.reply.conclude(&text).await;
         Ok(())
     }

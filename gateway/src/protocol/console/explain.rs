@@ -6,6 +6,7 @@ use policy::{Action, Area, Decision, DeployFacts, Environment, PersonName, SiteP
 use super::table::Table;
 use super::{Done, Run, Stop};
 use crate::gate::{Evidence, Identity};
+use crate::site::multidev::{self, From};
 use crate::site::{blocking, deploy, mode, push};
 
 impl Run<'_> {
@@ -139,7 +140,17 @@ impl Run<'_> {
                     evidence.deploy =
                         Some(plan.map_or_else(|_| DeployFacts::default(), |plan| plan.facts));
                 }
-                Action::SetConnectionMode => {
+                Action::CreateMultidev => {
+                    if let Environment::Multidev(name) = &environment {
+                        let from = From::Environment(Environment::Dev);
+                        let (facts, _commit) = multidev::facts(&sites, &site, name, &from)?;
+                        evidence.multidev = Some(facts);
+                    }
+                }
+                Action::SetConnectionMode
+                | Action::DeleteMultidev
+                | Action::Merge
+                | Action::Revert => {
                     evidence.uncommitted = mode::uncommitted(&sites, &site, &environment)?;
                 }
                 Action::MergeHotfix => {
@@ -158,6 +169,7 @@ impl Run<'_> {
                 | Action::Discard
                 | Action::RestoreWork
                 | Action::DropHotfix
+                | Action::RestoreMultidev
                 | Action::CancelWorkflow
                 | Action::ConnectDatabase
                 | Action::SetDatabase

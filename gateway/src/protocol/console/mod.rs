@@ -6,12 +6,17 @@ mod authorities;
 mod code;
 mod command;
 mod databases;
+mod deploy_plan;
 mod deploys;
 mod environments;
 mod explain;
 mod greeting;
 mod key_limits;
 mod keys;
+mod merges;
+mod multidev_command;
+mod multidev_list;
+mod multidevs;
 mod people;
 mod reply;
 mod sites;
@@ -22,6 +27,7 @@ mod workflows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
@@ -61,6 +67,8 @@ pub struct Console {
     pub audit_path: PathBuf,
     /// All sites.
     pub sites: Arc<Sites>,
+    /// For how long a deleted Multidev can be brought back.
+    pub keep_deleted: Duration,
 }
 
 /// Why a command did not do what it was to do.
@@ -200,7 +208,11 @@ impl Run<'_> {
             } => self.site_create(name, from, trunk, files_path).await,
             Command::SiteList => self.site_list().await,
             Command::SiteInfo { site } => self.site_info(site).await,
-            Command::SiteSet { site, value, .. } => self.site_set(site, value == "yes").await,
+            Command::SiteSet {
+                site,
+                setting,
+                value,
+            } => self.site_set(site, &setting, value == "yes").await,
             Command::TeamList { site } => self.team_list(site).await,
             Command::TeamAdd { site, person, role } => self.team_add(site, person, role).await,
             Command::TeamRole { site, person, role } => self.team_role(site, person, role).await,
@@ -241,13 +253,27 @@ impl Run<'_> {
             } => self.restore_work(environment, id, list).await,
             Command::Deploy {
                 environment,
+                reference,
+                dry_run: true,
+                ..
+            } => self.deploy_plan(environment, reference).await,
+            Command::Rollback {
+                environment,
+                to,
+                dry_run: true,
+                ..
+            } => self.rollback_plan(environment, to).await,
+            Command::Deploy {
+                environment,
                 note,
                 reference,
+                ..
             } => self.deploy(environment, note, reference).await,
             Command::Rollback {
                 environment,
                 to,
                 note,
+                ..
             } => self.rollback(environment, to, note).await,
             Command::ReleaseList { environment } => self.release_list(environment).await,
             Command::CodeLog { environment, limit } => self.code_log(environment, limit).await,
@@ -256,6 +282,7 @@ impl Run<'_> {
             Command::HotfixDrop { site, name, reason } => {
                 self.hotfix_drop(site, name, reason).await
             }
+            Command::Multidev(command) => self.multidev(command).await,
             Command::Workflow(command) => self.workflow(command).await,
             Command::AuditList(query) => self.audit_list(query).await,
             Command::AuditVerify => self.audit_verify().await,

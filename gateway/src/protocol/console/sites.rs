@@ -89,6 +89,7 @@ impl Run<'_> {
                     .map_or(Value::Null, |path| path.to_string().into()),
             ),
             ("force_push", site.force_push.into()),
+            ("hotfix_require_test", site.hotfix_require_test.into()),
             ("created", for_people(site.created).into()),
             ("members", site.team.len().into()),
             ("dev", runs(&policy::Environment::Dev)),
@@ -100,8 +101,18 @@ impl Run<'_> {
         Ok(())
     }
 
-    pub(super) async fn site_set(&mut self, site: SiteName, allowed: bool) -> Done {
+    pub(super) async fn site_set(&mut self, site: SiteName, setting: &str, allowed: bool) -> Done {
         let permit = self.permit(Action::ChangeTeam, &Target::Site(site.clone()))?;
+        if setting == "hotfix-require-test" {
+            settings::set_hotfix_require_test(&self.console.state, permit, allowed)?;
+            let text = if allowed {
+                format!("A hotfix of {site} goes to Live only after the same commit ran on Test.\n")
+            } else {
+                format!("A hotfix of {site} may go to Live at once.\n")
+            };
+            let _ = self.reply.out(&text).await;
+            return Ok(());
+        }
         settings::set_force_push(&self.console.state, permit, allowed)?;
         let word = if allowed { "may" } else { "may not" };
         let _ = self

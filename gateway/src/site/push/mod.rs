@@ -1,6 +1,7 @@
 //! What a push changes: refs, and what environments run from them.
 
 mod facts;
+mod plain;
 mod tag;
 
 use std::path::Path;
@@ -118,7 +119,7 @@ pub fn examine(
         .updates
         .iter()
         .map(|update| {
-            let facts = facts(site, &repository, update, reason.clone())?;
+            let facts = facts(sites, site, &repository, update, reason.clone())?;
             Ok(One {
                 update: update.clone(),
                 facts,
@@ -231,6 +232,12 @@ fn prepare_release(
 /// # Errors
 /// When nothing was changed for a reason that git has no word for.
 pub fn carry_out(sites: &Sites, ready: Ready) -> Result<Vec<RefResult>, Fault> {
+    let branches = sites.workflows.branches(&ready.examined.site);
+    let _still = plain::hold(&branches, &ready.examined);
+    if let Some(results) = plain::overtaken(sites, &ready.examined) {
+        abandon(sites, ready);
+        return Ok(results);
+    }
     let Ready {
         run,
         examined,

@@ -5,6 +5,7 @@
 //! `queue` says whose turn it is, `live` is what is known of one while it runs, `log` keeps it in a
 //! file, `run` is the right to change the environment, `change` is the last step of all of them.
 
+mod branches;
 mod change;
 mod entry;
 mod live;
@@ -13,7 +14,7 @@ mod queue;
 mod run;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use policy::{Environment, PersonName, SiteName};
@@ -23,6 +24,7 @@ pub use change::Undone;
 pub(super) use change::{Change, UNRECORDED, carry_out, prepare};
 pub use entry::{Entry, Event};
 pub use live::{Cancelling, Heard, Live, Watch};
+pub(super) use log::outlive;
 pub use log::{PastLog, read as read_log};
 pub use queue::Busy;
 pub use run::Run;
@@ -30,6 +32,7 @@ pub use run::Run;
 use super::layout::Layout;
 use crate::audit::IncidentId;
 use crate::state::State;
+pub(super) use branches::Branches;
 use queue::Queues;
 
 /// What somebody asks to do to an environment.
@@ -56,6 +59,7 @@ pub struct Workflows {
     layout: Layout,
     keeping: Keeping,
     queues: Queues,
+    branches: Branches,
     live: Mutex<HashMap<String, Arc<Live>>>,
     begun: watch::Sender<u64>,
     instance: String,
@@ -79,6 +83,7 @@ impl Workflows {
             layout,
             keeping,
             queues: Queues::default(),
+            branches: Branches::default(),
             live: Mutex::default(),
             begun: watch::Sender::new(0),
             instance: IncidentId::new(now).to_string(),
@@ -143,6 +148,11 @@ impl Workflows {
     /// Returns what changes whenever a workflow begins.
     pub fn begun(&self) -> watch::Receiver<u64> {
         self.begun.subscribe()
+    }
+
+    /// Returns what says which branches of a site environments run.
+    pub(super) fn branches(&self, site: &SiteName) -> Arc<RwLock<()>> {
+        self.branches.of(site)
     }
 
     /// Names this run of the gateway, in leases.
