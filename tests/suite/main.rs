@@ -47,6 +47,7 @@ mod login_identity;
 mod login_limits;
 mod modes;
 mod multidev;
+mod multidev_crash;
 mod multidev_delete;
 mod multidev_merge;
 mod owed_answers;
