@@ -29,7 +29,9 @@ _funicular() {
         env:list env:info env:set env:diffstat env:commit env:discard env:restore-work
         env:deploy env:rollback env:code-log release:list
         connection:info connection:set
-        hotfix:list hotfix:merge hotfix:drop
+        hotfix:list hotfix:merge hotfix:drop env:revert
+        multidev:create multidev:delete multidev:restore multidev:list
+        multidev:merge-to-dev multidev:merge-from-dev
         workflow:list workflow:info workflow:logs workflow:watch workflow:wait workflow:cancel
         audit:list audit:verify'
     local word command=''
@@ -48,7 +50,7 @@ _funicular() {
             return
             ;;
         site:create) choices='--from --trunk --files-path' ;;
-        site:set) choices='force-push yes no' ;;
+        site:set) choices='force-push hotfix-require-test yes no' ;;
         site:team:add | site:team:role) choices='administrator team_member developer viewer' ;;
         user:add) choices='--email --administrator' ;;
         ssh-key:add) choices='--user --expires --valid-for --from --site --environment --action' ;;
@@ -58,8 +60,11 @@ _funicular() {
         env:set) choices='database none' ;;
         env:discard) choices='--yes' ;;
         env:restore-work) choices='--list' ;;
-        env:deploy) choices='--note --ref' ;;
-        env:rollback) choices='--to --note' ;;
+        env:deploy) choices='--note --ref --dry-run' ;;
+        env:rollback) choices='--to --note --dry-run' ;;
+        multidev:create) choices='--from-branch --no-db --no-files' ;;
+        multidev:delete) choices='--delete-branch --yes' ;;
+        multidev:list) choices='--deleted' ;;
         env:code-log) choices='--limit' ;;
         hotfix:drop) choices='--reason' ;;
         workflow:logs) choices='--follow' ;;

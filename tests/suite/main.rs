@@ -50,6 +50,7 @@ mod multidev;
 mod multidev_crash;
 mod multidev_delete;
 mod multidev_merge;
+mod multidev_rules;
 mod owed_answers;
 mod penalties;
 mod proxy_protocol;

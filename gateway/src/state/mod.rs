@@ -5,6 +5,7 @@
 
 mod databases;
 mod deployments;
+mod kept_rows;
 mod keys;
 mod model;
 mod multidevs;
