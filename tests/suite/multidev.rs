@@ -86,6 +86,33 @@ fn one_is_there_for_sftp_and_git_at_once() {
 }
 
 #[test]
+fn it_begins_with_what_the_named_environment_runs() {
+    let (site, dana, clone) = site("m-from");
+    site.deploy_all();
+    let live = runs(&site, "live");
+    clone.commit("index.php", "<?php echo 'newer';\n");
+    clone.must(&["push", "--quiet", "dev", "main"]);
+    for (from, name) in [
+        ("live", "of-live"),
+        ("dev", "of-dev"),
+        ("of-live", "of-that"),
+    ] {
+        let place = format!("SITE.{from}");
+        site.console(&dana, &["multidev:create", &place, name])
+            .run()
+            .ok();
+        assert_eq!(runs(&site, name), runs(&site, from));
+    }
+    assert_eq!(runs(&site, "of-that"), live);
+    assert!(index(&site, "of-live").contains("first"));
+    assert!(index(&site, "of-dev").contains("newer"));
+    site.console(&dana, &["multidev:create", "SITE.absent", "other"])
+        .run()
+        .fails()
+        .says("no environment 'absent'");
+}
+
+#[test]
 fn work_over_sftp_is_committed_to_its_branch() {
     let (site, dana, clone) = site("m-work");
     create(&site, "feature-x");

@@ -52,7 +52,17 @@ fn merge_now(sites: &Sites, run: &Run, mut permit: Permit, hotfix: &Hotfix) -> R
         },
         nothing: format!("Trunk contains hotfix/{} already.", hotfix.name),
     };
-    let merged = multidev::bring(sites, run, permit, brought)?;
+    let site = permit.site()?.clone();
+    let merged = match multidev::bring(sites, run, permit, brought) {
+        // Trunk came to it past the gateway, which has not seen it closed.
+        Err(Undone::Nothing(sentence)) => {
+            run.say(&sentence);
+            let merged = HotfixStatus::Merged;
+            sites.state.close_hotfix(&site, &hotfix.name, merged)?;
+            return Ok(());
+        }
+        done => done?,
+    };
     run.say(&format!(
         "Merged hotfix/{} into trunk as {}; Dev runs it.",
         hotfix.name,
