@@ -49,6 +49,7 @@ mod modes;
 mod multidev;
 mod multidev_crash;
 mod multidev_delete;
+mod multidev_failures;
 mod multidev_merge;
 mod multidev_rules;
 mod owed_answers;

@@ -147,6 +147,26 @@ fn taking_code_back() {
     at_each(&scene, &CHANGING, begin, act, || {});
 }
 
+#[test]
+fn a_removal_for_good_that_was_cut_off_is_ended() {
+    let scene = Scene::new("crash-removal");
+    let before = seen(&scene);
+    create(&scene);
+    scene
+        .site
+        .must(&["multidev:delete", "SITE.feature-x", "--delete-branch"]);
+    let kept = names(&scene, "deleted");
+    let id = kept.first().unwrap();
+    let folder = scene.gateway.data().join("sites/crash-removal/deleted");
+    assert_eq!(
+        scene.gateway.stop(nix::sys::signal::Signal::SIGTERM),
+        Some(0)
+    );
+    fs::rename(folder.join(id), folder.join(format!("{id}.removing"))).unwrap();
+    scene.gateway.serve();
+    assert_eq!(seen(&scene), before);
+}
+
 /// A step, and what a crash there leaves.
 type Point = (&'static str, Leaves);
 
