@@ -113,7 +113,11 @@ fn repair_one(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<St
         Some(generation) => release::current(&environment)? == Some(generation),
         None => false,
     };
-    if moved == 0 && !switched {
+    // A change that moves no ref has no other sign that it was to be than the pointer.
+    if moved == 0 && !(switched && intent.refs.is_empty()) {
+        if switched {
+            workflow::turn_back(&permit, &environment, intent)?;
+        }
         return drop_it(sites, permit, workflow, &name);
     }
     match repository::move_refs(&permit, &repository, &to_move) {

@@ -2,9 +2,10 @@
 //! commits, modes and rollbacks.
 //!
 //! Everything is prepared before: objects are in the repository, the generation is on the disk and
-//! synced. Then the intent is written down, the refs move in one transaction, the pointer turns by
-//! one rename, and the state follows. A crash in between is repaired at the next start from the
-//! intent: completed if a ref has moved, dropped if none has.
+//! synced. Then the intent is written down, the pointer turns by one rename, the refs move in one
+//! transaction, and the state follows. Refs come after the pointer, so that a release that fails
+//! where it runs is a push that fails. A crash in between is repaired at the next start from the
+//! intent: completed if a ref has moved, and turned back if none has.
 
 use std::fmt;
 
@@ -14,6 +15,7 @@ use super::Run;
 use crate::audit::Outcome;
 use crate::fault::Fault;
 use crate::gate::Permit;
+use crate::site::layout::EnvironmentLayout;
 use crate::site::release::{self, Prepared};
 use crate::site::repository::{self, MoveError};
 use crate::site::{Sites, crash};
@@ -131,13 +133,22 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
         return Err(Fault::new("a change without a permit").into());
     };
     run.set_kind(kind);
-    let workflow = Workflow {
-        intent: Some(intent),
-        ..run.record()
-    };
+    let workflow = run.record();
+    let environment = sites
+        .layout
+        .site(&workflow.site)
+        .environment(&workflow.environment);
     let done = run
         .pass_the_switch()
-        .and_then(|()| run.step("switch", || perform(sites, run, permit, &workflow)));
+        .and_then(|()| Ok(release::current(&environment)?))
+        .and_then(|before| {
+            let intent = Intent { before, ..intent };
+            let workflow = Workflow {
+                intent: Some(intent),
+                ..workflow
+            };
+            perform(sites, run, permit, &workflow, &environment)
+        });
     let outcome = match &done {
         Ok(()) => Outcome::Done,
         Err(_) => Outcome::Failed,
@@ -145,7 +156,7 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
     if done.is_err()
         && let Some(release) = release
     {
-        discard(sites, permit, &workflow, release);
+        discard(permit, &environment, release);
     }
     let mut recorded = true;
     for mut permit in permits {
@@ -169,69 +180,83 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
 /// if it stays so.
 pub(in crate::site) const UNRECORDED: &str = "done, and not in the audit yet";
 
-fn perform(sites: &Sites, run: &Run, permit: &Permit, workflow: &Workflow) -> Result<(), Undone> {
+fn perform(
+    sites: &Sites,
+    run: &Run,
+    permit: &Permit,
+    workflow: &Workflow,
+    environment: &EnvironmentLayout,
+) -> Result<(), Undone> {
     let Some(intent) = &workflow.intent else {
         return Err(Fault::new("a change without an intent").into());
     };
-    let layout = sites.layout.site(&workflow.site);
-    let environment = layout.environment(&workflow.environment);
-    let repository = repository::open(&layout.repository())?;
-    let before = release::current(&environment)?;
-
-    run.intend(workflow)?;
-    crash::point("intent-written");
-    if let Err(error) = repository::move_refs(permit, &repository, &intent.refs) {
-        let undone = match error {
+    let repository = repository::open(&sites.layout.site(&workflow.site).repository())?;
+    let back = |why: &dyn fmt::Debug| {
+        tracing::error!("a change is being undone: {why:?}");
+        if let Err(fault) = turn_back(permit, environment, intent) {
+            tracing::error!("the former release was not switched back to: {fault}");
+        }
+    };
+    run.step("switch", || {
+        run.intend(workflow)?;
+        crash::point("intent-written");
+        switch(permit, environment, intent).inspect_err(|fault| back(fault))?;
+        crash::point("switched");
+        Ok::<_, Undone>(())
+    })?;
+    let moved = run.step("record", || {
+        repository::move_refs(permit, &repository, &intent.refs).map_err(|error| match error {
             MoveError::Moved { name } => Undone::Moved(name),
             MoveError::Fault(fault) => Undone::Fault(fault),
-        };
-        return Err(undone);
-    }
-    crash::point("refs-moved");
-    let switched = match intent.generation {
-        Some(generation) => release::switch(permit, &environment, generation),
-        None => Ok(()),
-    };
-    let completed = switched.and_then(|()| {
-        crash::point("switched");
-        sites.state.complete_workflow(workflow, UNRECORDED)
+        })
     });
-    if let Err(fault) = completed {
-        tracing::error!("a change is being undone: {fault}");
-        undo(&repository, permit, intent, &environment, before);
+    moved.inspect_err(|undone| back(undone))?;
+    crash::point("refs-moved");
+    if let Err(fault) = sites.state.complete_workflow(workflow, UNRECORDED) {
+        // Pointer first: repair takes refs that have moved for a change to complete.
+        back(&fault);
+        move_refs_back(&repository, permit, intent);
         return Err(fault.into());
     }
     crash::point("completed");
     if intent.generation.is_some()
-        && let Err(fault) = release::collect(permit, &environment)
+        && let Err(fault) = release::collect(permit, environment)
     {
         tracing::warn!("old releases were not collected: {fault}");
     }
     Ok(())
 }
 
-fn discard(sites: &Sites, permit: &Permit, workflow: &Workflow, release: Prepared) {
-    let environment = sites
-        .layout
-        .site(&workflow.site)
-        .environment(&workflow.environment);
-    if let Err(fault) = release::discard(permit, &environment, release) {
+fn switch(permit: &Permit, environment: &EnvironmentLayout, intent: &Intent) -> Result<(), Fault> {
+    match intent.generation {
+        Some(generation) => release::switch(permit, environment, generation),
+        None => Ok(()),
+    }
+}
+
+/// Points an environment to what it ran before a change that is not to be.
+///
+/// # Errors
+/// When the pointer cannot be turned.
+pub(in crate::site) fn turn_back(
+    permit: &Permit,
+    environment: &EnvironmentLayout,
+    intent: &Intent,
+) -> Result<(), Fault> {
+    match (intent.generation, intent.before) {
+        (None, _) => Ok(()),
+        (Some(_), Some(before)) => release::switch(permit, environment, before),
+        (Some(_), None) => release::switch_off(permit, environment),
+    }
+}
+
+fn discard(permit: &Permit, environment: &EnvironmentLayout, release: Prepared) {
+    if let Err(fault) = release::discard(permit, environment, release) {
         tracing::warn!("a release that was not wanted is left: {fault}");
     }
 }
 
-fn undo(
-    repository: &Repository,
-    permit: &Permit,
-    intent: &Intent,
-    environment: &crate::site::layout::EnvironmentLayout,
-    before: Option<u64>,
-) {
-    if let Some(before) = before
-        && let Err(fault) = release::switch(permit, environment, before)
-    {
-        tracing::error!("the former release was not switched back to: {fault}");
-    }
+fn move_refs_back(repository: &Repository, permit: &Permit, intent: &Intent) {
     let back: Vec<RefMove> = intent
         .refs
         .iter()

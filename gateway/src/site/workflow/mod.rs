@@ -20,7 +20,7 @@ use policy::{Environment, PersonName, SiteName};
 use tokio::sync::watch;
 
 pub use change::Undone;
-pub(super) use change::{Change, UNRECORDED, carry_out, prepare};
+pub(super) use change::{Change, UNRECORDED, carry_out, prepare, turn_back};
 pub use entry::{Entry, Event};
 pub use live::{Cancelling, Heard, Live, Watch};
 pub use log::{PastLog, read as read_log};
