@@ -87,10 +87,14 @@ pub enum Action {
     DropHotfix,
     /// Has a workflow end before it changes anything.
     CancelWorkflow,
+    /// Lets a release be deployed again that has failed its check.
+    AllowRelease,
     /// Opens a connection to an environment's database.
     ConnectDatabase,
     /// Says where an environment's database is.
     SetDatabase,
+    /// Says where an environment is served, so that its releases can be tried there.
+    SetFront,
     /// Reads what a site is: environments, log of code, changes, hotfixes, workflows.
     ViewSite,
     /// Adds, changes or removes members of a site's team.
@@ -124,8 +128,10 @@ impl Action {
             Action::MergeHotfix,
             Action::DropHotfix,
             Action::CancelWorkflow,
+            Action::AllowRelease,
             Action::ConnectDatabase,
             Action::SetDatabase,
+            Action::SetFront,
             Action::ViewSite,
             Action::ChangeTeam,
             Action::CreateSite,
@@ -156,8 +162,10 @@ impl Action {
             Action::MergeHotfix => "hotfix-merge",
             Action::DropHotfix => "hotfix-drop",
             Action::CancelWorkflow => "workflow-cancel",
+            Action::AllowRelease => "release-allow",
             Action::ConnectDatabase => "database-connect",
             Action::SetDatabase => "database-set",
+            Action::SetFront => "front-set",
             Action::ViewSite => "view",
             Action::ChangeTeam => "team",
             Action::CreateSite => "site-create",
@@ -189,8 +197,10 @@ impl Action {
             | Action::MergeHotfix
             | Action::DropHotfix
             | Action::CancelWorkflow
+            | Action::AllowRelease
             | Action::ConnectDatabase
             | Action::SetDatabase
+            | Action::SetFront
             | Action::ChangeTeam
             | Action::CreateSite
             | Action::ManagePeople

@@ -14,6 +14,8 @@ pub struct Context {
     pub push: Option<PushFacts>,
     /// Facts about a deploy or rollback.
     pub deploy: Option<DeployFacts>,
+    /// That the commit in question has failed its check here, and nobody has allowed it since.
+    pub failed_release: Option<FailedRelease>,
     /// How many files of code hold work that is not committed.
     pub uncommitted: usize,
     /// Whether the person has said that such work may be put aside.
@@ -28,6 +30,17 @@ pub struct Context {
     pub has_database: bool,
     /// How a person reaches this gateway, as `HOST:PORT`, for hints that can be copied.
     pub address: String,
+}
+
+/// A release that failed its check, before or after the switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedRelease {
+    /// What was deployed, as people are shown it.
+    pub commit: String,
+    /// Why it failed.
+    pub reason: String,
+    /// When, as text for people.
+    pub when: String,
 }
 
 /// What is at a place, or on the way to it, so that the place is not touched by anybody.

@@ -18,7 +18,9 @@ mod rules;
 mod target;
 
 pub use action::{Action, TreeChange};
-pub use context::{Context, DeployFacts, InTheWay, ModeFacts, PushFacts, RefChange, RefKind};
+pub use context::{
+    Context, DeployFacts, FailedRelease, InTheWay, ModeFacts, PushFacts, RefChange, RefKind,
+};
 pub use decision::{Decision, Refusal, Rule};
 pub use environment::{Area, ConnectionMode, Environment};
 pub use limits::{ActionGroup, Limits};

@@ -74,7 +74,7 @@ impl ActionGroup {
             Action::Commit | Action::Discard | Action::RestoreWork | Action::SetConnectionMode => {
                 self == ActionGroup::Work
             }
-            Action::Deploy | Action::Rollback | Action::CancelWorkflow => {
+            Action::Deploy | Action::Rollback | Action::AllowRelease | Action::CancelWorkflow => {
                 self == ActionGroup::Deploy
             }
             Action::MergeHotfix | Action::DropHotfix => self == ActionGroup::Hotfix,
@@ -84,6 +84,7 @@ impl ActionGroup {
             Action::ChangeTeam
             | Action::CreateSite
             | Action::SetDatabase
+            | Action::SetFront
             | Action::ManagePeople
             | Action::ManageOwnKeys => false,
         }

@@ -22,7 +22,7 @@ use policy::{
     RefKind, SitePath, Target, TreeChange, decide,
 };
 use table::{Answers, Item, difference, section, vary};
-use words::{ADDRESS, STANDINGS, acme, alice, good_push, mode, name};
+use words::{ADDRESS, STANDINGS, acme, alice, failed_release, good_push, mode, name};
 
 const GOLDEN: &str = include_str!("matrix.txt");
 
@@ -178,6 +178,14 @@ fn pushes() -> Vec<Item> {
             let without_facts = everywhere(Action::UpdateRef, Context::default(), |environment| {
                 Target::Ref(acme(), environment, reference.to_owned())
             });
+            let failed = Context {
+                push: Some(usual.clone()),
+                failed_release: Some(failed_release()),
+                ..Context::default()
+            };
+            let failed = everywhere(Action::UpdateRef, failed, |environment| {
+                Target::Ref(acme(), environment, reference.to_owned())
+            });
             let lose: fn(&mut policy::PushFacts) = |facts| facts.would_lose.push(Environment::Live);
             vary(
                 &mut items,
@@ -185,6 +193,7 @@ fn pushes() -> Vec<Item> {
                 verb,
                 ask(&|_| {}),
                 [
+                    ("it has failed there", failed),
                     (
                         "site allows force",
                         ask(&|facts| facts.force_allowed = true),
@@ -260,6 +269,13 @@ fn workflows() -> Vec<Item> {
             "would lose a hotfix",
             deploying(&|facts| facts.would_lose.push(name("x"))),
         ),
+        (
+            "it has failed there",
+            Context {
+                failed_release: Some(failed_release()),
+                ..deploying(&|_| {})
+            },
+        ),
     ];
     let mut items = Vec::new();
     for action in [
@@ -287,7 +303,12 @@ fn workflows() -> Vec<Item> {
 
 fn databases() -> Vec<Item> {
     let mut items = Vec::new();
-    for action in [Action::ConnectDatabase, Action::SetDatabase] {
+    for action in [
+        Action::ConnectDatabase,
+        Action::SetDatabase,
+        Action::SetFront,
+        Action::AllowRelease,
+    ] {
         let known = |has_database| Context {
             has_database,
             ..Context::default()

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use policy::{
-    Action, Area, Context, Decision, DeployFacts, InTheWay, ModeFacts, Principal, PushFacts,
-    Refusal, Target,
+    Action, Area, Context, Decision, DeployFacts, FailedRelease, InTheWay, ModeFacts, Principal,
+    PushFacts, Refusal, Target,
 };
 
 pub use certified::Certified;
@@ -32,6 +32,8 @@ pub struct Evidence {
     pub push: Option<PushFacts>,
     /// About a deploy.
     pub deploy: Option<DeployFacts>,
+    /// That the commit in question has failed there.
+    pub failed_release: Option<FailedRelease>,
     /// How many files hold work that is not committed.
     pub uncommitted: usize,
     /// Whether the person has said that such work may be put aside.
@@ -304,6 +306,7 @@ impl Gate {
             mode,
             push: evidence.push.clone(),
             deploy: evidence.deploy.clone(),
+            failed_release: evidence.failed_release.clone(),
             uncommitted: evidence.uncommitted,
             confirmed: evidence.confirmed,
             release_replaced,

@@ -211,8 +211,10 @@ impl Permit {
             | Action::MergeHotfix
             | Action::DropHotfix
             | Action::CancelWorkflow
+            | Action::AllowRelease
             | Action::ConnectDatabase
             | Action::SetDatabase
+            | Action::SetFront
             | Action::ViewSite
             | Action::ChangeTeam
             | Action::CreateSite

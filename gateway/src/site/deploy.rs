@@ -1,8 +1,9 @@
 //! Code up: what Dev runs to Test, what Test runs to Live, and back to the last good release.
 
 use git2::{Oid, Repository};
-use policy::{DeployFacts, Environment, HotfixName, SiteName};
+use policy::{DeployFacts, Environment, FailedRelease, HotfixName, SiteName};
 
+use super::failed;
 use super::push::short;
 use super::release::{self, Origin, Prepared, ReleaseKind, Reuse};
 use super::workflow::{self, Change, Undone};
@@ -20,6 +21,8 @@ pub struct Plan {
     pub commit: Option<Oid>,
     /// What runs there now.
     pub running: Option<Oid>,
+    /// That the commit has failed there.
+    pub failed: Option<FailedRelease>,
     kind: DeploymentKind,
     rolled_back: Vec<u64>,
     back_to: Option<u64>,
@@ -87,6 +90,7 @@ pub fn plan(
         facts,
         commit,
         running: runs(environment),
+        failed: commit.and_then(|commit| failed::fact(&model, site, environment, commit)),
         kind: DeploymentKind::Deploy,
         rolled_back: Vec::new(),
         back_to: None,
@@ -104,16 +108,16 @@ pub fn plan_rollback(
     environment: &Environment,
     to: Option<&str>,
 ) -> Result<Plan, Undone> {
-    let running = sites
-        .state
-        .model()
+    let model = sites.state.model();
+    let running = model
         .environment(site, environment)
         .and_then(|environment| environment.commit);
+    let has_failed = |commit| failed::fact(&model, site, environment, commit);
     let deployments = sites.state.deployments(site, environment)?;
     let good = match to {
-        None => deployments
-            .iter()
-            .find(|one| !one.rolled_back && Some(one.commit) != running),
+        None => deployments.iter().find(|one| {
+            !one.rolled_back && Some(one.commit) != running && has_failed(one.commit).is_none()
+        }),
         Some(name) => {
             let named = |one: &&Deployment| name == format!("{environment}_{}", one.number);
             let found = deployments.iter().find(named);
@@ -139,6 +143,7 @@ pub fn plan_rollback(
         },
         commit: good.map(|one| one.commit),
         running,
+        failed: good.and_then(|one| has_failed(one.commit)),
         kind: DeploymentKind::Rollback,
         rolled_back,
         back_to: good.map(|one| one.number),

@@ -5,7 +5,9 @@ mod contents;
 pub mod crash;
 pub mod database;
 pub mod deploy;
+pub mod failed;
 mod folder;
+pub mod front;
 pub mod git;
 pub mod hotfix;
 mod ignore;
@@ -14,6 +16,7 @@ pub mod layout;
 pub mod mode;
 mod orphans;
 pub mod packs;
+mod probe;
 pub mod push;
 #[cfg(test)]
 mod real_tree;

@@ -5,6 +5,7 @@
 
 mod databases;
 mod deployments;
+mod fronts;
 mod keys;
 mod model;
 mod people;
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use rusqlite::{Connection, Transaction};
 
 pub use deployments::{Deployment, DeploymentKind};
+pub use fronts::{Failed, Front};
 pub use model::{Authority, EnvironmentState, Hotfix, HotfixStatus, Key, Model, Person, Site};
 pub use sites::{NewSite, for_people};
 pub use workflows::{Intent, Lease, RefMove, Step, StepStatus, Workflow, WorkflowStatus};

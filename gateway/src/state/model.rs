@@ -11,6 +11,7 @@ use policy::{
 };
 use rusqlite::{Connection, Row};
 
+use super::fronts::{Failed, Front};
 use crate::fault::{Fault, OrFault};
 
 /// People, keys and sites at one moment.
@@ -105,6 +106,10 @@ pub struct EnvironmentState {
     pub generation: u64,
     /// Where its database is, as `HOST:PORT`.
     pub database: Option<String>,
+    /// Where it is served.
+    pub front: Front,
+    /// Its releases that failed their check, the newest first.
+    pub failed: Vec<Failed>,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -191,6 +196,15 @@ impl Model {
         environment: &Environment,
     ) -> Option<&EnvironmentState> {
         self.sites.get(site)?.environments.get(environment)
+    }
+
+    /// Returns an environment, to fill in what other tables know of it.
+    pub(super) fn environment_mut(
+        &mut self,
+        site: &SiteName,
+        environment: &Environment,
+    ) -> Option<&mut EnvironmentState> {
+        self.sites.get_mut(site)?.environments.get_mut(environment)
     }
 
     fn is_administrator(&self, person: &PersonName) -> bool {
@@ -310,13 +324,16 @@ fn load_environments(connection: &Connection, model: &mut Model) -> Result<(), F
             commit: commit.map(|commit| parse(&commit)).transpose()?,
             generation: generation.unsigned_abs(),
             database: None,
+            front: Front::default(),
+            failed: Vec::new(),
             created: parse(&created)?,
         };
         if let Some(site) = model.sites.get_mut(&parse::<SiteName>(&site)?) {
             site.environments.insert(parse(&name)?, environment);
         }
     }
-    super::databases::load(connection, model)
+    super::databases::load(connection, model)?;
+    super::fronts::load(connection, model)
 }
 
 /// Reads all rows of a query.

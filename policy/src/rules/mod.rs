@@ -3,6 +3,7 @@
 mod database;
 mod limits;
 mod push;
+mod release;
 mod server;
 mod tree;
 mod workflow;
@@ -76,14 +77,21 @@ pub fn decide(
                 workflow::cancel(role, site, environment, context)
             })
         }
+        Action::AllowRelease => {
+            on_environment(principal, target, context, |role, site, environment| {
+                release::allow(role, site, environment)
+            })
+        }
         Action::ConnectDatabase => {
             on_environment(principal, target, context, |role, site, environment| {
                 database::connect(role, site, environment, context)
             })
         }
-        Action::SetDatabase => on_environment(principal, target, context, |_, site, _| {
-            database::set(principal, site)
-        }),
+        Action::SetDatabase | Action::SetFront => {
+            on_environment(principal, target, context, |_, site, _| {
+                database::set(principal, action, site)
+            })
+        }
     }
 }
 

@@ -40,6 +40,8 @@ pub(super) fn decide(principal: &Principal, action: Action, target: &Target) -> 
         | Action::MergeHotfix
         | Action::DropHotfix
         | Action::CancelWorkflow
+        | Action::AllowRelease
+        | Action::SetFront
         | Action::ConnectDatabase
         | Action::SetDatabase => unfit_target(action.as_str()),
     }

@@ -1,6 +1,6 @@
 //! Commits on the server, modes, deploys, rollbacks and what becomes of hotfixes.
 
-use super::{permit, refuse, unfit_target};
+use super::{permit, refuse, release, unfit_target};
 use crate::action::Action;
 use crate::context::Context;
 use crate::decision::Decision;
@@ -28,8 +28,10 @@ pub(super) fn on_environment(
         | Action::MergeHotfix
         | Action::DropHotfix
         | Action::CancelWorkflow
+        | Action::AllowRelease
         | Action::ConnectDatabase
         | Action::SetDatabase
+        | Action::SetFront
         | Action::ViewSite
         | Action::ChangeTeam
         | Action::CreateSite
@@ -253,6 +255,9 @@ fn above(
                 format!("Bring code to {source} first."),
             ),
         };
+    }
+    if let Some(refusal) = release::failed(site, environment, context) {
+        return refusal;
     }
     if action == Action::Rollback {
         return permit("team-member-rolls-back");

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::model::{Ask, Base, Request, feature};
-use crate::words::{ADDRESS, STANDINGS, acme, good_push, mode, name};
+use crate::words::{ADDRESS, STANDINGS, acme, failed_release, good_push, mode, name};
 
 /// Any request; people with a right on the site come more often than others.
 pub fn request() -> impl Strategy<Value = Request> {
@@ -166,7 +166,12 @@ pub fn context() -> impl Strategy<Value = Context> {
     );
     let push = prop::option::weighted(0.9, push_facts());
     let deploy = prop::option::weighted(0.9, deploy_facts());
-    (flags, set, push, deploy, 0..3_usize).prop_map(|(flags, set, push, deploy, uncommitted)| {
+    let uncommitted = (
+        0..3_usize,
+        prop::option::weighted(0.2, Just(failed_release())),
+    );
+    (flags, set, push, deploy, uncommitted).prop_map(|(flags, set, push, deploy, uncommitted)| {
+        let (uncommitted, failed_release) = uncommitted;
         let (environment_exists, confirmed, release_replaced, in_the_way, more) = flags;
         let (has_database, own_workflow) = more;
         Context {
@@ -174,6 +179,7 @@ pub fn context() -> impl Strategy<Value = Context> {
             mode: set.map(mode),
             push,
             deploy,
+            failed_release,
             uncommitted,
             confirmed,
             release_replaced,

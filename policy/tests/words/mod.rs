@@ -1,8 +1,8 @@
 //! People, names and facts that the tests of the policy share.
 
 use policy::{
-    ConnectionMode, Ended, Limits, ModeFacts, Principal, PushFacts, RefChange, RefKind, Role,
-    SiteName, Standing,
+    ConnectionMode, Ended, FailedRelease, Limits, ModeFacts, Principal, PushFacts, RefChange,
+    RefKind, Role, SiteName, Standing,
 };
 
 /// How requests are asked for hints: an address as the gateway would give it.
@@ -45,6 +45,15 @@ pub fn mode(mode: ConnectionMode) -> ModeFacts {
         mode,
         set_by: name("tom"),
         set_at: "2026-01-02 03:04 UTC".to_owned(),
+    }
+}
+
+/// That what is asked about has failed before.
+pub fn failed_release() -> FailedRelease {
+    FailedRelease {
+        commit: "1234567890".to_owned(),
+        reason: "it answered 500".to_owned(),
+        when: "2026-01-02 03:04 UTC".to_owned(),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit_query::AuditQuery;
 use super::key_limits::KeyLimits;
+use super::releases::ReleaseCommand;
 use super::workflow_command::WorkflowCommand;
 
 /// A command with what applies to all of them.
@@ -244,15 +245,15 @@ pub enum Command {
         /// sftp or git
         mode: ConnectionMode,
     },
-    /// Say where an environment's database is
+    /// Say where an environment's database is, or where it is served
     #[command(name = "env:set")]
     EnvSet {
         /// SITE.ENV
         environment: SiteEnvironment,
-        /// What is set: database
-        #[arg(value_parser = ["database"])]
+        /// database, url or fastcgi
+        #[arg(value_parser = ["database", "url", "fastcgi"])]
         setting: String,
-        /// HOST:PORT, or none
+        /// HOST:PORT, https://HOST, unix:PATH, or none
         value: String,
     },
     /// Show uncommitted work
@@ -315,12 +316,9 @@ pub enum Command {
         #[arg(long)]
         note: Option<String>,
     },
-    /// List what was deployed to Test or Live
-    #[command(name = "release:list", visible_alias = "releases")]
-    ReleaseList {
-        /// SITE.test or SITE.live
-        environment: SiteEnvironment,
-    },
+    /// What concerns releases
+    #[command(flatten)]
+    Release(ReleaseCommand),
     /// Show which commits each environment runs, and what is pending
     #[command(name = "env:code-log")]
     CodeLog {

@@ -78,6 +78,7 @@ impl Run<'_> {
         let target = Target::Environment(place.site.clone(), place.environment.clone());
         let evidence = Evidence {
             deploy: Some(plan.facts.clone()),
+            failed_release: plan.failed.clone(),
             detail: Some(note.clone()),
             workflow: Some(run.id().clone()),
             ..Evidence::default()
@@ -104,45 +105,6 @@ impl Run<'_> {
             done.tag
         );
         self.reply.conclude(&text).await;
-        Ok(())
-    }
-
-    pub(super) async fn release_list(&mut self, place: SiteEnvironment) -> Done {
-        self.view(&place.site)?;
-        let running = self.environment(&place)?.commit;
-        let columns = [
-            "release", "status", "commit", "kind", "user", "time", "note",
-        ];
-        let mut table = Table::new(&columns);
-        let mut runs = running;
-        for one in self
-            .console
-            .state
-            .deployments(&place.site, &place.environment)?
-        {
-            // The newest of those with the running commit is the one that runs.
-            let status = if runs.take_if(|commit| *commit == one.commit).is_some() {
-                "running"
-            } else if one.rolled_back {
-                "rolled back"
-            } else {
-                "good"
-            };
-            table.push(vec![
-                format!("{}_{}", place.environment, one.number).into(),
-                status.into(),
-                one.commit.to_string().into(),
-                one.kind.as_str().into(),
-                one.person.as_str().into(),
-                for_people(one.time).into(),
-                one.note.into(),
-            ]);
-        }
-        if table.is_empty() {
-            let line = format!("{place} has never been deployed.");
-            self.reply.tell(&line).await;
-        }
-        self.reply.print(&table).await?;
         Ok(())
     }
 

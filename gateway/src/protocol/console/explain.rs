@@ -1,7 +1,7 @@
 //! "Could ALICE write code/index.php in test.acme now, and why (not)?", without doing it.
 
 use jiff::Timestamp;
-use policy::{Action, Area, Decision, DeployFacts, Environment, PersonName, SitePath, Target};
+use policy::{Action, Area, Decision, Environment, PersonName, SitePath, Target};
 
 use super::table::Table;
 use super::{Done, Run, Stop};
@@ -136,8 +136,10 @@ impl Run<'_> {
                     } else {
                         deploy::plan_rollback(&sites, &site, &environment, None)
                     };
-                    evidence.deploy =
-                        Some(plan.map_or_else(|_| DeployFacts::default(), |plan| plan.facts));
+                    let (facts, failed) =
+                        plan.map_or_else(|_| Default::default(), |plan| (plan.facts, plan.failed));
+                    evidence.deploy = Some(facts);
+                    evidence.failed_release = failed;
                 }
                 Action::SetConnectionMode => {
                     evidence.uncommitted = mode::uncommitted(&sites, &site, &environment)?;
@@ -159,8 +161,10 @@ impl Run<'_> {
                 | Action::RestoreWork
                 | Action::DropHotfix
                 | Action::CancelWorkflow
+                | Action::AllowRelease
                 | Action::ConnectDatabase
                 | Action::SetDatabase
+                | Action::SetFront
                 | Action::ViewSite
                 | Action::ChangeTeam
                 | Action::CreateSite

@@ -13,6 +13,7 @@ mod greeting;
 mod key_limits;
 mod keys;
 mod people;
+mod releases;
 mod reply;
 mod sites;
 mod table;
@@ -225,8 +226,10 @@ impl Run<'_> {
                 self.connection_set(environment, mode).await
             }
             Command::EnvSet {
-                environment, value, ..
-            } => self.env_set_database(environment, &value).await,
+                environment,
+                setting,
+                value,
+            } => self.env_set(environment, &setting, &value).await,
             Command::Diffstat { environment } => self.diffstat(environment).await,
             Command::Commit {
                 environment,
@@ -249,7 +252,7 @@ impl Run<'_> {
                 to,
                 note,
             } => self.rollback(environment, to, note).await,
-            Command::ReleaseList { environment } => self.release_list(environment).await,
+            Command::Release(command) => self.release(command).await,
             Command::CodeLog { environment, limit } => self.code_log(environment, limit).await,
             Command::HotfixList { site } => self.hotfix_list(site).await,
             Command::HotfixMerge { site, name } => self.hotfix_merge(site, name).await,

@@ -256,6 +256,7 @@ impl Pushes {
             );
             let evidence = Evidence {
                 push: Some(one.facts.clone()),
+                failed_release: one.failed.clone(),
                 detail: Some(one.describe()),
                 workflow: permits.is_empty().then(|| run.id().clone()),
                 ..Evidence::default()

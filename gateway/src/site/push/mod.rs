@@ -7,7 +7,7 @@ use std::path::Path;
 
 use git2::Oid;
 use hooks::{Question, RefResult, Update};
-use policy::{Environment, PushFacts, RefChange, RefKind, SiteName, escape};
+use policy::{Environment, FailedRelease, PushFacts, RefChange, RefKind, SiteName, escape};
 
 pub use facts::imagined;
 use facts::{facts, object, open};
@@ -15,10 +15,10 @@ use tag::deploy_tag;
 
 use crate::fault::Fault;
 use crate::gate::Permit;
-use crate::site::deploy;
 use crate::site::release::{Origin, Prepared, ReleaseKind};
 use crate::site::workflow::{self, Change};
 use crate::site::{Run, Sites, Undone};
+use crate::site::{deploy, failed};
 use crate::state::{DeploymentKind, Intent, RefMove};
 
 /// The refs of a push, with the facts that the policy asks for.
@@ -38,6 +38,8 @@ pub struct One {
     pub update: Update,
     /// The facts.
     pub facts: PushFacts,
+    /// That what would be deployed has failed there.
+    pub failed: Option<FailedRelease>,
 }
 
 impl One {
@@ -118,10 +120,12 @@ pub fn examine(
         .updates
         .iter()
         .map(|update| {
-            let facts = facts(site, &repository, update, reason.clone())?;
+            let failed =
+                object(&update.new)?.and_then(|commit| failed::fact(&model, name, remote, commit));
             Ok(One {
                 update: update.clone(),
-                facts,
+                facts: facts(site, &repository, update, reason.clone())?,
+                failed,
             })
         })
         .collect::<Result<Vec<_>, Fault>>()?;
