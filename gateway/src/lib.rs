@@ -29,3 +29,4 @@ pub mod pattern;
 pub mod protocol;
 pub mod site;
 pub mod state;
+pub mod steps_file;
