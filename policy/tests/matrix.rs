@@ -14,6 +14,7 @@
 
 mod cancelling;
 mod limited;
+mod settings;
 mod table;
 mod words;
 
@@ -60,7 +61,7 @@ fn matrix() -> String {
         ("Pushes, one ref", pushes()),
         ("Workflows", workflows()),
         ("Cancelling", cancelling::items()),
-        ("Databases", databases()),
+        ("Databases", settings::items()),
         ("Sites, people, keys, audit", others()),
     ] {
         section(&mut text, title, items);
@@ -296,32 +297,6 @@ fn workflows() -> Vec<Item> {
             action.as_str(),
             ask(deploying(&|_| {})),
             variants,
-        );
-    }
-    items
-}
-
-fn databases() -> Vec<Item> {
-    let mut items = Vec::new();
-    for action in [
-        Action::ConnectDatabase,
-        Action::SetDatabase,
-        Action::SetFront,
-        Action::AllowRelease,
-    ] {
-        let known = |has_database| Context {
-            has_database,
-            ..Context::default()
-        };
-        vary(
-            &mut items,
-            "environment",
-            action.as_str(),
-            everywhere(action, known(true), on_environment),
-            [(
-                "nobody has said where it is",
-                everywhere(action, known(false), on_environment),
-            )],
         );
     }
     items

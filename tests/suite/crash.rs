@@ -78,7 +78,7 @@ fn a_switch_of_the_mode() {
         .filter(|point| !point.0.starts_with("move-refs"));
     let points: Vec<Point> = points
         .map(|&(name, leaves)| match name {
-            "switch-after" | "switched" => (name, Leaves::New),
+            "switch-after" | "switched" | "verified" => (name, Leaves::New),
             _ => (name, leaves),
         })
         .collect();
@@ -113,13 +113,14 @@ enum Leaves {
 
 /// The steps in their order. A release that has been switched to is turned back as long as no ref
 /// says that it is to stay.
-const POINTS: [Point; 11] = [
+const POINTS: [Point; 12] = [
     ("prepare-middle", Leaves::Old),
     ("prepare-end", Leaves::Old),
     ("intent-written", Leaves::Old),
     ("switch-before", Leaves::Old),
     ("switch-after", Leaves::Old),
     ("switched", Leaves::Old),
+    ("verified", Leaves::Old),
     ("move-refs-before", Leaves::Old),
     ("move-refs-after", Leaves::New),
     ("refs-moved", Leaves::New),

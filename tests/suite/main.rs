@@ -80,6 +80,7 @@ mod team;
 mod tunnel_rules;
 mod tunnels;
 mod unserved;
+mod verified;
 mod windows;
 mod wordpress;
 mod work;

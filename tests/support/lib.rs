@@ -20,6 +20,7 @@ pub mod raw;
 pub mod site;
 pub mod traps;
 pub mod tree;
+pub mod web;
 pub mod wordpress;
 
 pub use clients::{Client, Finished};
@@ -29,6 +30,7 @@ pub use mount::{Mount, fuse_is_there};
 pub use personas::{Person, Role};
 pub use site::Site;
 pub use tree::Tree;
+pub use web::Web;
 
 use std::time::{Duration, Instant};
 

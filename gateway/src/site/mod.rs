@@ -25,6 +25,7 @@ pub mod repair;
 pub mod repository;
 mod scan;
 pub mod settings;
+mod steps;
 mod store;
 #[cfg(test)]
 mod testing;

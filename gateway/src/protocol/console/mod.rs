@@ -107,6 +107,7 @@ impl From<Undone> for Stop {
             other @ (Undone::Moved(_)
             | Undone::Conflicts(_)
             | Undone::Impossible(_)
+            | Undone::TurnedBack(_)
             | Undone::Cancelled(_)) => Stop::Failed(other.to_string()),
         }
     }

@@ -12,14 +12,16 @@ use std::fmt;
 use git2::Repository;
 
 use super::Run;
+use super::phases::{self, Release};
 use crate::audit::Outcome;
 use crate::fault::Fault;
 use crate::gate::Permit;
 use crate::site::layout::EnvironmentLayout;
-use crate::site::release::{self, Prepared};
+use crate::site::release::{self, Origin, ReleaseKind};
 use crate::site::repository::{self, MoveError};
 use crate::site::{Sites, crash};
 use crate::state::{Intent, RefMove, Workflow};
+use crate::steps_file::Event;
 
 /// A change that is prepared, waiting to be carried out under a lease.
 #[derive(Debug)]
@@ -30,8 +32,8 @@ pub(in crate::site) struct Change {
     pub permits: Vec<Permit>,
     /// What the last step does.
     pub intent: Intent,
-    /// The generation that the intent names.
-    pub release: Option<Prepared>,
+    /// The release that the intent names.
+    pub release: Option<Release>,
 }
 
 /// Why a change was not carried out. Nothing is different from before.
@@ -45,6 +47,8 @@ pub enum Undone {
     Nothing(String),
     /// It cannot be done as asked, as the sentence says.
     Impossible(String),
+    /// It was switched to and failed there, as the sentence says, and was turned back.
+    TurnedBack(String),
     /// Somebody has cancelled it.
     Cancelled(String),
     /// A failure of ours.
@@ -71,7 +75,9 @@ impl fmt::Display for Undone {
                     files.join(", ")
                 )
             }
-            Undone::Nothing(sentence) | Undone::Impossible(sentence) => f.write_str(sentence),
+            Undone::Nothing(sentence)
+            | Undone::Impossible(sentence)
+            | Undone::TurnedBack(sentence) => f.write_str(sentence),
             Undone::Cancelled(person) => {
                 write!(f, "{person} has cancelled this; nothing was changed.")
             }
@@ -94,18 +100,21 @@ fn capitalized(text: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Does the first step of a change: writes the release beside the current one. A permit whose
-/// change cannot even be prepared has ended.
+/// Does the first steps of a change: writes the release beside the current one and checks it. A
+/// permit whose change cannot even be prepared has ended.
 ///
 /// # Errors
 /// [`Undone`]; nothing is left of the release then.
 pub(in crate::site) fn prepare(
+    sites: &Sites,
     run: &Run,
     mut permit: Permit,
-    build: impl FnOnce(&Permit) -> Result<Prepared, Fault>,
-) -> Result<(Prepared, Permit), Undone> {
-    match run.step("prepare", || build(&permit).map_err(Undone::from)) {
-        Ok(prepared) => Ok((prepared, permit)),
+    event: Event,
+    origin: &Origin<'_>,
+    kind: ReleaseKind,
+) -> Result<(Release, Permit), Undone> {
+    match phases::build(sites, run, &permit, event, origin, kind) {
+        Ok(release) => Ok((release, permit)),
         Err(undone) => {
             tracing::error!("preparing a change: {undone:?}");
             permit.describe(undone.to_string());
@@ -147,7 +156,14 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
                 intent: Some(intent),
                 ..workflow
             };
-            perform(sites, run, permit, &workflow, &environment)
+            perform(
+                sites,
+                run,
+                permit,
+                &workflow,
+                &environment,
+                release.as_ref(),
+            )
         });
     let outcome = match &done {
         Ok(()) => Outcome::Done,
@@ -156,7 +172,7 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
     if done.is_err()
         && let Some(release) = release
     {
-        discard(permit, &environment, release);
+        release.discard(sites, permit);
     }
     let mut recorded = true;
     for mut permit in permits {
@@ -186,6 +202,7 @@ fn perform(
     permit: &Permit,
     workflow: &Workflow,
     environment: &EnvironmentLayout,
+    release: Option<&Release>,
 ) -> Result<(), Undone> {
     let Some(intent) = &workflow.intent else {
         return Err(Fault::new("a change without an intent").into());
@@ -204,6 +221,12 @@ fn perform(
         crash::point("switched");
         Ok::<_, Undone>(())
     })?;
+    if let Some(release) = release {
+        release
+            .stay(sites, run, permit)
+            .inspect_err(|undone| back(undone))?;
+        crash::point("verified");
+    }
     let moved = run.step("record", || {
         repository::move_refs(permit, &repository, &intent.refs).map_err(|error| match error {
             MoveError::Moved { name } => Undone::Moved(name),
@@ -247,12 +270,6 @@ pub(in crate::site) fn turn_back(
         (None, _) => Ok(()),
         (Some(_), Some(before)) => release::switch(permit, environment, before),
         (Some(_), None) => release::switch_off(permit, environment),
-    }
-}
-
-fn discard(permit: &Permit, environment: &EnvironmentLayout, release: Prepared) {
-    if let Err(fault) = release::discard(permit, environment, release) {
-        tracing::warn!("a release that was not wanted is left: {fault}");
     }
 }
 
