@@ -91,6 +91,8 @@ pub enum Action {
     ConnectDatabase,
     /// Says where an environment's database is.
     SetDatabase,
+    /// Lets the steps of a site reach the network, or not.
+    SetStepNetwork,
     /// Reads what a site is: environments, log of code, changes, hotfixes, workflows.
     ViewSite,
     /// Adds, changes or removes members of a site's team.
@@ -126,6 +128,7 @@ impl Action {
             Action::CancelWorkflow,
             Action::ConnectDatabase,
             Action::SetDatabase,
+            Action::SetStepNetwork,
             Action::ViewSite,
             Action::ChangeTeam,
             Action::CreateSite,
@@ -158,6 +161,7 @@ impl Action {
             Action::CancelWorkflow => "workflow-cancel",
             Action::ConnectDatabase => "database-connect",
             Action::SetDatabase => "database-set",
+            Action::SetStepNetwork => "step-network",
             Action::ViewSite => "view",
             Action::ChangeTeam => "team",
             Action::CreateSite => "site-create",
@@ -191,6 +195,7 @@ impl Action {
             | Action::CancelWorkflow
             | Action::ConnectDatabase
             | Action::SetDatabase
+            | Action::SetStepNetwork
             | Action::ChangeTeam
             | Action::CreateSite
             | Action::ManagePeople

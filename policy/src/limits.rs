@@ -84,6 +84,7 @@ impl ActionGroup {
             Action::ChangeTeam
             | Action::CreateSite
             | Action::SetDatabase
+            | Action::SetStepNetwork
             | Action::ManagePeople
             | Action::ManageOwnKeys => false,
         }

@@ -213,6 +213,7 @@ impl Permit {
             | Action::CancelWorkflow
             | Action::ConnectDatabase
             | Action::SetDatabase
+            | Action::SetStepNetwork
             | Action::ViewSite
             | Action::ChangeTeam
             | Action::CreateSite

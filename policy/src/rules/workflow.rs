@@ -30,6 +30,7 @@ pub(super) fn on_environment(
         | Action::CancelWorkflow
         | Action::ConnectDatabase
         | Action::SetDatabase
+        | Action::SetStepNetwork
         | Action::ViewSite
         | Action::ChangeTeam
         | Action::CreateSite

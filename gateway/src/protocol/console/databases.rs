@@ -22,7 +22,7 @@ impl Run<'_> {
             };
             Some(address)
         };
-        database::set(&self.console.state, permit, address.as_deref())?;
+        database::set(&self.console.sites, permit, address.as_deref())?;
         let text = match &address {
             Some(address) => format!("The database of {place} is at {address}.\n"),
             None => format!("{place} has no database.\n"),

@@ -161,6 +161,7 @@ impl Run<'_> {
                 | Action::CancelWorkflow
                 | Action::ConnectDatabase
                 | Action::SetDatabase
+                | Action::SetStepNetwork
                 | Action::ViewSite
                 | Action::ChangeTeam
                 | Action::CreateSite

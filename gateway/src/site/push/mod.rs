@@ -18,7 +18,7 @@ use crate::gate::Permit;
 use crate::site::deploy;
 use crate::site::release::{Origin, Prepared, ReleaseKind};
 use crate::site::workflow::{self, Change};
-use crate::site::{Run, Sites, Undone};
+use crate::site::{Run, Sites, Undone, steps};
 use crate::state::{DeploymentKind, Intent, RefMove};
 
 /// The refs of a push, with the facts that the policy asks for.
@@ -221,6 +221,14 @@ fn prepare_release(
             deploy::build(sites, permit, &environment, &origin, ReleaseKind::ReadOnly)
                 .map_err(Undone::from)
         })?;
+        let of = (&examined.site, &environment);
+        if let Err(undone) = steps::check(sites, run, of, &origin, release.generation) {
+            let layout = sites.layout.site(&examined.site).environment(&environment);
+            if let Err(fault) = crate::site::release::discard(permit, &layout, release) {
+                tracing::warn!("a release that was not wanted is left: {fault}");
+            }
+            return Err(undone);
+        }
         deployed = Some((place, environment, release));
     }
     Ok(deployed)

@@ -16,7 +16,7 @@ use crate::fault::Fault;
 use crate::gate::Permit;
 use crate::site::release::{self, Prepared};
 use crate::site::repository::{self, MoveError};
-use crate::site::{Sites, crash};
+use crate::site::{Sites, crash, runtime, steps};
 use crate::state::{Intent, RefMove, Workflow};
 
 /// A change that is prepared, waiting to be carried out under a lease.
@@ -135,8 +135,9 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
         intent: Some(intent),
         ..run.record()
     };
-    let done = run
-        .pass_the_switch()
+    let ran = steps::running(sites, &workflow);
+    let done = steps::before(sites, run, &workflow)
+        .and_then(|()| run.pass_the_switch())
         .and_then(|()| run.step("switch", || perform(sites, run, permit, &workflow)));
     let outcome = match &done {
         Ok(()) => Outcome::Done,
@@ -160,6 +161,11 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
     if done.is_ok() && recorded {
         crash::point("recorded");
         run.mark_recorded();
+    }
+    if done.is_ok()
+        && let Err(failed) = steps::after(sites, run, &workflow, ran)
+    {
+        run.say(&failed.to_string());
     }
     run.end_unless_begun(&done);
     done
@@ -202,6 +208,7 @@ fn perform(sites: &Sites, run: &Run, permit: &Permit, workflow: &Workflow) -> Re
         return Err(fault.into());
     }
     crash::point("completed");
+    runtime::refresh(sites, permit, &workflow.site, &workflow.environment);
     if intent.generation.is_some()
         && let Err(fault) = release::collect(permit, &environment)
     {
