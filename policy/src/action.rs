@@ -95,6 +95,8 @@ pub enum Action {
     SetDatabase,
     /// Says where an environment is served, so that its releases can be tried there.
     SetFront,
+    /// Lets the steps of a site reach the network, or not.
+    SetStepNetwork,
     /// Reads what a site is: environments, log of code, changes, hotfixes, workflows.
     ViewSite,
     /// Adds, changes or removes members of a site's team.
@@ -132,6 +134,7 @@ impl Action {
             Action::ConnectDatabase,
             Action::SetDatabase,
             Action::SetFront,
+            Action::SetStepNetwork,
             Action::ViewSite,
             Action::ChangeTeam,
             Action::CreateSite,
@@ -166,6 +169,7 @@ impl Action {
             Action::ConnectDatabase => "database-connect",
             Action::SetDatabase => "database-set",
             Action::SetFront => "front-set",
+            Action::SetStepNetwork => "step-network",
             Action::ViewSite => "view",
             Action::ChangeTeam => "team",
             Action::CreateSite => "site-create",
@@ -201,6 +205,7 @@ impl Action {
             | Action::ConnectDatabase
             | Action::SetDatabase
             | Action::SetFront
+            | Action::SetStepNetwork
             | Action::ChangeTeam
             | Action::CreateSite
             | Action::ManagePeople

@@ -85,6 +85,7 @@ impl ActionGroup {
             | Action::CreateSite
             | Action::SetDatabase
             | Action::SetFront
+            | Action::SetStepNetwork
             | Action::ManagePeople
             | Action::ManageOwnKeys => false,
         }

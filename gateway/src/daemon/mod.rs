@@ -35,6 +35,7 @@ use crate::protocol::git::{HookServer, Pushes, Service};
 use crate::protocol::ssh::{self, HostKeys};
 use crate::site::layout::Layout;
 use crate::site::packs::PackCache;
+use crate::site::steps::Steps;
 use crate::site::workflow::Keeping;
 use crate::site::{Sites, Uploads, Workflows, blocking, repair};
 use crate::state::State;
@@ -132,6 +133,11 @@ async fn run(config: Config) -> Result<(), Fault> {
             },
         )),
         uploads: Uploads::new(config.uploads.keep()),
+        steps: Steps::new(
+            config.steps.clone(),
+            config.server_steps.clone(),
+            data.clone(),
+        ),
     });
     {
         let (sites, gate) = (Arc::clone(&sites), Arc::clone(&gate));
@@ -165,6 +171,7 @@ async fn run(config: Config) -> Result<(), Fault> {
     if let Err(fault) = confine::available() {
         tracing::warn!("rsync will be refused: {fault}");
     }
+    tell_of_steps(Arc::clone(&sites));
     let server = Arc::new(ssh::Server {
         gate: Arc::clone(&gate),
         state,
@@ -209,6 +216,20 @@ async fn run(config: Config) -> Result<(), Fault> {
     blocking(move || audit.close()).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Says how steps of sites are held, or that they will be refused. Trying it takes a moment, and
+/// nobody needs to wait for it.
+fn tell_of_steps(sites: Arc<Sites>) {
+    tokio::task::spawn_blocking(move || match sites.steps.available() {
+        Ok(()) => {
+            tracing::info!(
+                "steps of sites run in sandboxes; limits are held by {}",
+                sites.steps.protection()
+            );
+        }
+        Err(why) => tracing::warn!("steps of sites will be refused: {why}"),
+    });
 }
 
 /// Removes uploads that nobody resumed, from time to time.

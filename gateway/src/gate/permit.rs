@@ -215,6 +215,7 @@ impl Permit {
             | Action::ConnectDatabase
             | Action::SetDatabase
             | Action::SetFront
+            | Action::SetStepNetwork
             | Action::ViewSite
             | Action::ChangeTeam
             | Action::CreateSite

@@ -23,9 +23,10 @@ mod real_tree;
 pub mod release;
 pub mod repair;
 pub mod repository;
+mod runtime;
 mod scan;
 pub mod settings;
-mod steps;
+pub mod steps;
 mod store;
 #[cfg(test)]
 mod testing;
@@ -60,6 +61,8 @@ pub struct Sites {
     pub workflows: Arc<Workflows>,
     /// What is on its way up.
     pub uploads: Uploads,
+    /// What runs the steps of sites.
+    pub steps: steps::Steps,
 }
 
 /// Whom a commit or tag names.

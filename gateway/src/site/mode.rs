@@ -205,11 +205,16 @@ fn commit_now(
         note: message.to_owned(),
         ..Intent::default()
     };
+    let checked = workflow::in_place(sites, run, &permit, &repository, made.commit);
+    let release = match checked {
+        Ok(release) => release,
+        Err(undone) => return end(permit, Err(undone)),
+    };
     let change = Change {
         kind: "commit_and_push_on_server_changes",
         permits: vec![permit],
         intent,
-        release: None,
+        release: Some(release),
     };
     workflow::carry_out(sites, run, change)?;
     Ok(made)

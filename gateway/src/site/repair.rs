@@ -9,7 +9,7 @@ use policy::SiteName;
 
 use super::release;
 use super::repository::{self, MoveError};
-use super::{Sites, orphans, workflow};
+use super::{Sites, orphans, runtime, workflow};
 use crate::audit::Outcome;
 use crate::fault::{Fault, OrFault};
 use crate::gate::{Gate, Permit};
@@ -56,6 +56,7 @@ pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
             sites
                 .tree(&site, environment)?
                 .remove_leftovers(sites.uploads.keep)?;
+            runtime::refresh(sites, &permit, &site, environment);
             permit.forget();
         }
         let permit = gate.resume(&site, &policy::Environment::Dev, None);

@@ -11,6 +11,7 @@ mod model;
 mod people;
 mod schema;
 mod sites;
+mod step_networks;
 mod workflow_rows;
 mod workflows;
 

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     LIMITS_AND_AUTHORITIES,
     super::workflows::FOLLOWED,
     super::fronts::TABLES,
+    super::step_networks::TABLE,
 ];
 
 /// Keys with an end and limits; authorities of certificates.

@@ -36,6 +36,7 @@ pub fn decide(
         | Action::ViewAudit
         | Action::ExplainOthers
         | Action::ChangeTeam
+        | Action::SetStepNetwork
         | Action::ViewSite => server::decide(principal, action, target),
         Action::ReadTree => on_tree(principal, target, context, |member| {
             tree::read(member, target, context)

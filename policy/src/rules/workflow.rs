@@ -32,6 +32,7 @@ pub(super) fn on_environment(
         | Action::ConnectDatabase
         | Action::SetDatabase
         | Action::SetFront
+        | Action::SetStepNetwork
         | Action::ViewSite
         | Action::ChangeTeam
         | Action::CreateSite

@@ -108,13 +108,13 @@ pub enum Command {
         /// The site
         site: SiteName,
     },
-    /// Change a setting of a site: force-push yes|no
+    /// Change a setting of a site: force-push yes|no, step-network yes|no
     #[command(name = "site:set")]
     SiteSet {
         /// The site
         site: SiteName,
         /// The setting
-        #[arg(value_parser = ["force-push"])]
+        #[arg(value_parser = ["force-push", "step-network"])]
         setting: String,
         /// Its value
         #[arg(value_parser = ["yes", "no"])]

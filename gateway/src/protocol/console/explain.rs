@@ -165,6 +165,7 @@ impl Run<'_> {
                 | Action::ConnectDatabase
                 | Action::SetDatabase
                 | Action::SetFront
+                | Action::SetStepNetwork
                 | Action::ViewSite
                 | Action::ChangeTeam
                 | Action::CreateSite

@@ -202,7 +202,11 @@ impl Run<'_> {
             } => self.site_create(name, from, trunk, files_path).await,
             Command::SiteList => self.site_list().await,
             Command::SiteInfo { site } => self.site_info(site).await,
-            Command::SiteSet { site, value, .. } => self.site_set(site, value == "yes").await,
+            Command::SiteSet {
+                site,
+                setting,
+                value,
+            } => self.site_set(site, &setting, value == "yes").await,
             Command::TeamList { site } => self.team_list(site).await,
             Command::TeamAdd { site, person, role } => self.team_add(site, person, role).await,
             Command::TeamRole { site, person, role } => self.team_role(site, person, role).await,

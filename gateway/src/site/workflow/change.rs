@@ -19,7 +19,7 @@ use crate::gate::Permit;
 use crate::site::layout::EnvironmentLayout;
 use crate::site::release::{self, Origin, ReleaseKind};
 use crate::site::repository::{self, MoveError};
-use crate::site::{Sites, crash};
+use crate::site::{Sites, crash, runtime};
 use crate::state::{Intent, RefMove, Workflow};
 use crate::steps_file::Event;
 
@@ -242,6 +242,7 @@ fn perform(
         return Err(fault.into());
     }
     crash::point("completed");
+    runtime::refresh(sites, permit, &workflow.site, &workflow.environment);
     if intent.generation.is_some()
         && let Err(fault) = release::collect(permit, environment)
     {

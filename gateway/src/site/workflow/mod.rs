@@ -26,7 +26,7 @@ pub(super) use change::{Change, UNRECORDED, carry_out, prepare, turn_back};
 pub use entry::{Entry, Event};
 pub use live::{Cancelling, Heard, Live, Watch};
 pub use log::{PastLog, read as read_log};
-pub(super) use phases::{Release, build};
+pub(super) use phases::{Release, build, in_place};
 pub use queue::Busy;
 pub use run::Run;
 

@@ -2,41 +2,28 @@
 //! the switch everything may refuse, and nothing has then changed; what fails after it is turned
 //! back.
 
-use git2::Oid;
-use policy::{Environment, SiteName};
+use git2::{Oid, Repository};
 
 use super::{Run, Undone};
+use crate::fault::Fault;
 use crate::gate::Permit;
 use crate::site::probe::{self, Script, Wanted};
 use crate::site::push::short;
 use crate::site::release::{self, Origin, Prepared, ReleaseKind};
-use crate::site::{Sites, deploy, failed, steps};
+use crate::site::steps::{self, Failed, Surroundings};
+use crate::site::{Sites, deploy, failed};
 use crate::steps_file::{Event, File, Probe, Stage};
 
-/// A release that may be switched to.
+/// What an environment is to run, on its way there.
 #[derive(Debug)]
 pub(in crate::site) struct Release {
-    prepared: Prepared,
-    site: SiteName,
-    environment: Environment,
+    /// What was built for it; absent when its tree is there already, as the work over SFTP that a
+    /// commit is made of.
+    prepared: Option<Prepared>,
     event: Event,
     file: File,
     commit: Oid,
-}
-
-impl Release {
-    /// Returns the number of its generation.
-    pub(in crate::site) fn generation(&self) -> u64 {
-        self.prepared.generation
-    }
-
-    /// Removes it: it is not wanted after all.
-    pub(in crate::site) fn discard(self, sites: &Sites, permit: &Permit) {
-        let environment = sites.layout.site(&self.site).environment(&self.environment);
-        if let Err(fault) = release::discard(permit, &environment, self.prepared) {
-            tracing::warn!("a release that was not wanted is left: {fault}");
-        }
-    }
+    place: Surroundings,
 }
 
 /// Builds a release beside the current one and checks it.
@@ -51,18 +38,17 @@ pub(in crate::site) fn build(
     origin: &Origin<'_>,
     kind: ReleaseKind,
 ) -> Result<Release, Undone> {
-    let (site, environment) = (permit.site()?.clone(), permit.environment()?.clone());
-    let file = file_of(origin)?;
+    let environment = permit.environment()?.clone();
+    let file = file_of(origin.repository, origin.commit)?;
     let prepared = run.step("prepare", || {
         deploy::build(sites, permit, &environment, origin, kind).map_err(Undone::from)
     })?;
     let release = Release {
-        prepared,
-        site,
-        environment,
         event,
         file,
         commit: origin.commit,
+        place: surroundings(sites, run, permit, prepared.generation, origin.commit)?,
+        prepared: Some(prepared),
     };
     match release.check(sites, run, permit) {
         Ok(()) => Ok(release),
@@ -73,41 +59,120 @@ pub(in crate::site) fn build(
     }
 }
 
-fn file_of(origin: &Origin<'_>) -> Result<File, Undone> {
-    steps::of_commit(origin.repository, origin.commit)?.map_err(|mistake| {
+/// Checks a commit whose tree is in its place already.
+///
+/// # Errors
+/// [`Undone`]; nothing has then changed.
+pub(in crate::site) fn in_place(
+    sites: &Sites,
+    run: &Run,
+    permit: &Permit,
+    repository: &Repository,
+    commit: Oid,
+) -> Result<Release, Undone> {
+    let model = sites.state.model();
+    let generation = model
+        .environment(permit.site()?, permit.environment()?)
+        .map_or(0, |environment| environment.generation);
+    let release = Release {
+        prepared: None,
+        event: Event::SyncCode,
+        file: file_of(repository, commit)?,
+        commit,
+        place: surroundings(sites, run, permit, generation, commit)?,
+    };
+    release.check(sites, run, permit)?;
+    Ok(release)
+}
+
+fn surroundings(
+    sites: &Sites,
+    run: &Run,
+    permit: &Permit,
+    generation: u64,
+    commit: Oid,
+) -> Result<Surroundings, Fault> {
+    let (site, environment) = (permit.site()?.clone(), permit.environment()?.clone());
+    let model = sites.state.model();
+    let old = model
+        .environment(&site, &environment)
+        .and_then(|state| state.commit);
+    let live = run.live();
+    Ok(Surroundings {
+        site,
+        environment,
+        generation,
+        workflow: run.id().to_string(),
+        actor: live.asked.person.clone(),
+        note: live.note(),
+        old,
+        new: Some(commit),
+    })
+}
+
+fn file_of(repository: &Repository, commit: Oid) -> Result<File, Undone> {
+    steps::of_commit(repository, commit)?.map_err(|mistake| {
         Undone::Impossible(format!(
-            "{} in {} cannot be used, so nothing was changed: {mistake}",
+            "{} of {} is wrong, so nothing was changed. {mistake}",
             steps::NAME,
-            short(origin.commit)
+            short(commit)
         ))
     })
 }
 
 impl Release {
+    /// Returns the number of its generation.
+    pub(in crate::site) fn generation(&self) -> u64 {
+        self.place.generation
+    }
+
+    /// Removes it: it is not wanted after all.
+    pub(in crate::site) fn discard(self, sites: &Sites, permit: &Permit) {
+        let environment = sites
+            .layout
+            .site(&self.place.site)
+            .environment(&self.place.environment);
+        if let Some(prepared) = self.prepared
+            && let Err(fault) = release::discard(permit, &environment, prepared)
+        {
+            tracing::warn!("a release that was not wanted is left: {fault}");
+        }
+    }
+
     /// Asks everything that may refuse before the switch.
     fn check(&self, sites: &Sites, run: &Run, permit: &Permit) -> Result<(), Undone> {
         if let Some(lacking) = self.lacking(sites) {
             return Err(Undone::Impossible(lacking));
         }
+        self.steps(sites, run, Stage::Before)?;
         if self.probes(sites, Stage::Before).next().is_none() {
             return Ok(());
         }
         run.step("check", || {
-            self.ask(sites, run, Stage::Before).map_err(|reason| {
-                self.mark(sites, run, permit, &reason);
-                Undone::Impossible(format!(
-                    "The release failed before the switch, so nothing was changed: {reason}. {}",
-                    self.not_again()
-                ))
-            })
+            self.ask(sites, run, Stage::Before)
+                .map_err(|failed| match failed {
+                    Failed::Step(reason) => {
+                        self.mark(sites, run, permit, &reason);
+                        Undone::Impossible(format!(
+                            "The release failed before the switch, so nothing was changed: \
+                             {reason}. {}",
+                            self.not_again()
+                        ))
+                    }
+                    other @ (Failed::Cancelled(_) | Failed::Fault(_)) => other.into(),
+                })
         })
+    }
+
+    fn steps(&self, sites: &Sites, run: &Run, stage: Stage) -> Result<(), Failed> {
+        steps::run(sites, run, &self.place, self.event, stage, &self.file)
     }
 
     /// Says what a probe needs and the environment has not, before anything depends on it.
     fn lacking(&self, sites: &Sites) -> Option<String> {
-        let Self {
+        let Surroundings {
             site, environment, ..
-        } = self;
+        } = &self.place;
         let model = sites.state.model();
         let front = &model.environment(site, environment)?.front;
         Stage::ALL.into_iter().find_map(|stage| {
@@ -134,45 +199,52 @@ impl Release {
     /// # Errors
     /// [`Undone::TurnedBack`] when the release must not stay. Whoever is told turns it back.
     pub(super) fn stay(&self, sites: &Sites, run: &Run, permit: &Permit) -> Result<(), Undone> {
-        if self.probes(sites, Stage::After).next().is_none() {
-            return Ok(());
-        }
-        run.step("verify", || {
-            self.ask(sites, run, Stage::After).map_err(|reason| {
-                self.mark(sites, run, permit, &reason);
-                let Self {
-                    site, environment, ..
-                } = self;
-                Undone::TurnedBack(format!(
-                    "The release failed after the switch, so {site}.{environment} runs {} again: \
-                     {reason}. {}",
-                    self.former(sites),
-                    self.not_again()
-                ))
-            })
+        let done = self.steps(sites, run, Stage::After).and_then(|()| {
+            if self.probes(sites, Stage::After).next().is_none() {
+                return Ok(());
+            }
+            run.step("verify", || self.ask(sites, run, Stage::After))
+        });
+        done.map_err(|failed| {
+            let reason = failed.to_string();
+            let reason = reason.trim_end_matches('.');
+            let Surroundings {
+                site, environment, ..
+            } = &self.place;
+            if self.prepared.is_none() {
+                return Undone::Impossible(format!(
+                    "What follows a commit failed, so {site}.{environment} has its work as it was, \
+                     not committed: {reason}."
+                ));
+            }
+            if self.event == Event::ModeChange {
+                return Undone::TurnedBack(format!(
+                    "What follows the switch failed, so {site}.{environment} has its former mode \
+                     again: {reason}."
+                ));
+            }
+            self.mark(sites, run, permit, reason);
+            Undone::TurnedBack(format!(
+                "The release failed after the switch, so {site}.{environment} runs {} again: \
+                 {reason}. {}",
+                self.former(),
+                self.not_again()
+            ))
         })
     }
 
-    fn former(&self, sites: &Sites) -> String {
-        let former = sites
-            .state
-            .model()
-            .environment(&self.site, &self.environment)
-            .and_then(|environment| environment.commit);
-        former.map_or_else(|| "nothing".to_owned(), short)
+    fn former(&self) -> String {
+        self.place.old.map_or_else(|| "nothing".to_owned(), short)
     }
 
     fn not_again(&self) -> String {
-        let Self {
-            site,
-            environment,
-            commit,
-            ..
-        } = self;
+        let Surroundings {
+            site, environment, ..
+        } = &self.place;
         format!(
             "It is not deployed there again until somebody allows it: \
              release:allow {site}.{environment} {}.",
-            short(*commit)
+            short(self.commit)
         )
     }
 
@@ -182,30 +254,49 @@ impl Release {
         }
     }
 
+    /// Those of the administrator come first.
     fn probes<'a>(&'a self, sites: &'a Sites, stage: Stage) -> impl Iterator<Item = &'a Probe> {
-        let _server = sites;
-        // The same commit as before runs after a switch of the mode.
-        let asks = self.event != Event::ModeChange;
-        self.file
-            .probes
-            .iter()
-            .filter(move |probe| asks && probe.is_for(stage, &self.environment))
+        // The same code as before runs after a switch of the mode and after a commit.
+        let asks = self.prepared.is_some() && self.event != Event::ModeChange;
+        let all = sites.steps.probes().iter().chain(&self.file.probes);
+        all.filter(move |probe| asks && probe.is_for(stage, &self.place.environment))
     }
 
     /// Asks all probes of a stage, and stops at the first that is not content.
-    fn ask(&self, sites: &Sites, run: &Run, stage: Stage) -> Result<(), String> {
+    fn ask(&self, sites: &Sites, run: &Run, stage: Stage) -> Result<(), Failed> {
         for probe in self.probes(sites, stage) {
             run.say(&format!("Asking '{}' …", probe.name));
-            self.ask_one(sites, probe)
-                .map_err(|reason| format!("'{}': {reason}", probe.name))?;
+            let answer = match &probe.command {
+                Some(command) => self.ask_command(sites, run, probe, command)?,
+                None => self.ask_page(sites, probe),
+            };
+            answer.map_err(|reason| Failed::Step(format!("'{}': {reason}", probe.name)))?;
         }
         Ok(())
     }
 
-    fn ask_one(&self, sites: &Sites, probe: &Probe) -> Result<(), String> {
+    fn ask_command(
+        &self,
+        sites: &Sites,
+        run: &Run,
+        probe: &Probe,
+        command: &[String],
+    ) -> Result<Result<(), String>, Failed> {
+        let answer = steps::run_command(sites, run, &self.place, probe, command)?;
+        Ok(match (answer.status, &probe.marker) {
+            (0, Some(marker)) if !answer.said.contains(marker.as_str()) => Err(format!(
+                "what it said lacks the marker '{}'",
+                policy::escape(marker.as_bytes())
+            )),
+            (0, _) => Ok(()),
+            (status, _) => Err(format!("exit status {status}")),
+        })
+    }
+
+    fn ask_page(&self, sites: &Sites, probe: &Probe) -> Result<(), String> {
         let model = sites.state.model();
         let front = model
-            .environment(&self.site, &self.environment)
+            .environment(&self.place.site, &self.place.environment)
             .map(|environment| environment.front.clone())
             .unwrap_or_default();
         let wanted = Wanted {
@@ -220,8 +311,8 @@ impl Release {
             (Stage::Before, Some(address), url) => {
                 let code = sites
                     .layout
-                    .site(&self.site)
-                    .environment(&self.environment)
+                    .site(&self.place.site)
+                    .environment(&self.place.environment)
                     .code(self.generation());
                 let script = Script {
                     code: &code,
