@@ -75,6 +75,8 @@ mod ssh_abuse;
 mod ssh_audit;
 mod ssh_faults;
 mod ssh_rekey;
+mod step_attacks;
+mod step_strain;
 mod sums;
 mod team;
 mod tunnel_rules;
