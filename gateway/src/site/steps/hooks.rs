@@ -16,7 +16,7 @@ use crate::state::{Intent, Workflow};
 pub(super) fn read(repository: &Repository, commit: Oid) -> Result<File, Failed> {
     of_commit(repository, commit)?.map_err(|mistake| {
         Failed::Step(format!(
-            "{NAME} of {} is wrong, so nothing was changed. {mistake}",
+            "{NAME} of {}, {mistake} Nothing was changed.",
             short(commit)
         ))
     })
