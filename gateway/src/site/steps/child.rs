@@ -45,6 +45,8 @@ pub(super) enum Ended {
 
 /// How often it is looked at: what grows without end grows only so long.
 const LOOK: Duration = Duration::from_millis(40);
+/// Most steps end as soon as they have closed their output.
+const FIRST_NAP: Duration = Duration::from_millis(1);
 /// A look at the disk costs more than it can fill in this time.
 const LOOKS_A_DISK: u32 = 10;
 /// What must be free on the disk, as for copies over SFTP.
@@ -117,27 +119,27 @@ fn follow(
 ) -> Result<Ended, Fault> {
     let began = Instant::now();
     let (mut heard, mut looked) = (began, began);
-    let (mut silent, mut looks) = (false, 0_u32);
+    let (mut nap, mut looks) = (FIRST_NAP, 0_u32);
     loop {
-        match told.recv_timeout(if silent { Duration::ZERO } else { LOOK }) {
+        match told.recv_timeout(LOOK) {
             Ok(bytes) => {
                 heard = Instant::now();
                 take(&bytes);
             }
             Err(RecvTimeoutError::Timeout) => {}
-            // It has closed its output, and may still run.
+            // It is ending, or has closed its output and goes on.
             Err(RecvTimeoutError::Disconnected) => {
-                silent = true;
-                std::thread::sleep(LOOK);
+                std::thread::sleep(nap);
+                nap = (nap * 2).min(LOOK);
             }
+        }
+        if let Some(status) = guard.0.try_wait().or_fault(|| "waiting for a step")? {
+            return Ok(Ended::Status(code(status)));
         }
         if looked.elapsed() < LOOK {
             continue;
         }
         looked = Instant::now();
-        if let Some(status) = guard.0.try_wait().or_fault(|| "waiting for a step")? {
-            return Ok(Ended::Status(code(status)));
-        }
         if let Some(person) = run.live().cancelled_by() {
             return Ok(Ended::Cancelled(person.to_string()));
         }

@@ -113,7 +113,7 @@ fn surroundings(
 fn file_of(repository: &Repository, commit: Oid) -> Result<File, Undone> {
     steps::of_commit(repository, commit)?.map_err(|mistake| {
         Undone::Impossible(format!(
-            "{} of {} is wrong, so nothing was changed. {mistake}",
+            "{} of {}, {mistake} Nothing was changed.",
             steps::NAME,
             short(commit)
         ))
