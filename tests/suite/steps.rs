@@ -203,7 +203,10 @@ fn steps_are_told_where_they_run_and_why() {
         .iter()
         .map(|s| s["name"].clone())
         .collect();
-    assert_eq!(steps, ["prepare", "before: one", "switch", "after: two"]);
+    assert_eq!(
+        steps,
+        ["prepare", "before: one", "switch", "after: two", "record"]
+    );
 
     let note = "It's \"quoted\"; $(id) `id` é";
     let deployed = site
