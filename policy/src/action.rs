@@ -91,6 +91,10 @@ pub enum Action {
     ConnectDatabase,
     /// Says where an environment's database is.
     SetDatabase,
+    /// Lists where an environment's switches are told, and what could not be told.
+    ViewTargets,
+    /// Adds, tests or removes those places, or has something told again.
+    ManageTargets,
     /// Reads what a site is: environments, log of code, changes, hotfixes, workflows.
     ViewSite,
     /// Adds, changes or removes members of a site's team.
@@ -126,6 +130,8 @@ impl Action {
             Action::CancelWorkflow,
             Action::ConnectDatabase,
             Action::SetDatabase,
+            Action::ViewTargets,
+            Action::ManageTargets,
             Action::ViewSite,
             Action::ChangeTeam,
             Action::CreateSite,
@@ -158,6 +164,8 @@ impl Action {
             Action::CancelWorkflow => "workflow-cancel",
             Action::ConnectDatabase => "database-connect",
             Action::SetDatabase => "database-set",
+            Action::ViewTargets => "target-view",
+            Action::ManageTargets => "target-manage",
             Action::ViewSite => "view",
             Action::ChangeTeam => "team",
             Action::CreateSite => "site-create",
@@ -175,6 +183,7 @@ impl Action {
             Action::ReadTree
             | Action::Fetch
             | Action::Push
+            | Action::ViewTargets
             | Action::ViewSite
             | Action::ViewAudit
             | Action::ExplainOthers => false,
@@ -191,6 +200,7 @@ impl Action {
             | Action::CancelWorkflow
             | Action::ConnectDatabase
             | Action::SetDatabase
+            | Action::ManageTargets
             | Action::ChangeTeam
             | Action::CreateSite
             | Action::ManagePeople

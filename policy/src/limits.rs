@@ -84,6 +84,8 @@ impl ActionGroup {
             Action::ChangeTeam
             | Action::CreateSite
             | Action::SetDatabase
+            | Action::ViewTargets
+            | Action::ManageTargets
             | Action::ManagePeople
             | Action::ManageOwnKeys => false,
         }

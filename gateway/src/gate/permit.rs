@@ -213,6 +213,8 @@ impl Permit {
             | Action::CancelWorkflow
             | Action::ConnectDatabase
             | Action::SetDatabase
+            | Action::ViewTargets
+            | Action::ManageTargets
             | Action::ViewSite
             | Action::ChangeTeam
             | Action::CreateSite

@@ -4,6 +4,7 @@ mod database;
 mod limits;
 mod push;
 mod server;
+mod targets;
 mod tree;
 mod workflow;
 
@@ -84,6 +85,11 @@ pub fn decide(
         Action::SetDatabase => on_environment(principal, target, context, |_, site, _| {
             database::set(principal, site)
         }),
+        Action::ViewTargets | Action::ManageTargets => {
+            on_environment(principal, target, context, |_, site, _| {
+                targets::decide(principal, action, site)
+            })
+        }
     }
 }
 

@@ -41,7 +41,9 @@ pub(super) fn decide(principal: &Principal, action: Action, target: &Target) -> 
         | Action::DropHotfix
         | Action::CancelWorkflow
         | Action::ConnectDatabase
-        | Action::SetDatabase => unfit_target(action.as_str()),
+        | Action::SetDatabase
+        | Action::ViewTargets
+        | Action::ManageTargets => unfit_target(action.as_str()),
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) fn on_environment(
         | Action::CancelWorkflow
         | Action::ConnectDatabase
         | Action::SetDatabase
+        | Action::ViewTargets
+        | Action::ManageTargets
         | Action::ViewSite
         | Action::ChangeTeam
         | Action::CreateSite

@@ -161,6 +161,8 @@ impl Run<'_> {
                 | Action::CancelWorkflow
                 | Action::ConnectDatabase
                 | Action::SetDatabase
+                | Action::ViewTargets
+                | Action::ManageTargets
                 | Action::ViewSite
                 | Action::ChangeTeam
                 | Action::CreateSite
