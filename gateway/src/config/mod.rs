@@ -5,6 +5,7 @@ mod identity;
 mod network;
 mod penalties;
 mod startups;
+mod targets;
 mod uploads;
 mod workflows;
 
@@ -19,6 +20,7 @@ pub use identity::{Identity, SecurityKeys};
 pub use network::Network;
 pub use penalties::{Overflow, Penalties};
 pub use startups::Startups;
+pub use targets::Targets;
 pub use uploads::Uploads;
 pub use workflows::Workflows;
 
@@ -60,6 +62,9 @@ pub struct Config {
     /// What is done to environments.
     #[serde(default)]
     pub workflows: Workflows,
+    /// Who is told of an environment's switches.
+    #[serde(default)]
+    pub targets: Targets,
 }
 
 /// Where and as what the gateway is reached.

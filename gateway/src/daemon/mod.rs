@@ -36,7 +36,7 @@ use crate::protocol::ssh::{self, HostKeys};
 use crate::site::layout::Layout;
 use crate::site::packs::PackCache;
 use crate::site::workflow::Keeping;
-use crate::site::{Sites, Uploads, Workflows, blocking, repair};
+use crate::site::{Sites, Targets, Uploads, Workflows, blocking, repair, targets};
 use crate::state::State;
 use doors::Doors;
 use listen::Reception;
@@ -55,6 +55,8 @@ pub mod place {
     pub const HOOKS: &str = "hooks";
     /// The folder of sites.
     pub const SITES: &str = "sites";
+    /// The keys by which other web hosts are reached.
+    pub const TARGETS: &str = "targets";
     /// The packs of clones, kept to be sent again.
     pub const PACKS: &str = "packs";
 }
@@ -132,6 +134,7 @@ async fn run(config: Config) -> Result<(), Fault> {
             },
         )),
         uploads: Uploads::new(config.uploads.keep()),
+        targets: Targets::new(config.targets.clone(), data.join(place::TARGETS)),
     });
     {
         let (sites, gate) = (Arc::clone(&sites), Arc::clone(&gate));
@@ -141,6 +144,7 @@ async fn run(config: Config) -> Result<(), Fault> {
     }
 
     tokio::spawn(expire_uploads(Arc::clone(&sites)));
+    tokio::spawn(targets::deliver(Arc::clone(&sites)));
 
     let run_folder = private_folder(&data.join(place::RUN))?;
     let hooks = hooks_folder(&data)?;

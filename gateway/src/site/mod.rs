@@ -23,6 +23,7 @@ pub mod repository;
 mod scan;
 pub mod settings;
 mod store;
+pub mod targets;
 #[cfg(test)]
 mod testing;
 pub mod tree;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 
 use policy::{Action, SiteName};
 
+pub use targets::Targets;
 pub use uploads::Uploads;
 pub use workflow::{Busy, Run, Undone, Workflows};
 
@@ -56,6 +58,8 @@ pub struct Sites {
     pub workflows: Arc<Workflows>,
     /// What is on its way up.
     pub uploads: Uploads,
+    /// Who is told of switches, and what follows them.
+    pub targets: Targets,
 }
 
 /// Whom a commit or tag names.

@@ -16,7 +16,7 @@ use crate::fault::Fault;
 use crate::gate::Permit;
 use crate::site::release::{self, Prepared};
 use crate::site::repository::{self, MoveError};
-use crate::site::{Sites, crash};
+use crate::site::{Sites, crash, targets};
 use crate::state::{Intent, RefMove, Workflow};
 
 /// A change that is prepared, waiting to be carried out under a lease.
@@ -135,9 +135,16 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
         intent: Some(intent),
         ..run.record()
     };
-    let done = run
-        .pass_the_switch()
-        .and_then(|()| run.step("switch", || perform(sites, run, permit, &workflow)));
+    let done = targets::prepare(sites, run, &workflow).and_then(|hosts| {
+        let done = run
+            .pass_the_switch()
+            .and_then(|()| run.step("switch", || perform(sites, run, permit, &workflow, &hosts)));
+        match &done {
+            Ok(()) => targets::settle(sites, run, &workflow, &hosts),
+            Err(_) => hosts.turn_back(sites, &workflow),
+        }
+        done
+    });
     let outcome = match &done {
         Ok(()) => Outcome::Done,
         Err(_) => Outcome::Failed,
@@ -169,7 +176,13 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
 /// if it stays so.
 pub(in crate::site) const UNRECORDED: &str = "done, and not in the audit yet";
 
-fn perform(sites: &Sites, run: &Run, permit: &Permit, workflow: &Workflow) -> Result<(), Undone> {
+fn perform(
+    sites: &Sites,
+    run: &Run,
+    permit: &Permit,
+    workflow: &Workflow,
+    hosts: &targets::Prepared,
+) -> Result<(), Undone> {
     let Some(intent) = &workflow.intent else {
         return Err(Fault::new("a change without an intent").into());
     };
@@ -192,14 +205,18 @@ fn perform(sites: &Sites, run: &Run, permit: &Permit, workflow: &Workflow) -> Re
         Some(generation) => release::switch(permit, &environment, generation),
         None => Ok(()),
     };
-    let completed = switched.and_then(|()| {
+    let completed = switched.map_err(Undone::from).and_then(|()| {
         crash::point("switched");
-        sites.state.complete_workflow(workflow, UNRECORDED)
+        targets::switch(sites, run, workflow, hosts)?;
+        crash::point("hosts-switched");
+        Ok(sites.state.complete_workflow(workflow, UNRECORDED)?)
     });
-    if let Err(fault) = completed {
-        tracing::error!("a change is being undone: {fault}");
+    if let Err(undone) = completed {
+        tracing::error!("a change is being undone: {undone:?}");
         undo(&repository, permit, intent, &environment, before);
-        return Err(fault.into());
+        let switched = before.is_some() && intent.generation.is_some();
+        targets::turn_back(sites, workflow, hosts, switched, before);
+        return Err(undone);
     }
     crash::point("completed");
     if intent.generation.is_some()
