@@ -7,6 +7,7 @@ pub mod clients;
 pub mod clone;
 pub mod gateway;
 pub mod guest;
+pub mod hearer;
 pub mod knocking;
 pub mod measure;
 pub mod mount;

@@ -9,9 +9,7 @@ use super::target_command::{NewTarget, TargetCommand};
 use super::{Done, Run, Stop};
 use crate::gate::Permit;
 use crate::site::{blocking, targets};
-use crate::state::{
-    Delivery, DeliveryStatus, Host, Reload, Secret, Target, TargetKind, for_people,
-};
+use crate::state::{Delivery, DeliveryStatus, Host, Reload, Secret, Target, TargetKind};
 
 impl Run<'_> {
     pub(super) async fn target(&mut self, command: TargetCommand) -> Done {

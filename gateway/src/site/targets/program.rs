@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(sh("cat", b"in", 20).unwrap().output, "in");
         let failed = sh("echo out; echo 'not\x07 so' >&2; exit 3", b"", 20).unwrap_err();
         assert!(failed.contains("exit status: 3"), "{failed}");
-        assert!(failed.contains("not\\x07 so"), "{failed}");
+        assert!(failed.contains("not\\u{7} so"), "{failed}");
         let missing = run(
             Command::new("/nonexistent/program"),
             b"",

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::message::Message;
 use super::{command, hosts, reload, webhook};
 use crate::fault::Fault;
-use crate::site::{Sites, blocking, workflow};
+use crate::site::{Sites, blocking, crash, workflow};
 use crate::state::{Delivery, Target, TargetKind};
 
 /// Tells what is to be told, as long as the gateway runs. One attempt a target at a time, so that
@@ -83,6 +83,7 @@ async fn attempt(sites: &Arc<Sites>, target: Target, delivery: Delivery) -> Resu
             alone(move || tell(&sites, &target, &told)).await
         }
     };
+    crash::point("told");
     let settings = &sites.targets.settings;
     let (state, number, kept) = (
         Arc::clone(&sites.state),
