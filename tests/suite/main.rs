@@ -77,6 +77,7 @@ mod ssh_audit;
 mod ssh_faults;
 mod ssh_rekey;
 mod sums;
+mod target_hosts;
 mod targets;
 mod team;
 mod tunnel_rules;

@@ -21,6 +21,7 @@ pub mod raw;
 pub mod site;
 pub mod traps;
 pub mod tree;
+pub mod web_host;
 pub mod wordpress;
 
 pub use clients::{Client, Finished};
