@@ -97,6 +97,10 @@ pub enum Action {
     SetFront,
     /// Lets the steps of a site reach the network, or not.
     SetStepNetwork,
+    /// Lists where an environment's switches are told, and what could not be told.
+    ViewTargets,
+    /// Adds, tests or removes those places, or has something told again.
+    ManageTargets,
     /// Reads what a site is: environments, log of code, changes, hotfixes, workflows.
     ViewSite,
     /// Adds, changes or removes members of a site's team.
@@ -135,6 +139,8 @@ impl Action {
             Action::SetDatabase,
             Action::SetFront,
             Action::SetStepNetwork,
+            Action::ViewTargets,
+            Action::ManageTargets,
             Action::ViewSite,
             Action::ChangeTeam,
             Action::CreateSite,
@@ -170,6 +176,8 @@ impl Action {
             Action::SetDatabase => "database-set",
             Action::SetFront => "front-set",
             Action::SetStepNetwork => "step-network",
+            Action::ViewTargets => "target-view",
+            Action::ManageTargets => "target-manage",
             Action::ViewSite => "view",
             Action::ChangeTeam => "team",
             Action::CreateSite => "site-create",
@@ -187,6 +195,7 @@ impl Action {
             Action::ReadTree
             | Action::Fetch
             | Action::Push
+            | Action::ViewTargets
             | Action::ViewSite
             | Action::ViewAudit
             | Action::ExplainOthers => false,
@@ -206,6 +215,7 @@ impl Action {
             | Action::SetDatabase
             | Action::SetFront
             | Action::SetStepNetwork
+            | Action::ManageTargets
             | Action::ChangeTeam
             | Action::CreateSite
             | Action::ManagePeople

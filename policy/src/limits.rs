@@ -86,6 +86,8 @@ impl ActionGroup {
             | Action::SetDatabase
             | Action::SetFront
             | Action::SetStepNetwork
+            | Action::ViewTargets
+            | Action::ManageTargets
             | Action::ManagePeople
             | Action::ManageOwnKeys => false,
         }

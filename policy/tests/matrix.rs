@@ -57,11 +57,18 @@ fn matrix() -> String {
     let mut text = HEAD.to_owned();
     for (title, items) in [
         ("The tree over SFTP", tree()),
-        ("Pushes, before git starts, and fetches", begin()),
+        (
+            "Pushes, before git starts, and fetches",
+            plain("repository", [Action::Push, Action::Fetch]),
+        ),
         ("Pushes, one ref", pushes()),
         ("Workflows", workflows()),
         ("Cancelling", cancelling::items()),
-        ("Databases", settings::items()),
+        ("Databases, fronts, failed releases", settings::items()),
+        (
+            "Who is told of switches",
+            plain("environment", [Action::ViewTargets, Action::ManageTargets]),
+        ),
         ("Sites, people, keys, audit", others()),
     ] {
         section(&mut text, title, items);
@@ -129,11 +136,12 @@ fn tree() -> Vec<Item> {
     items
 }
 
-fn begin() -> Vec<Item> {
-    [Action::Push, Action::Fetch]
+/// What is asked of an environment and depends on no further fact.
+fn plain(subject: &str, actions: [Action; 2]) -> Vec<Item> {
+    actions
         .into_iter()
         .map(|action| Item {
-            subject: "repository".to_owned(),
+            subject: subject.to_owned(),
             verb: action.as_str().to_owned(),
             answers: everywhere(action, Context::default(), on_environment),
         })

@@ -7,6 +7,7 @@ pub mod clients;
 pub mod clone;
 pub mod gateway;
 pub mod guest;
+pub mod hearer;
 pub mod knocking;
 pub mod measure;
 pub mod mount;
@@ -21,6 +22,7 @@ pub mod site;
 pub mod traps;
 pub mod tree;
 pub mod web;
+pub mod web_host;
 pub mod wordpress;
 
 pub use clients::{Client, Finished};

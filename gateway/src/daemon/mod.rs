@@ -37,7 +37,7 @@ use crate::site::layout::Layout;
 use crate::site::packs::PackCache;
 use crate::site::steps::Steps;
 use crate::site::workflow::Keeping;
-use crate::site::{Sites, Uploads, Workflows, blocking, repair};
+use crate::site::{Sites, Targets, Uploads, Workflows, blocking, repair, targets};
 use crate::state::State;
 use doors::Doors;
 use listen::Reception;
@@ -56,6 +56,8 @@ pub mod place {
     pub const HOOKS: &str = "hooks";
     /// The folder of sites.
     pub const SITES: &str = "sites";
+    /// The keys by which other web hosts are reached.
+    pub const TARGETS: &str = "targets";
     /// The packs of clones, kept to be sent again.
     pub const PACKS: &str = "packs";
 }
@@ -138,6 +140,7 @@ async fn run(config: Config) -> Result<(), Fault> {
             config.server_steps.clone(),
             data.clone(),
         ),
+        targets: Targets::new(config.targets.clone(), data.join(place::TARGETS)),
     });
     {
         let (sites, gate) = (Arc::clone(&sites), Arc::clone(&gate));
@@ -147,6 +150,7 @@ async fn run(config: Config) -> Result<(), Fault> {
     }
 
     tokio::spawn(expire_uploads(Arc::clone(&sites)));
+    tokio::spawn(targets::deliver(Arc::clone(&sites)));
 
     let run_folder = private_folder(&data.join(place::RUN))?;
     let hooks = hooks_folder(&data)?;

@@ -216,6 +216,8 @@ impl Permit {
             | Action::SetDatabase
             | Action::SetFront
             | Action::SetStepNetwork
+            | Action::ViewTargets
+            | Action::ManageTargets
             | Action::ViewSite
             | Action::ChangeTeam
             | Action::CreateSite

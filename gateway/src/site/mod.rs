@@ -28,8 +28,10 @@ mod scan;
 pub mod settings;
 pub mod steps;
 mod store;
+pub mod targets;
 #[cfg(test)]
 mod testing;
+mod tls;
 pub mod tree;
 pub mod upkeep;
 pub mod uploads;
@@ -42,6 +44,7 @@ use std::sync::Arc;
 
 use policy::{Action, SiteName};
 
+pub use targets::Targets;
 pub use uploads::Uploads;
 pub use workflow::{Busy, Run, Undone, Workflows};
 
@@ -63,6 +66,8 @@ pub struct Sites {
     pub uploads: Uploads,
     /// What runs the steps of sites.
     pub steps: steps::Steps,
+    /// Who is told of switches, and what follows them.
+    pub targets: Targets,
 }
 
 /// Whom a commit or tag names.

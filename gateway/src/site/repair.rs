@@ -9,7 +9,7 @@ use policy::SiteName;
 
 use super::release;
 use super::repository::{self, MoveError};
-use super::{Sites, orphans, runtime, workflow};
+use super::{Sites, orphans, runtime, targets, workflow};
 use crate::audit::Outcome;
 use crate::fault::{Fault, OrFault};
 use crate::gate::{Gate, Permit};
@@ -133,6 +133,7 @@ fn repair_one(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<St
     if let Some(generation) = intent.generation {
         release::switch(&permit, &environment, generation)?;
     }
+    targets::ask_for_sync(sites, workflow, None)?;
     let result = "completed after the gateway had been cut off";
     sites.state.complete_workflow(workflow, result)?;
     permit.describe(result);
@@ -146,6 +147,13 @@ fn drop_it(
     workflow: &Workflow,
     name: &str,
 ) -> Result<String, Fault> {
+    if workflow
+        .intent
+        .as_ref()
+        .is_some_and(|intent| intent.generation.is_some())
+    {
+        targets::ask_for_sync(sites, workflow, None)?;
+    }
     let result = "dropped: the gateway had been cut off before anything was changed";
     sites
         .state

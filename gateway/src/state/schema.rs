@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     super::workflows::FOLLOWED,
     super::fronts::TABLES,
     super::step_networks::TABLE,
+    super::targets::TABLES,
 ];
 
 /// Keys with an end and limits; authorities of certificates.

@@ -5,6 +5,7 @@ mod limits;
 mod push;
 mod release;
 mod server;
+mod targets;
 mod tree;
 mod workflow;
 
@@ -91,6 +92,11 @@ pub fn decide(
         Action::SetDatabase | Action::SetFront => {
             on_environment(principal, target, context, |_, site, _| {
                 database::set(principal, action, site)
+            })
+        }
+        Action::ViewTargets | Action::ManageTargets => {
+            on_environment(principal, target, context, |_, site, _| {
+                targets::decide(principal, action, site)
             })
         }
     }

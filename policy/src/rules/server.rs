@@ -44,7 +44,9 @@ pub(super) fn decide(principal: &Principal, action: Action, target: &Target) -> 
         | Action::AllowRelease
         | Action::SetFront
         | Action::ConnectDatabase
-        | Action::SetDatabase => unfit_target(action.as_str()),
+        | Action::SetDatabase
+        | Action::ViewTargets
+        | Action::ManageTargets => unfit_target(action.as_str()),
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) fn on_environment(
         | Action::SetDatabase
         | Action::SetFront
         | Action::SetStepNetwork
+        | Action::ViewTargets
+        | Action::ManageTargets
         | Action::ViewSite
         | Action::ChangeTeam
         | Action::CreateSite

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::audit_query::AuditQuery;
 use super::key_limits::KeyLimits;
 use super::releases::ReleaseCommand;
+use super::target_command::TargetCommand;
 use super::workflow_command::WorkflowCommand;
 
 /// A command with what applies to all of them.
@@ -356,6 +357,9 @@ pub enum Command {
     /// What concerns workflows
     #[command(flatten)]
     Workflow(WorkflowCommand),
+    /// Who is told of switches
+    #[command(flatten)]
+    Target(TargetCommand),
     /// Search the audit
     #[command(name = "audit:list", visible_alias = "audit")]
     AuditList(AuditQuery),

@@ -166,6 +166,8 @@ impl Run<'_> {
                 | Action::SetDatabase
                 | Action::SetFront
                 | Action::SetStepNetwork
+                | Action::ViewTargets
+                | Action::ManageTargets
                 | Action::ViewSite
                 | Action::ChangeTeam
                 | Action::CreateSite

@@ -6,6 +6,7 @@ mod authorities;
 mod code;
 mod command;
 mod databases;
+mod deliveries;
 mod deploys;
 mod environments;
 mod explain;
@@ -17,6 +18,8 @@ mod releases;
 mod reply;
 mod sites;
 mod table;
+mod target_command;
+mod targets;
 mod unfinished;
 mod workflow_command;
 mod workflows;
@@ -265,6 +268,7 @@ impl Run<'_> {
                 self.hotfix_drop(site, name, reason).await
             }
             Command::Workflow(command) => self.workflow(command).await,
+            Command::Target(command) => self.target(command).await,
             Command::AuditList(query) => self.audit_list(query).await,
             Command::AuditVerify => self.audit_verify().await,
             Command::Explain {

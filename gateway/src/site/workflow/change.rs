@@ -19,7 +19,7 @@ use crate::gate::Permit;
 use crate::site::layout::EnvironmentLayout;
 use crate::site::release::{self, Origin, ReleaseKind};
 use crate::site::repository::{self, MoveError};
-use crate::site::{Sites, crash, runtime};
+use crate::site::{Sites, crash, runtime, targets};
 use crate::state::{Intent, RefMove, Workflow};
 use crate::steps_file::Event;
 
@@ -147,23 +147,24 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
         .layout
         .site(&workflow.site)
         .environment(&workflow.environment);
-    let done = run
-        .pass_the_switch()
-        .and_then(|()| Ok(release::current(&environment)?))
+    let done = release::current(&environment)
+        .map_err(Undone::from)
         .and_then(|before| {
             let intent = Intent { before, ..intent };
             let workflow = Workflow {
                 intent: Some(intent),
                 ..workflow
             };
-            perform(
-                sites,
-                run,
-                permit,
-                &workflow,
-                &environment,
-                release.as_ref(),
-            )
+            let hosts = targets::prepare(sites, run, &workflow)?;
+            let release = release.as_ref();
+            let done = run
+                .pass_the_switch()
+                .and_then(|()| perform(sites, run, permit, &workflow, release, &hosts));
+            match &done {
+                Ok(()) => targets::settle(sites, run, &workflow, &hosts),
+                Err(_) => hosts.turn_back(sites, &workflow),
+            }
+            done
         });
     let outcome = match &done {
         Ok(()) => Outcome::Done,
@@ -201,24 +202,30 @@ fn perform(
     run: &Run,
     permit: &Permit,
     workflow: &Workflow,
-    environment: &EnvironmentLayout,
     release: Option<&Release>,
+    hosts: &targets::Prepared,
 ) -> Result<(), Undone> {
     let Some(intent) = &workflow.intent else {
         return Err(Fault::new("a change without an intent").into());
     };
-    let repository = repository::open(&sites.layout.site(&workflow.site).repository())?;
+    let layout = sites.layout.site(&workflow.site);
+    let environment = &layout.environment(&workflow.environment);
+    let repository = repository::open(&layout.repository())?;
     let back = |why: &dyn fmt::Debug| {
         tracing::error!("a change is being undone: {why:?}");
         if let Err(fault) = turn_back(permit, environment, intent) {
             tracing::error!("the former release was not switched back to: {fault}");
         }
+        let switched = intent.generation.is_some();
+        targets::turn_back(sites, workflow, hosts, switched, intent.before);
     };
     run.step("switch", || {
         run.intend(workflow)?;
         crash::point("intent-written");
         switch(permit, environment, intent).inspect_err(|fault| back(fault))?;
         crash::point("switched");
+        targets::switch(sites, run, workflow, hosts).inspect_err(|undone| back(undone))?;
+        crash::point("hosts-switched");
         Ok::<_, Undone>(())
     })?;
     if let Some(release) = release {

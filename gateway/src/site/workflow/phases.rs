@@ -11,7 +11,7 @@ use crate::site::probe::{self, Script, Wanted};
 use crate::site::push::short;
 use crate::site::release::{self, Origin, Prepared, ReleaseKind};
 use crate::site::steps::{self, Failed, Surroundings};
-use crate::site::{Sites, deploy, failed};
+use crate::site::{Sites, deploy, failed, targets};
 use crate::steps_file::{Event, File, Probe, Stage};
 
 /// What an environment is to run, on its way there.
@@ -203,6 +203,8 @@ impl Release {
             if self.probes(sites, Stage::After).next().is_none() {
                 return Ok(());
             }
+            // Who keeps compiled code must not answer with that of the release before.
+            targets::reload(sites, run, &self.place);
             run.step("verify", || self.ask(sites, run, Stage::After))
         });
         done.map_err(|failed| {
@@ -323,7 +325,8 @@ impl Release {
             }
             (Stage::After, _, Some(url)) => {
                 let slash = if path.starts_with('/') { "" } else { "/" };
-                probe::ask_http(&format!("{url}{slash}{path}"), wanted)
+                let authorities = sites.targets.authorities();
+                probe::ask_http(&format!("{url}{slash}{path}"), authorities, wanted)
             }
             (Stage::Before, None, _) | (Stage::After, _, None) => {
                 Err("it is no longer known where to ask".to_owned())
