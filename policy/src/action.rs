@@ -87,6 +87,18 @@ pub enum Action {
     DropHotfix,
     /// Has a workflow end before it changes anything.
     CancelWorkflow,
+    /// Freezes an environment.
+    Freeze,
+    /// Ends a freeze.
+    EndFreeze,
+    /// Says when deploys go to an environment.
+    SetWindows,
+    /// Asks that a second person approves a deploy or hotfix.
+    AskApproval,
+    /// Approves somebody else's deploy or hotfix.
+    Approve,
+    /// Denies the approval of a deploy or hotfix.
+    DenyApproval,
     /// Opens a connection to an environment's database.
     ConnectDatabase,
     /// Says where an environment's database is.
@@ -124,6 +136,12 @@ impl Action {
             Action::MergeHotfix,
             Action::DropHotfix,
             Action::CancelWorkflow,
+            Action::Freeze,
+            Action::EndFreeze,
+            Action::SetWindows,
+            Action::AskApproval,
+            Action::Approve,
+            Action::DenyApproval,
             Action::ConnectDatabase,
             Action::SetDatabase,
             Action::ViewSite,
@@ -156,6 +174,12 @@ impl Action {
             Action::MergeHotfix => "hotfix-merge",
             Action::DropHotfix => "hotfix-drop",
             Action::CancelWorkflow => "workflow-cancel",
+            Action::Freeze => "lock-enable",
+            Action::EndFreeze => "lock-disable",
+            Action::SetWindows => "window-set",
+            Action::AskApproval => "deploy-ask",
+            Action::Approve => "deploy-approve",
+            Action::DenyApproval => "deploy-deny",
             Action::ConnectDatabase => "database-connect",
             Action::SetDatabase => "database-set",
             Action::ViewSite => "view",
@@ -189,6 +213,12 @@ impl Action {
             | Action::MergeHotfix
             | Action::DropHotfix
             | Action::CancelWorkflow
+            | Action::Freeze
+            | Action::EndFreeze
+            | Action::SetWindows
+            | Action::AskApproval
+            | Action::Approve
+            | Action::DenyApproval
             | Action::ConnectDatabase
             | Action::SetDatabase
             | Action::ChangeTeam

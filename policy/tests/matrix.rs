@@ -13,6 +13,7 @@
 )]
 
 mod cancelling;
+mod holds;
 mod limited;
 mod table;
 mod words;
@@ -60,6 +61,7 @@ fn matrix() -> String {
         ("Pushes, one ref", pushes()),
         ("Workflows", workflows()),
         ("Cancelling", cancelling::items()),
+        ("Freezes, hours of deploys, approvals", holds::items()),
         ("Databases", databases()),
         ("Sites, people, keys, audit", others()),
     ] {

@@ -7,6 +7,7 @@ pub mod database;
 pub mod deploy;
 mod folder;
 pub mod git;
+pub mod holds;
 pub mod hotfix;
 mod ignore;
 pub mod import;

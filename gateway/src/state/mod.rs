@@ -3,8 +3,11 @@
 //! The rows are in SQLite; all that decisions need is also held in memory as one [`Model`], so that
 //! a decision costs no query. Knows no rules.
 
+mod approvals;
 mod databases;
+mod deploy_windows;
 mod deployments;
+mod holds;
 mod keys;
 mod model;
 mod people;
@@ -19,7 +22,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rusqlite::{Connection, Transaction};
 
+pub use approvals::{Answer, Matter, Request, RequestStatus, Subject};
+pub use deploy_windows::{DeployWindow, NotAWindow};
 pub use deployments::{Deployment, DeploymentKind};
+pub use holds::{Freeze, Holds};
 pub use model::{Authority, EnvironmentState, Hotfix, HotfixStatus, Key, Model, Person, Site};
 pub use sites::{NewSite, for_people};
 pub use workflows::{Intent, Lease, RefMove, Step, StepStatus, Workflow, WorkflowStatus};

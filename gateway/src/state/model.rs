@@ -11,6 +11,7 @@ use policy::{
 };
 use rusqlite::{Connection, Row};
 
+use super::holds::{self, Holds};
 use crate::fault::{Fault, OrFault};
 
 /// People, keys and sites at one moment.
@@ -24,6 +25,8 @@ pub struct Model {
     pub authorities: BTreeMap<String, Authority>,
     /// All sites.
     pub sites: BTreeMap<SiteName, Site>,
+    /// What holds the code of sites where it is; see [`Model::holds`].
+    pub(super) holds: BTreeMap<SiteName, Holds>,
 }
 
 /// Somebody with a name on this server.
@@ -193,6 +196,12 @@ impl Model {
         self.sites.get(site)?.environments.get(environment)
     }
 
+    /// Returns what holds a site's code where it is.
+    pub fn holds(&self, site: &SiteName) -> &Holds {
+        static NOTHING: Holds = Holds::NOTHING;
+        self.holds.get(site).unwrap_or(&NOTHING)
+    }
+
     fn is_administrator(&self, person: &PersonName) -> bool {
         self.people
             .get(person)
@@ -225,6 +234,7 @@ impl Model {
         super::keys::load(connection, &mut model)?;
         load_sites(connection, &mut model)?;
         load_environments(connection, &mut model)?;
+        holds::load(connection, &mut model)?;
         Ok(model)
     }
 }

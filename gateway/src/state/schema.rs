@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     super::databases::TABLE,
     LIMITS_AND_AUTHORITIES,
     super::workflows::FOLLOWED,
+    super::holds::TABLES,
 ];
 
 /// Keys with an end and limits; authorities of certificates.

@@ -40,6 +40,12 @@ pub(super) fn decide(principal: &Principal, action: Action, target: &Target) -> 
         | Action::MergeHotfix
         | Action::DropHotfix
         | Action::CancelWorkflow
+        | Action::Freeze
+        | Action::EndFreeze
+        | Action::SetWindows
+        | Action::AskApproval
+        | Action::Approve
+        | Action::DenyApproval
         | Action::ConnectDatabase
         | Action::SetDatabase => unfit_target(action.as_str()),
     }

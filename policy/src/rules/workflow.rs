@@ -28,6 +28,12 @@ pub(super) fn on_environment(
         | Action::MergeHotfix
         | Action::DropHotfix
         | Action::CancelWorkflow
+        | Action::Freeze
+        | Action::EndFreeze
+        | Action::SetWindows
+        | Action::AskApproval
+        | Action::Approve
+        | Action::DenyApproval
         | Action::ConnectDatabase
         | Action::SetDatabase
         | Action::ViewSite

@@ -130,12 +130,13 @@ impl Run<'_> {
         let evidence = blocking(move || {
             let mut evidence = Evidence::default();
             match action {
-                Action::Deploy | Action::Rollback => {
-                    let plan = if action == Action::Deploy {
-                        deploy::plan(&sites, &site, &environment, None)
-                    } else {
+                Action::Deploy | Action::Rollback | Action::AskApproval => {
+                    let plan = if action == Action::Rollback {
                         deploy::plan_rollback(&sites, &site, &environment, None)
+                    } else {
+                        deploy::plan(&sites, &site, &environment, None)
                     };
+                    evidence.held.commit = plan.as_ref().ok().and_then(|plan| plan.commit);
                     evidence.deploy =
                         Some(plan.map_or_else(|_| DeployFacts::default(), |plan| plan.facts));
                 }
@@ -159,6 +160,11 @@ impl Run<'_> {
                 | Action::RestoreWork
                 | Action::DropHotfix
                 | Action::CancelWorkflow
+                | Action::Freeze
+                | Action::EndFreeze
+                | Action::SetWindows
+                | Action::Approve
+                | Action::DenyApproval
                 | Action::ConnectDatabase
                 | Action::SetDatabase
                 | Action::ViewSite

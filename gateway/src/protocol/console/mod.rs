@@ -1,5 +1,6 @@
 //! The console: the commands of `ssh HOST COMMAND` and of the command line on the server.
 
+mod approvals;
 mod audit_query;
 mod audits;
 mod authorities;
@@ -10,6 +11,8 @@ mod deploys;
 mod environments;
 mod explain;
 mod greeting;
+mod hold_command;
+mod holds;
 mod key_limits;
 mod keys;
 mod people;
@@ -200,7 +203,11 @@ impl Run<'_> {
             } => self.site_create(name, from, trunk, files_path).await,
             Command::SiteList => self.site_list().await,
             Command::SiteInfo { site } => self.site_info(site).await,
-            Command::SiteSet { site, value, .. } => self.site_set(site, value == "yes").await,
+            Command::SiteSet {
+                site,
+                setting,
+                value,
+            } => self.site_set(site, &setting, value == "yes").await,
             Command::TeamList { site } => self.team_list(site).await,
             Command::TeamAdd { site, person, role } => self.team_add(site, person, role).await,
             Command::TeamRole { site, person, role } => self.team_role(site, person, role).await,
@@ -243,12 +250,17 @@ impl Run<'_> {
                 environment,
                 note,
                 reference,
-            } => self.deploy(environment, note, reference).await,
+                overriding,
+            } => {
+                self.deploy(environment, (note, overriding), reference)
+                    .await
+            }
             Command::Rollback {
                 environment,
                 to,
                 note,
-            } => self.rollback(environment, to, note).await,
+                overriding,
+            } => self.rollback(environment, to, (note, overriding)).await,
             Command::ReleaseList { environment } => self.release_list(environment).await,
             Command::CodeLog { environment, limit } => self.code_log(environment, limit).await,
             Command::HotfixList { site } => self.hotfix_list(site).await,
@@ -256,6 +268,7 @@ impl Run<'_> {
             Command::HotfixDrop { site, name, reason } => {
                 self.hotfix_drop(site, name, reason).await
             }
+            Command::Hold(command) => self.hold(command).await,
             Command::Workflow(command) => self.workflow(command).await,
             Command::AuditList(query) => self.audit_list(query).await,
             Command::AuditVerify => self.audit_verify().await,

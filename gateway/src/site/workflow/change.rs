@@ -13,7 +13,7 @@ use git2::Repository;
 use super::Run;
 use crate::audit::Outcome;
 use crate::fault::Fault;
-use crate::gate::Permit;
+use crate::gate::{Denied, Permit};
 use crate::site::release::{self, Prepared};
 use crate::site::repository::{self, MoveError};
 use crate::site::{Sites, crash};
@@ -135,8 +135,8 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
         intent: Some(intent),
         ..run.record()
     };
-    let done = run
-        .pass_the_switch()
+    let done = confirmed(&permits)
+        .and_then(|()| run.pass_the_switch())
         .and_then(|()| run.step("switch", || perform(sites, run, permit, &workflow)));
     let outcome = match &done {
         Ok(()) => Outcome::Done,
@@ -163,6 +163,23 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
     }
     run.end_unless_begun(&done);
     done
+}
+
+/// Whether what was permitted when the change began may still be done now.
+fn confirmed(permits: &[Permit]) -> Result<(), Undone> {
+    for permit in permits {
+        match permit.confirm() {
+            Ok(()) => {}
+            Err(Denied::Refused(refused)) => {
+                return Err(Undone::Impossible(format!(
+                    "{} [incident {}]",
+                    refused.refusal, refused.incident
+                )));
+            }
+            Err(Denied::Fault(fault)) => return Err(fault.into()),
+        }
+    }
+    Ok(())
 }
 
 /// What came of a change that is complete and that the audit has no row of yet. Repair writes one
