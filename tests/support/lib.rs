@@ -5,6 +5,7 @@ pub mod authority;
 pub mod cache;
 pub mod clients;
 pub mod clone;
+pub mod gates;
 pub mod gateway;
 pub mod guest;
 pub mod knocking;
