@@ -18,6 +18,7 @@ pub mod process;
 pub mod programs;
 pub mod putty;
 pub mod raw;
+pub mod screen;
 pub mod site;
 pub mod traps;
 pub mod tree;
