@@ -89,6 +89,18 @@ pub enum Action {
     CancelWorkflow,
     /// Lets a release be deployed again that has failed its check.
     AllowRelease,
+    /// Freezes an environment.
+    Freeze,
+    /// Ends a freeze.
+    EndFreeze,
+    /// Says when deploys go to an environment.
+    SetWindows,
+    /// Asks that a second person approves a deploy or hotfix.
+    AskApproval,
+    /// Approves somebody else's deploy or hotfix.
+    Approve,
+    /// Denies the approval of a deploy or hotfix.
+    DenyApproval,
     /// Opens a connection to an environment's database.
     ConnectDatabase,
     /// Says where an environment's database is.
@@ -135,6 +147,12 @@ impl Action {
             Action::DropHotfix,
             Action::CancelWorkflow,
             Action::AllowRelease,
+            Action::Freeze,
+            Action::EndFreeze,
+            Action::SetWindows,
+            Action::AskApproval,
+            Action::Approve,
+            Action::DenyApproval,
             Action::ConnectDatabase,
             Action::SetDatabase,
             Action::SetFront,
@@ -172,6 +190,12 @@ impl Action {
             Action::DropHotfix => "hotfix-drop",
             Action::CancelWorkflow => "workflow-cancel",
             Action::AllowRelease => "release-allow",
+            Action::Freeze => "lock-enable",
+            Action::EndFreeze => "lock-disable",
+            Action::SetWindows => "window-set",
+            Action::AskApproval => "deploy-ask",
+            Action::Approve => "deploy-approve",
+            Action::DenyApproval => "deploy-deny",
             Action::ConnectDatabase => "database-connect",
             Action::SetDatabase => "database-set",
             Action::SetFront => "front-set",
@@ -211,6 +235,12 @@ impl Action {
             | Action::DropHotfix
             | Action::CancelWorkflow
             | Action::AllowRelease
+            | Action::Freeze
+            | Action::EndFreeze
+            | Action::SetWindows
+            | Action::AskApproval
+            | Action::Approve
+            | Action::DenyApproval
             | Action::ConnectDatabase
             | Action::SetDatabase
             | Action::SetFront

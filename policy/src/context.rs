@@ -1,6 +1,7 @@
 //! The facts that rules look at. The gate gathers them; a missing fact refuses.
 
 use crate::environment::{ConnectionMode, Environment};
+use crate::hold::Hold;
 use crate::name::{HotfixName, MultidevName, PersonName};
 
 /// Facts about the target of a request.
@@ -28,6 +29,8 @@ pub struct Context {
     pub own_workflow: bool,
     /// Whether it is known where the environment's database is.
     pub has_database: bool,
+    /// What holds the environment's code where it is.
+    pub hold: Hold,
     /// How a person reaches this gateway, as `HOST:PORT`, for hints that can be copied.
     pub address: String,
 }

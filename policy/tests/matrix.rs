@@ -13,6 +13,7 @@
 )]
 
 mod cancelling;
+mod holds;
 mod limited;
 mod settings;
 mod table;
@@ -69,6 +70,7 @@ fn matrix() -> String {
             "Who is told of switches",
             plain("environment", [Action::ViewTargets, Action::ManageTargets]),
         ),
+        ("Freezes, hours of deploys, approvals", holds::items()),
         ("Sites, people, keys, audit", others()),
     ] {
         section(&mut text, title, items);

@@ -1,5 +1,6 @@
 //! The tests from outside, in one program.
 
+mod approvals;
 mod attack_doors;
 mod attack_races;
 mod attacks;
@@ -33,6 +34,8 @@ mod doors_flood;
 mod doors_idle;
 mod explain;
 mod file_size;
+mod freezes;
+mod freezes_meanwhile;
 mod git_client;
 mod git_hostile;
 mod git_packs;
@@ -89,6 +92,12 @@ mod tunnels;
 mod unserved;
 mod verified;
 mod windows;
+mod windows_of_deploys;
 mod wordpress;
 mod work;
+mod workflow_cut;
+mod workflow_follow;
+mod workflow_logs;
+mod workflow_queue;
+mod workflow_silence;
 mod workflows;

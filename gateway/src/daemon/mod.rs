@@ -132,6 +132,7 @@ async fn run(config: Config) -> Result<(), Fault> {
             Keeping {
                 wait_seconds: config.workflows.max_wait_seconds,
                 logs: config.workflows.keep_logs,
+                approval_seconds: config.workflows.approval_seconds,
             },
         )),
         uploads: Uploads::new(config.uploads.keep()),

@@ -2,6 +2,7 @@
 //! the audit, and makes the [`Permit`]s without which no effect can be called.
 
 mod certified;
+mod held;
 mod identity;
 mod permit;
 mod trust;
@@ -15,6 +16,7 @@ use policy::{
 };
 
 pub use certified::Certified;
+pub use held::Held;
 use identity::Asked;
 pub use identity::Identity;
 pub use permit::Permit;
@@ -23,7 +25,7 @@ pub use trust::{Sources, Trust};
 use crate::audit::{Audit, Decided, IncidentId, Outcome, Record, Who};
 use crate::blocking;
 use crate::fault::Fault;
-use crate::state::{State, Workflow};
+use crate::state::{Matter, State, Workflow};
 
 /// Facts that the caller has to look up, since they lie in the repository.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +46,8 @@ pub struct Evidence {
     pub in_the_way: Option<InTheWay>,
     /// Whether the workflow that is asked about was begun by the same person.
     pub own_workflow: bool,
+    /// What counts where an environment is held as it is.
+    pub held: Held,
     /// What else the audit should say.
     pub detail: Option<String>,
     /// The workflow that the action is part of; the row gets its id.
@@ -123,8 +127,10 @@ impl Gate {
         evidence: Evidence,
     ) -> Result<Permit, Denied> {
         let epoch = self.state.epoch();
-        let (decision, mode) = self.decide(who, action, target, &evidence, Asked::Really);
-        let (detail, workflow) = (evidence.detail, evidence.workflow);
+        let (decision, mode, hold) = self.decide(who, action, target, &evidence, Asked::Really);
+        let again = permit::Again::new(action, &evidence);
+        let detail = held::said(decision.rule(), &hold, evidence.detail);
+        let workflow = evidence.workflow;
         let record = || {
             let mut record = self.record(who, action, target, mode, &decision, detail);
             if let Some(workflow) = workflow {
@@ -146,7 +152,7 @@ impl Gate {
                     target.clone(),
                     evidence.opened_in.or_else(|| self.generation(target)),
                     record,
-                    epoch,
+                    (epoch, again),
                 ))
             }
             Decision::Refuse(refusal) => {
@@ -157,6 +163,19 @@ impl Gate {
                 Err(Denied::Refused(Refused { refusal, incident }))
             }
         }
+    }
+
+    /// Returns what a second person has to approve and nobody has asked for yet.
+    pub fn wanting_approval(
+        &self,
+        who: &Identity,
+        target: &Target,
+        evidence: &Evidence,
+    ) -> Option<Matter> {
+        let model = self.state.model();
+        let matter = held::matter(&model, who, Action::AskApproval, target, evidence)?;
+        let asked = held::lasting(&model, target, &matter, Timestamp::now()).is_some();
+        (!asked).then_some(matter)
     }
 
     /// Decides without doing or recording anything, for `explain`.
@@ -217,7 +236,7 @@ impl Gate {
     ) -> Result<Refused, Fault> {
         let decision = Decision::Refuse(refusal.clone());
         let action = Action::ReadTree;
-        let (_, mode) = self.decide(who, action, target, &Evidence::default(), Asked::Really);
+        let (_, mode, _) = self.decide(who, action, target, &Evidence::default(), Asked::Really);
         let record = Record {
             object: Some(policy::escape(object)),
             action: asked.to_owned(),
@@ -280,7 +299,7 @@ impl Gate {
         target: &Target,
         evidence: &Evidence,
         asked: Asked,
-    ) -> (Decision, Option<String>) {
+    ) -> (Decision, Option<String>, policy::Hold) {
         let model = self.state.model();
         let standing = self.standing_for(&model, who, action, target, asked);
         let environment = target
@@ -313,9 +332,11 @@ impl Gate {
             in_the_way: evidence.in_the_way,
             own_workflow: evidence.own_workflow,
             has_database: environment.is_some_and(|environment| environment.database.is_some()),
+            hold: held::facts(&model, who, action, target, evidence),
             address: self.address.clone(),
         };
-        (policy::decide(&principal, action, target, &context), word)
+        let decision = policy::decide(&principal, action, target, &context);
+        (decision, word, context.hold)
     }
 
     /// The generation that a file of code opened now belongs to.

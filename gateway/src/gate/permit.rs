@@ -21,6 +21,23 @@ pub struct Permit {
     opened_in: Option<u64>,
     record: Option<Record>,
     epoch: u64,
+    again: Option<Box<Again>>,
+}
+
+/// What a change of an environment was permitted by, to decide it once more at its switch.
+#[derive(Debug, Clone)]
+pub(super) struct Again(Evidence);
+
+impl Again {
+    /// Keeps the evidence of a change that is prepared before it is made.
+    pub(super) fn new(action: Action, evidence: &Evidence) -> Option<Box<Self>> {
+        let prepared = action.changes() && !matches!(action, Action::ChangeTree(_));
+        prepared.then(|| {
+            let mut evidence = evidence.clone();
+            evidence.held.at.get_or_insert_with(Timestamp::now);
+            Box::new(Self(evidence))
+        })
+    }
 }
 
 impl Permit {
@@ -31,7 +48,7 @@ impl Permit {
         target: Target,
         opened_in: Option<u64>,
         record: Option<Record>,
-        epoch: u64,
+        (epoch, again): (u64, Option<Box<Again>>),
     ) -> Self {
         Self {
             gate,
@@ -41,6 +58,7 @@ impl Permit {
             opened_in,
             record,
             epoch,
+            again,
         }
     }
 
@@ -54,6 +72,7 @@ impl Permit {
             target,
             opened_in: None,
             record: Some(record),
+            again: None,
         }
     }
 
@@ -135,6 +154,7 @@ impl Permit {
                 ..record
             }),
             epoch: self.epoch,
+            again: None,
         })
     }
 
@@ -177,6 +197,29 @@ impl Permit {
         Ok(())
     }
 
+    /// Decides once more, on the same evidence, what was permitted a while ago: preparing a change
+    /// takes time, in which the person may have lost their role or the environment been frozen. The
+    /// hours of deploys count as of the start, so that a deploy which began in them ends.
+    ///
+    /// # Errors
+    /// When the answer is now no, which has a row of its own.
+    pub fn confirm(&self) -> Result<(), Denied> {
+        let Some(again) = &self.again else {
+            return Ok(());
+        };
+        if self.gate.state.epoch() == self.epoch {
+            return Ok(());
+        }
+        let evidence = Evidence {
+            workflow: None,
+            ..again.0.clone()
+        };
+        self.gate
+            .authorize(&self.who, self.action, &self.target, evidence)?
+            .forget();
+        Ok(())
+    }
+
     /// Writes the audit row: the action is over.
     ///
     /// # Errors
@@ -212,6 +255,12 @@ impl Permit {
             | Action::DropHotfix
             | Action::CancelWorkflow
             | Action::AllowRelease
+            | Action::Freeze
+            | Action::EndFreeze
+            | Action::SetWindows
+            | Action::AskApproval
+            | Action::Approve
+            | Action::DenyApproval
             | Action::ConnectDatabase
             | Action::SetDatabase
             | Action::SetFront

@@ -9,6 +9,7 @@ pub mod failed;
 mod folder;
 pub mod front;
 pub mod git;
+pub mod holds;
 pub mod hotfix;
 mod ignore;
 pub mod import;

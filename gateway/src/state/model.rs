@@ -12,6 +12,7 @@ use policy::{
 use rusqlite::{Connection, Row};
 
 use super::fronts::{Failed, Front};
+use super::holds::{self, Holds};
 use crate::fault::{Fault, OrFault};
 
 /// People, keys and sites at one moment.
@@ -25,6 +26,8 @@ pub struct Model {
     pub authorities: BTreeMap<String, Authority>,
     /// All sites.
     pub sites: BTreeMap<SiteName, Site>,
+    /// What holds the code of sites where it is; see [`Model::holds`].
+    pub(super) holds: BTreeMap<SiteName, Holds>,
 }
 
 /// Somebody with a name on this server.
@@ -209,6 +212,12 @@ impl Model {
         self.sites.get_mut(site)?.environments.get_mut(environment)
     }
 
+    /// Returns what holds a site's code where it is.
+    pub fn holds(&self, site: &SiteName) -> &Holds {
+        static NOTHING: Holds = Holds::NOTHING;
+        self.holds.get(site).unwrap_or(&NOTHING)
+    }
+
     fn is_administrator(&self, person: &PersonName) -> bool {
         self.people
             .get(person)
@@ -241,6 +250,7 @@ impl Model {
         super::keys::load(connection, &mut model)?;
         load_sites(connection, &mut model)?;
         load_environments(connection, &mut model)?;
+        holds::load(connection, &mut model)?;
         Ok(model)
     }
 }

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     super::fronts::TABLES,
     super::step_networks::TABLE,
     super::targets::TABLES,
+    super::holds::TABLES,
 ];
 
 /// Keys with an end and limits; authorities of certificates.

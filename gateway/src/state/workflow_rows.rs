@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use policy::SiteName;
 use rusqlite::params;
 
+use super::approvals;
 use super::deliveries::announce;
 use super::deployments::{self, Deployment};
 use super::model::{Hotfix, HotfixStatus, parse, rows};
@@ -169,6 +170,7 @@ impl State {
                         &deployment,
                         &intent.rolled_back,
                     )?;
+                    approvals::consume(transaction, workflow, kind, commit)?;
                 }
                 if let Some(name) = &intent.hotfix {
                     let hotfix = Hotfix {

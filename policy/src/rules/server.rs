@@ -43,6 +43,12 @@ pub(super) fn decide(principal: &Principal, action: Action, target: &Target) -> 
         | Action::CancelWorkflow
         | Action::AllowRelease
         | Action::SetFront
+        | Action::Freeze
+        | Action::EndFreeze
+        | Action::SetWindows
+        | Action::AskApproval
+        | Action::Approve
+        | Action::DenyApproval
         | Action::ConnectDatabase
         | Action::SetDatabase
         | Action::ViewTargets

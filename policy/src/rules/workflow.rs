@@ -29,6 +29,12 @@ pub(super) fn on_environment(
         | Action::DropHotfix
         | Action::CancelWorkflow
         | Action::AllowRelease
+        | Action::Freeze
+        | Action::EndFreeze
+        | Action::SetWindows
+        | Action::AskApproval
+        | Action::Approve
+        | Action::DenyApproval
         | Action::ConnectDatabase
         | Action::SetDatabase
         | Action::SetFront

@@ -6,6 +6,7 @@ use policy::{ConnectionMode, Environment, HotfixName, PersonName, Role, SiteName
 use serde::{Deserialize, Serialize};
 
 use super::audit_query::AuditQuery;
+use super::hold_command::HoldCommand;
 use super::key_limits::KeyLimits;
 use super::releases::ReleaseCommand;
 use super::target_command::TargetCommand;
@@ -109,13 +110,13 @@ pub enum Command {
         /// The site
         site: SiteName,
     },
-    /// Change a setting of a site: force-push yes|no, step-network yes|no
+    /// Change a setting of a site: force-push, approve-live, approve-hotfix or step-network
     #[command(name = "site:set")]
     SiteSet {
         /// The site
         site: SiteName,
         /// The setting
-        #[arg(value_parser = ["force-push", "step-network"])]
+        #[arg(value_parser = ["force-push", "approve-live", "approve-hotfix", "step-network"])]
         setting: String,
         /// Its value
         #[arg(value_parser = ["yes", "no"])]
@@ -304,6 +305,9 @@ pub enum Command {
         /// An older commit of trunk, for Test
         #[arg(long = "ref", value_name = "COMMIT")]
         reference: Option<String>,
+        /// As an administrator, why not within the hours of deploys
+        #[arg(long = "override", value_name = "REASON")]
+        overriding: Option<String>,
     },
     /// Return Test or Live to its last good release
     #[command(name = "env:rollback", visible_alias = "rollback")]
@@ -316,6 +320,9 @@ pub enum Command {
         /// Why
         #[arg(long)]
         note: Option<String>,
+        /// As an administrator, why in spite of a freeze
+        #[arg(long = "override", value_name = "REASON")]
+        overriding: Option<String>,
     },
     /// What concerns releases
     #[command(flatten)]
@@ -354,6 +361,9 @@ pub enum Command {
         #[arg(long)]
         reason: String,
     },
+    /// What holds code where it is
+    #[command(flatten)]
+    Hold(HoldCommand),
     /// What concerns workflows
     #[command(flatten)]
     Workflow(WorkflowCommand),

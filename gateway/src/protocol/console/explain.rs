@@ -130,12 +130,13 @@ impl Run<'_> {
         let evidence = blocking(move || {
             let mut evidence = Evidence::default();
             match action {
-                Action::Deploy | Action::Rollback => {
-                    let plan = if action == Action::Deploy {
-                        deploy::plan(&sites, &site, &environment, None)
-                    } else {
+                Action::Deploy | Action::Rollback | Action::AskApproval => {
+                    let plan = if action == Action::Rollback {
                         deploy::plan_rollback(&sites, &site, &environment, None)
+                    } else {
+                        deploy::plan(&sites, &site, &environment, None)
                     };
+                    evidence.held.commit = plan.as_ref().ok().and_then(|plan| plan.commit);
                     let (facts, failed) =
                         plan.map_or_else(|_| Default::default(), |plan| (plan.facts, plan.failed));
                     evidence.deploy = Some(facts);
@@ -162,6 +163,11 @@ impl Run<'_> {
                 | Action::DropHotfix
                 | Action::CancelWorkflow
                 | Action::AllowRelease
+                | Action::Freeze
+                | Action::EndFreeze
+                | Action::SetWindows
+                | Action::Approve
+                | Action::DenyApproval
                 | Action::ConnectDatabase
                 | Action::SetDatabase
                 | Action::SetFront

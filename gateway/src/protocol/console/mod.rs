@@ -1,5 +1,6 @@
 //! The console: the commands of `ssh HOST COMMAND` and of the command line on the server.
 
+mod approvals;
 mod audit_query;
 mod audits;
 mod authorities;
@@ -11,6 +12,8 @@ mod deploys;
 mod environments;
 mod explain;
 mod greeting;
+mod hold_command;
+mod holds;
 mod key_limits;
 mod keys;
 mod people;
@@ -254,12 +257,17 @@ impl Run<'_> {
                 environment,
                 note,
                 reference,
-            } => self.deploy(environment, note, reference).await,
+                overriding,
+            } => {
+                self.deploy(environment, (note, overriding), reference)
+                    .await
+            }
             Command::Rollback {
                 environment,
                 to,
                 note,
-            } => self.rollback(environment, to, note).await,
+                overriding,
+            } => self.rollback(environment, to, (note, overriding)).await,
             Command::Release(command) => self.release(command).await,
             Command::CodeLog { environment, limit } => self.code_log(environment, limit).await,
             Command::HotfixList { site } => self.hotfix_list(site).await,
@@ -267,6 +275,7 @@ impl Run<'_> {
             Command::HotfixDrop { site, name, reason } => {
                 self.hotfix_drop(site, name, reason).await
             }
+            Command::Hold(command) => self.hold(command).await,
             Command::Workflow(command) => self.workflow(command).await,
             Command::Target(command) => self.target(command).await,
             Command::AuditList(query) => self.audit_list(query).await,

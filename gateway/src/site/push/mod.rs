@@ -28,6 +28,8 @@ pub struct Examined {
     site: SiteName,
     remote: Environment,
     quarantine: Option<std::path::PathBuf>,
+    /// Why an administrator would go on in spite of a freeze, given with `-o override="…"`.
+    pub overriding: Option<String>,
     /// Each ref.
     pub updates: Vec<One>,
 }
@@ -44,6 +46,11 @@ pub struct One {
 }
 
 impl One {
+    /// Returns what the ref would become, if that is an object.
+    pub fn new_commit(&self) -> Option<Oid> {
+        object(&self.update.new).ok().flatten()
+    }
+
     /// Returns what the audit says of it.
     pub fn describe(&self) -> String {
         let short = |id: &str| id.get(..12).unwrap_or(id).to_owned();
@@ -104,19 +111,7 @@ pub fn examine(
         .get(name)
         .ok_or_else(|| Fault::new("the site of a push is gone"))?;
     let repository = open(sites, name, quarantine)?;
-    let reason = question
-        .options
-        .iter()
-        .filter_map(|option| option.strip_prefix("reason="))
-        .map(|reason| {
-            reason
-                .trim()
-                .chars()
-                .take(LONGEST_REASON)
-                .collect::<String>()
-        })
-        .map(|reason| escape(reason.as_bytes()))
-        .find(|reason| !reason.is_empty());
+    let reason = option(question, "reason=");
     let updates = question
         .updates
         .iter()
@@ -134,8 +129,20 @@ pub fn examine(
         site: name.clone(),
         remote: remote.clone(),
         quarantine: quarantine.map(Path::to_path_buf),
+        overriding: option(question, "override="),
         updates,
     })
+}
+
+/// Returns what was said with a push option, if anything was.
+fn option(question: &Question, name: &str) -> Option<String> {
+    question
+        .options
+        .iter()
+        .filter_map(|option| option.strip_prefix(name))
+        .map(|said| said.trim().chars().take(LONGEST_REASON).collect::<String>())
+        .map(|said| escape(said.as_bytes()))
+        .find(|said| !said.is_empty())
 }
 
 /// Prepares what the push deploys, while its objects are still in quarantine.
