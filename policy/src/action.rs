@@ -85,6 +85,16 @@ pub enum Action {
     MergeHotfix,
     /// Gives up a hotfix by name.
     DropHotfix,
+    /// Makes a Multidev environment.
+    CreateMultidev,
+    /// Takes a Multidev environment away, keeping it aside for a while.
+    DeleteMultidev,
+    /// Brings back a Multidev environment that was deleted.
+    RestoreMultidev,
+    /// Merges trunk into a Multidev's branch, or that branch into trunk.
+    Merge,
+    /// Takes back a commit or a deploy by a commit that undoes it.
+    Revert,
     /// Has a workflow end before it changes anything.
     CancelWorkflow,
     /// Lets a release be deployed again that has failed its check.
@@ -145,6 +155,11 @@ impl Action {
             Action::Rollback,
             Action::MergeHotfix,
             Action::DropHotfix,
+            Action::CreateMultidev,
+            Action::DeleteMultidev,
+            Action::RestoreMultidev,
+            Action::Merge,
+            Action::Revert,
             Action::CancelWorkflow,
             Action::AllowRelease,
             Action::Freeze,
@@ -188,6 +203,11 @@ impl Action {
             Action::Rollback => "rollback",
             Action::MergeHotfix => "hotfix-merge",
             Action::DropHotfix => "hotfix-drop",
+            Action::CreateMultidev => "multidev-create",
+            Action::DeleteMultidev => "multidev-delete",
+            Action::RestoreMultidev => "multidev-restore",
+            Action::Merge => "merge",
+            Action::Revert => "revert",
             Action::CancelWorkflow => "workflow-cancel",
             Action::AllowRelease => "release-allow",
             Action::Freeze => "lock-enable",
@@ -233,6 +253,11 @@ impl Action {
             | Action::Rollback
             | Action::MergeHotfix
             | Action::DropHotfix
+            | Action::CreateMultidev
+            | Action::DeleteMultidev
+            | Action::RestoreMultidev
+            | Action::Merge
+            | Action::Revert
             | Action::CancelWorkflow
             | Action::AllowRelease
             | Action::Freeze

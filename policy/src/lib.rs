@@ -20,7 +20,8 @@ mod target;
 
 pub use action::{Action, TreeChange};
 pub use context::{
-    Context, DeployFacts, FailedRelease, InTheWay, ModeFacts, PushFacts, RefChange, RefKind,
+    Context, DeployFacts, FailedRelease, InTheWay, ModeFacts, MultidevFacts, PushFacts, RefChange,
+    RefKind,
 };
 pub use decision::{Decision, Refusal, Rule};
 pub use environment::{Area, ConnectionMode, Environment};

@@ -71,9 +71,15 @@ impl ActionGroup {
                 ActionGroup::Read | ActionGroup::Fetch | ActionGroup::Push
             ),
             Action::Push | Action::UpdateRef => self == ActionGroup::Push,
-            Action::Commit | Action::Discard | Action::RestoreWork | Action::SetConnectionMode => {
-                self == ActionGroup::Work
-            }
+            Action::Commit
+            | Action::Discard
+            | Action::RestoreWork
+            | Action::SetConnectionMode
+            | Action::CreateMultidev
+            | Action::DeleteMultidev
+            | Action::RestoreMultidev
+            | Action::Merge
+            | Action::Revert => self == ActionGroup::Work,
             Action::Deploy
             | Action::Rollback
             | Action::AllowRelease

@@ -144,7 +144,7 @@ impl Scene {
             .count()
     }
 
-    fn json(&self, words: &[&str]) -> Value {
+    pub(crate) fn json(&self, words: &[&str]) -> Value {
         let shown = self
             .site
             .must(&[words, &["--format", "json"]].concat())
@@ -262,7 +262,7 @@ impl Scene {
     }
 
     /// Returns what git itself makes of a commit.
-    fn tree_of(&self, commit: &str) -> Tree {
+    pub(crate) fn tree_of(&self, commit: &str) -> Tree {
         let folder = self.tom.desk(&format!("tree-{commit}"));
         let script = "git archive \"$0\" | tar -x -C \"$1\"";
         Client::new("sh")
@@ -294,6 +294,13 @@ pub(crate) struct State {
     refs: BTreeMap<String, String>,
     pub(crate) environments: BTreeMap<&'static str, Environment>,
     hotfixes: String,
+}
+
+impl State {
+    /// Returns what a ref points to.
+    pub(crate) fn reference(&self, name: &str) -> Option<&str> {
+        self.refs.get(name).map(String::as_str)
+    }
 }
 
 /// What an environment runs.

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use policy::{
-    Action, Area, Context, Decision, DeployFacts, FailedRelease, InTheWay, ModeFacts, Principal,
-    PushFacts, Refusal, Target,
+    Action, Area, Context, Decision, DeployFacts, FailedRelease, InTheWay, ModeFacts,
+    MultidevFacts, Principal, PushFacts, Refusal, Target,
 };
 
 pub use certified::Certified;
@@ -20,6 +20,7 @@ pub use held::Held;
 use identity::Asked;
 pub use identity::Identity;
 pub use permit::Permit;
+use permit::Since;
 pub use trust::{Sources, Trust};
 
 use crate::audit::{Audit, Decided, IncidentId, Outcome, Record, Who};
@@ -36,12 +37,17 @@ pub struct Evidence {
     pub deploy: Option<DeployFacts>,
     /// That the commit in question has failed there.
     pub failed_release: Option<FailedRelease>,
+    /// About a Multidev that is to be made.
+    pub multidev: Option<MultidevFacts>,
     /// How many files hold work that is not committed.
     pub uncommitted: usize,
     /// Whether the person has said that such work may be put aside.
     pub confirmed: bool,
     /// The generation of the environment that an open file belongs to, when it is one of code.
     pub opened_in: Option<u64>,
+    /// When the environment was made that the request began on: one of the same name that was made
+    /// later is another.
+    pub made: Option<Timestamp>,
     /// What was found at the target or on the way to it that keeps it from being touched.
     pub in_the_way: Option<InTheWay>,
     /// Whether the workflow that is asked about was begun by the same person.
@@ -150,7 +156,7 @@ impl Gate {
                     who.clone(),
                     action,
                     target.clone(),
-                    evidence.opened_in.or_else(|| self.generation(target)),
+                    self.since(target, evidence.opened_in, evidence.made),
                     record,
                     (epoch, again),
                 ))
@@ -305,7 +311,8 @@ impl Gate {
         let environment = target
             .site()
             .zip(target.environment())
-            .and_then(|(site, environment)| model.environment(site, environment));
+            .and_then(|(site, environment)| model.environment(site, environment))
+            .filter(|found| evidence.made.is_none_or(|made| made == found.created));
         let mode = environment.and_then(|environment| environment.mode.clone());
         let release_replaced = match (evidence.opened_in, environment) {
             (Some(opened), Some(environment)) => opened != environment.generation,
@@ -326,6 +333,7 @@ impl Gate {
             push: evidence.push.clone(),
             deploy: evidence.deploy.clone(),
             failed_release: evidence.failed_release.clone(),
+            multidev: evidence.multidev.clone(),
             uncommitted: evidence.uncommitted,
             confirmed: evidence.confirmed,
             release_replaced,
@@ -339,17 +347,21 @@ impl Gate {
         (decision, word, context.hold)
     }
 
-    /// The generation that a file of code opened now belongs to.
-    fn generation(&self, target: &Target) -> Option<u64> {
-        let Target::Tree(site, environment, Area::Code, _) = target else {
-            return None;
+    /// What a permit given now is about: the environment as it is, and for code the generation.
+    fn since(&self, target: &Target, opened_in: Option<u64>, made: Option<Timestamp>) -> Since {
+        let (Some(site), Some(name)) = (target.site(), target.environment()) else {
+            return Since::default();
         };
-        Some(
-            self.state
-                .model()
-                .environment(site, environment)?
-                .generation,
-        )
+        let model = self.state.model();
+        let environment = model.environment(site, name);
+        let is_code = matches!(target, Target::Tree(_, _, Area::Code, _));
+        let generation = environment
+            .filter(|_| is_code)
+            .map(|found| found.generation);
+        Since {
+            generation: opened_in.or(generation),
+            made: made.or_else(|| environment.map(|found| found.created)),
+        }
     }
 
     fn record(

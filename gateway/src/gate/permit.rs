@@ -18,7 +18,7 @@ pub struct Permit {
     who: Identity,
     action: Action,
     target: Target,
-    opened_in: Option<u64>,
+    since: Since,
     record: Option<Record>,
     epoch: u64,
     again: Option<Box<Again>>,
@@ -40,13 +40,22 @@ impl Again {
     }
 }
 
+/// What was there when a permit was given, so that what has come in its place is known as another.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Since {
+    /// The generation, where the target is in code.
+    pub(super) generation: Option<u64>,
+    /// When the environment was made.
+    pub(super) made: Option<Timestamp>,
+}
+
 impl Permit {
     pub(super) fn new(
         gate: Arc<Gate>,
         who: Identity,
         action: Action,
         target: Target,
-        opened_in: Option<u64>,
+        since: Since,
         record: Option<Record>,
         (epoch, again): (u64, Option<Box<Again>>),
     ) -> Self {
@@ -55,7 +64,7 @@ impl Permit {
             who,
             action,
             target,
-            opened_in,
+            since,
             record,
             epoch,
             again,
@@ -70,7 +79,7 @@ impl Permit {
             who,
             action: Action::Deploy,
             target,
-            opened_in: None,
+            since: Since::default(),
             record: Some(record),
             again: None,
         }
@@ -114,7 +123,7 @@ impl Permit {
     /// Returns the generation of the environment that was permitted to be changed, where the target
     /// is in its code.
     pub fn generation(&self) -> Option<u64> {
-        self.opened_in
+        self.since.generation
     }
 
     /// Returns the id of the audit row, if there will be one.
@@ -146,7 +155,7 @@ impl Permit {
             who: self.who.clone(),
             action: self.action,
             target: Target::Tree(site.clone(), environment.clone(), *area, path.clone()),
-            opened_in: self.opened_in,
+            since: self.since,
             record: Some(Record {
                 time: now,
                 incident: IncidentId::new(now),
@@ -186,7 +195,8 @@ impl Permit {
             return Ok(());
         }
         let evidence = Evidence {
-            opened_in: self.opened_in,
+            opened_in: self.since.generation,
+            made: self.since.made,
             ..Evidence::default()
         };
         let fresh = self
@@ -253,6 +263,11 @@ impl Permit {
             | Action::Rollback
             | Action::MergeHotfix
             | Action::DropHotfix
+            | Action::CreateMultidev
+            | Action::DeleteMultidev
+            | Action::RestoreMultidev
+            | Action::Merge
+            | Action::Revert
             | Action::CancelWorkflow
             | Action::AllowRelease
             | Action::Freeze

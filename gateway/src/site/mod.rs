@@ -1,6 +1,7 @@
 //! Effects. Every function that changes something takes a [`crate::gate::Permit`].
 
 mod blobs;
+pub mod changes;
 mod contents;
 pub mod crash;
 pub mod database;
@@ -15,6 +16,7 @@ mod ignore;
 pub mod import;
 pub mod layout;
 pub mod mode;
+pub mod multidev;
 mod orphans;
 pub mod packs;
 mod probe;
@@ -24,6 +26,7 @@ mod real_tree;
 pub mod release;
 pub mod repair;
 pub mod repository;
+pub mod revert;
 mod runtime;
 mod scan;
 pub mod settings;

@@ -90,6 +90,8 @@ pub struct Site {
     pub force_push: bool,
     /// Whether its steps reach the network.
     pub step_network: bool,
+    /// Whether a hotfix has to run on Test before it goes to Live.
+    pub hotfix_require_test: bool,
     /// When it was made.
     pub created: Timestamp,
     /// Who has which role.
@@ -256,16 +258,17 @@ impl Model {
 }
 
 fn load_sites(connection: &Connection, model: &mut Model) -> Result<(), Fault> {
-    for (name, trunk, files_path, force_push, created) in rows(
+    for (name, trunk, files_path, force_push, hotfix_require_test, created) in rows(
         connection,
-        "SELECT name, trunk, files_path, force_push, created FROM site",
+        "SELECT name, trunk, files_path, force_push, hotfix_require_test, created FROM site",
         |row| {
             Ok((
                 row.get::<_, String>(0)?,
                 row.get::<_, String>(1)?,
                 row.get::<_, Option<String>>(2)?,
                 row.get::<_, bool>(3)?,
-                row.get::<_, String>(4)?,
+                row.get::<_, bool>(4)?,
+                row.get::<_, String>(5)?,
             ))
         },
     )? {
@@ -280,6 +283,7 @@ fn load_sites(connection: &Connection, model: &mut Model) -> Result<(), Fault> {
             files_path,
             force_push,
             step_network: false,
+            hotfix_require_test,
             created: parse(&created)?,
             team: BTreeMap::new(),
             environments: BTreeMap::new(),

@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     super::step_networks::TABLE,
     super::targets::TABLES,
     super::holds::TABLES,
+    super::multidevs::TABLE,
 ];
 
 /// Keys with an end and limits; authorities of certificates.

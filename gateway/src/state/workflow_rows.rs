@@ -11,7 +11,7 @@ use super::deployments::{self, Deployment};
 use super::model::{Hotfix, HotfixStatus, parse, rows};
 use super::told::Told;
 use super::workflows::{Lease, Step, Workflow, WorkflowStatus};
-use super::{State, sites};
+use super::{State, multidevs, sites};
 use crate::fault::{Fault, OrFault};
 
 impl State {
@@ -139,6 +139,9 @@ impl State {
         let now = Timestamp::now();
         self.change(doing, |transaction| {
             let old = sites::commit_of(transaction, &workflow.site, &workflow.environment)?;
+            if let Some(change) = &intent.multidev {
+                multidevs::apply(transaction, workflow, change)?;
+            }
             if let Some(generation) = intent.generation {
                 sites::set_generation(
                     transaction,

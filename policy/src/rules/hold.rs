@@ -89,7 +89,10 @@ fn touched(action: Action, target: &Target, context: &Context) -> Touched {
         | Action::SetConnectionMode
         | Action::Deploy
         | Action::Rollback
-        | Action::MergeHotfix => Touched::Code,
+        | Action::MergeHotfix
+        | Action::DeleteMultidev
+        | Action::Merge
+        | Action::Revert => Touched::Code,
         // Whoever is connected to a database can write to it.
         Action::ConnectDatabase => Touched::Content,
         Action::ReadTree
@@ -97,6 +100,8 @@ fn touched(action: Action, target: &Target, context: &Context) -> Touched {
         | Action::Push
         | Action::DropHotfix
         | Action::CancelWorkflow
+        | Action::CreateMultidev
+        | Action::RestoreMultidev
         | Action::AllowRelease
         | Action::SetDatabase
         | Action::SetFront

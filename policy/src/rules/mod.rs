@@ -4,6 +4,7 @@ mod database;
 mod hold;
 mod holding;
 mod limits;
+mod multidev;
 mod push;
 mod release;
 mod server;
@@ -84,6 +85,22 @@ fn usual(principal: &Principal, action: Action, target: &Target, context: &Conte
         Action::DropHotfix => on_environment(principal, target, context, |role, site, _| {
             workflow::drop_hotfix(role, site)
         }),
+        Action::CreateMultidev | Action::RestoreMultidev => {
+            as_member(principal, target, |role, site| match target.environment() {
+                Some(environment) => multidev::make(role, action, site, environment, context),
+                None => unfit_target(action.as_str()),
+            })
+        }
+        Action::DeleteMultidev => {
+            on_environment(principal, target, context, |role, site, environment| {
+                multidev::delete(role, site, environment, context)
+            })
+        }
+        Action::Merge | Action::Revert => {
+            on_environment(principal, target, context, |role, site, environment| {
+                multidev::bring(role, action, site, environment, context)
+            })
+        }
         Action::CancelWorkflow => {
             on_environment(principal, target, context, |role, site, environment| {
                 workflow::cancel(role, site, environment, context)

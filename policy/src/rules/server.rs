@@ -40,6 +40,11 @@ pub(super) fn decide(principal: &Principal, action: Action, target: &Target) -> 
         | Action::Rollback
         | Action::MergeHotfix
         | Action::DropHotfix
+        | Action::CreateMultidev
+        | Action::DeleteMultidev
+        | Action::RestoreMultidev
+        | Action::Merge
+        | Action::Revert
         | Action::CancelWorkflow
         | Action::AllowRelease
         | Action::SetFront

@@ -27,6 +27,11 @@ pub(super) fn on_environment(
         | Action::UpdateRef
         | Action::MergeHotfix
         | Action::DropHotfix
+        | Action::CreateMultidev
+        | Action::DeleteMultidev
+        | Action::RestoreMultidev
+        | Action::Merge
+        | Action::Revert
         | Action::CancelWorkflow
         | Action::AllowRelease
         | Action::Freeze

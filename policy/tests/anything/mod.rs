@@ -2,8 +2,8 @@
 
 use policy::{
     Action, ActionGroup, Approval, ApprovalState, Area, ConnectionMode, Context, DeployFacts,
-    Environment, Freeze, Hold, Hours, InTheWay, Limits, PushFacts, RefChange, RefKind, SitePath,
-    Target, TreeChange,
+    Environment, Freeze, Hold, Hours, InTheWay, Limits, MultidevFacts, PushFacts, RefChange,
+    RefKind, SitePath, Target, TreeChange,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -76,6 +76,8 @@ fn ask() -> impl Strategy<Value = Ask> {
         Action::Rollback,
         Action::MergeHotfix,
         Action::DropHotfix,
+        Action::Merge,
+        Action::Revert,
     ];
     let modes = select(vec![ConnectionMode::Sftp, ConnectionMode::Git]);
     prop_oneof![
@@ -117,6 +119,8 @@ pub fn code_action() -> impl Strategy<Value = Action> {
             Action::Deploy,
             Action::Rollback,
             Action::MergeHotfix,
+            Action::Merge,
+            Action::Revert,
         ]),
     ]
 }
@@ -165,7 +169,7 @@ pub fn context() -> impl Strategy<Value = Context> {
         any::<bool>(),
         any::<bool>(),
         in_the_way(),
-        ((any::<bool>(), any::<bool>()), hold()),
+        ((any::<bool>(), any::<bool>(), multidev_facts()), hold()),
     );
     let push = prop::option::weighted(0.9, push_facts());
     let deploy = prop::option::weighted(0.9, deploy_facts());
@@ -176,13 +180,14 @@ pub fn context() -> impl Strategy<Value = Context> {
     (flags, set, push, deploy, uncommitted).prop_map(|(flags, set, push, deploy, uncommitted)| {
         let (uncommitted, failed_release) = uncommitted;
         let (environment_exists, confirmed, release_replaced, in_the_way, more) = flags;
-        let ((has_database, own_workflow), hold) = more;
+        let ((has_database, own_workflow, multidev), hold) = more;
         Context {
             environment_exists,
             mode: set.map(mode),
             push,
             deploy,
             failed_release,
+            multidev,
             uncommitted,
             confirmed,
             release_replaced,
@@ -276,4 +281,20 @@ fn deploy_facts() -> impl Strategy<Value = DeployFacts> {
             would_lose,
         }
     })
+}
+
+fn multidev_facts() -> impl Strategy<Value = Option<MultidevFacts>> {
+    let branch = || prop::option::of(select(vec!["feature".to_owned(), "topic".to_owned()]));
+    let facts = (any::<bool>(), any::<bool>(), branch(), branch(), branch());
+    let facts = facts.prop_map(
+        |(source_ready, branch_exists, from_branch, in_the_way, forbidden_path)| MultidevFacts {
+            trunk: "main".to_owned(),
+            from_branch,
+            source_ready,
+            branch_exists,
+            in_the_way,
+            forbidden_path,
+        },
+    );
+    prop::option::weighted(0.9, facts)
 }

@@ -68,6 +68,7 @@ pub fn good_push(kind: RefKind, change: RefChange) -> PushFacts {
         live_deployed: true,
         descends_from_live: true,
         brings_trunk: false,
+        untested: false,
         reason: Some("the shop is down".to_owned()),
         uploads_path: None,
         forbidden_path: None,

@@ -94,6 +94,9 @@ impl Run<'_> {
         };
         let gate = &self.console.gate;
         let asked = gate.authorize(self.who, action, &target, evidence.clone());
+        if asked.is_err() {
+            self.tell_of_loss(&place, &plan).await;
+        }
         let permit = asked.map_err(|denied| {
             let sites = &self.console.sites;
             holds::ask_for_approval(sites, gate, self.who, &target, evidence, denied)
@@ -115,6 +118,7 @@ impl Run<'_> {
             push::short(done.commit),
             done.tag
         );
+        self.tell_open_hotfixes(&place).await;
         self.reply.conclude(&text).await;
         Ok(())
     }

@@ -240,12 +240,12 @@ impl Run<'_> {
             })
     }
 
-    /// Names the hotfixes that Live runs and trunk has not.
+    /// Names the hotfixes that trunk lacks, which are everybody's concern but a Multidev's.
     fn open_hotfixes(&self, place: &SiteEnvironment) -> Option<String> {
         let model = self.console.state.model();
         let open = &model.sites.get(&place.site)?.open_hotfixes;
         let names: Vec<&str> = open.iter().map(|hotfix| hotfix.name.as_str()).collect();
-        let shown = matches!(place.environment, Environment::Live) && !names.is_empty();
+        let shown = !matches!(place.environment, Environment::Multidev(_)) && !names.is_empty();
         shown.then(|| names.join(", "))
     }
 

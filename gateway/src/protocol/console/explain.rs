@@ -6,6 +6,7 @@ use policy::{Action, Area, Decision, Environment, PersonName, SitePath, Target};
 use super::table::Table;
 use super::{Done, Run, Stop};
 use crate::gate::{Evidence, Identity};
+use crate::site::multidev::{self, From};
 use crate::site::{blocking, deploy, mode, push};
 
 impl Run<'_> {
@@ -142,7 +143,17 @@ impl Run<'_> {
                     evidence.deploy = Some(facts);
                     evidence.failed_release = failed;
                 }
-                Action::SetConnectionMode => {
+                Action::CreateMultidev => {
+                    if let Environment::Multidev(name) = &environment {
+                        let from = From::Environment(Environment::Dev);
+                        let (facts, _commit) = multidev::facts(&sites, &site, name, &from)?;
+                        evidence.multidev = Some(facts);
+                    }
+                }
+                Action::SetConnectionMode
+                | Action::DeleteMultidev
+                | Action::Merge
+                | Action::Revert => {
                     evidence.uncommitted = mode::uncommitted(&sites, &site, &environment)?;
                 }
                 Action::MergeHotfix => {
@@ -161,6 +172,7 @@ impl Run<'_> {
                 | Action::Discard
                 | Action::RestoreWork
                 | Action::DropHotfix
+                | Action::RestoreMultidev
                 | Action::CancelWorkflow
                 | Action::AllowRelease
                 | Action::Freeze

@@ -95,6 +95,7 @@ impl Run<'_> {
             ),
             ("force_push", site.force_push.into()),
             ("step_network", site.step_network.into()),
+            ("hotfix_require_test", site.hotfix_require_test.into()),
             ("created", for_people(site.created).into()),
             ("members", site.team.len().into()),
             ("dev", runs(&policy::Environment::Dev)),
@@ -115,6 +116,16 @@ impl Run<'_> {
         }
         let permit = self.permit(Action::ChangeTeam, &Target::Site(site.clone()))?;
         let state = &self.console.state;
+        if setting == "hotfix-require-test" {
+            settings::set_hotfix_require_test(state, permit, on)?;
+            let text = if on {
+                format!("A hotfix of {site} goes to Live only after the same commit ran on Test.\n")
+            } else {
+                format!("A hotfix of {site} may go to Live at once.\n")
+            };
+            let _ = self.reply.out(&text).await;
+            return Ok(());
+        }
         let subject = match setting {
             "approve-live" => Some(Subject::Deploy),
             "approve-hotfix" => Some(Subject::Hotfix),

@@ -1,6 +1,7 @@
 //! What a push changes: refs, and what environments run from them.
 
 mod facts;
+mod plain;
 mod tag;
 
 use std::path::Path;
@@ -120,7 +121,7 @@ pub fn examine(
                 object(&update.new)?.and_then(|commit| failed::fact(&model, name, remote, commit));
             Ok(One {
                 update: update.clone(),
-                facts: facts(site, &repository, update, reason.clone())?,
+                facts: facts(sites, site, &repository, update, reason.clone())?,
                 failed,
             })
         })
@@ -243,6 +244,12 @@ fn prepare_release(
 /// # Errors
 /// When nothing was changed for a reason that git has no word for.
 pub fn carry_out(sites: &Sites, ready: Ready) -> Result<Vec<RefResult>, Fault> {
+    let branches = sites.workflows.branches(&ready.examined.site);
+    let _still = plain::hold(&branches, &ready.examined);
+    if let Some(results) = plain::overtaken(sites, &ready.examined) {
+        abandon(sites, ready);
+        return Ok(results);
+    }
     let Ready {
         run,
         examined,

@@ -6,6 +6,7 @@
 //! file, `run` is the right to change the environment, `phases` builds and tries what it is to run,
 //! `change` is the last step of all of them.
 
+mod branches;
 mod change;
 mod entry;
 mod live;
@@ -15,7 +16,7 @@ mod queue;
 mod run;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use policy::{Environment, PersonName, SiteName};
@@ -25,6 +26,7 @@ pub use change::Undone;
 pub(super) use change::{Change, UNRECORDED, carry_out, prepare, turn_back};
 pub use entry::{Entry, Event};
 pub use live::{Cancelling, Heard, Live, Watch};
+pub(super) use log::outlive;
 pub use log::{PastLog, read as read_log};
 pub(super) use phases::{Release, build, in_place};
 pub use queue::Busy;
@@ -33,6 +35,7 @@ pub use run::Run;
 use super::layout::Layout;
 use crate::audit::IncidentId;
 use crate::state::State;
+pub(super) use branches::Branches;
 use queue::Queues;
 
 /// What somebody asks to do to an environment.
@@ -59,6 +62,7 @@ pub struct Workflows {
     layout: Layout,
     keeping: Keeping,
     queues: Queues,
+    branches: Branches,
     live: Mutex<HashMap<String, Arc<Live>>>,
     begun: watch::Sender<u64>,
     instance: String,
@@ -84,6 +88,7 @@ impl Workflows {
             layout,
             keeping,
             queues: Queues::default(),
+            branches: Branches::default(),
             live: Mutex::default(),
             begun: watch::Sender::new(0),
             instance: IncidentId::new(now).to_string(),
@@ -152,6 +157,11 @@ impl Workflows {
     /// Returns what changes whenever a workflow begins.
     pub fn begun(&self) -> watch::Receiver<u64> {
         self.begun.subscribe()
+    }
+
+    /// Returns what says which branches of a site environments run.
+    pub(super) fn branches(&self, site: &SiteName) -> Arc<RwLock<()>> {
+        self.branches.of(site)
     }
 
     /// Names this run of the gateway, in leases.
