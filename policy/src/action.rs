@@ -97,10 +97,32 @@ pub enum Action {
     Revert,
     /// Has a workflow end before it changes anything.
     CancelWorkflow,
+    /// Lets a release be deployed again that has failed its check.
+    AllowRelease,
+    /// Freezes an environment.
+    Freeze,
+    /// Ends a freeze.
+    EndFreeze,
+    /// Says when deploys go to an environment.
+    SetWindows,
+    /// Asks that a second person approves a deploy or hotfix.
+    AskApproval,
+    /// Approves somebody else's deploy or hotfix.
+    Approve,
+    /// Denies the approval of a deploy or hotfix.
+    DenyApproval,
     /// Opens a connection to an environment's database.
     ConnectDatabase,
     /// Says where an environment's database is.
     SetDatabase,
+    /// Says where an environment is served, so that its releases can be tried there.
+    SetFront,
+    /// Lets the steps of a site reach the network, or not.
+    SetStepNetwork,
+    /// Lists where an environment's switches are told, and what could not be told.
+    ViewTargets,
+    /// Adds, tests or removes those places, or has something told again.
+    ManageTargets,
     /// Reads what a site is: environments, log of code, changes, hotfixes, workflows.
     ViewSite,
     /// Adds, changes or removes members of a site's team.
@@ -139,8 +161,19 @@ impl Action {
             Action::Merge,
             Action::Revert,
             Action::CancelWorkflow,
+            Action::AllowRelease,
+            Action::Freeze,
+            Action::EndFreeze,
+            Action::SetWindows,
+            Action::AskApproval,
+            Action::Approve,
+            Action::DenyApproval,
             Action::ConnectDatabase,
             Action::SetDatabase,
+            Action::SetFront,
+            Action::SetStepNetwork,
+            Action::ViewTargets,
+            Action::ManageTargets,
             Action::ViewSite,
             Action::ChangeTeam,
             Action::CreateSite,
@@ -176,8 +209,19 @@ impl Action {
             Action::Merge => "merge",
             Action::Revert => "revert",
             Action::CancelWorkflow => "workflow-cancel",
+            Action::AllowRelease => "release-allow",
+            Action::Freeze => "lock-enable",
+            Action::EndFreeze => "lock-disable",
+            Action::SetWindows => "window-set",
+            Action::AskApproval => "deploy-ask",
+            Action::Approve => "deploy-approve",
+            Action::DenyApproval => "deploy-deny",
             Action::ConnectDatabase => "database-connect",
             Action::SetDatabase => "database-set",
+            Action::SetFront => "front-set",
+            Action::SetStepNetwork => "step-network",
+            Action::ViewTargets => "target-view",
+            Action::ManageTargets => "target-manage",
             Action::ViewSite => "view",
             Action::ChangeTeam => "team",
             Action::CreateSite => "site-create",
@@ -195,6 +239,7 @@ impl Action {
             Action::ReadTree
             | Action::Fetch
             | Action::Push
+            | Action::ViewTargets
             | Action::ViewSite
             | Action::ViewAudit
             | Action::ExplainOthers => false,
@@ -214,8 +259,18 @@ impl Action {
             | Action::Merge
             | Action::Revert
             | Action::CancelWorkflow
+            | Action::AllowRelease
+            | Action::Freeze
+            | Action::EndFreeze
+            | Action::SetWindows
+            | Action::AskApproval
+            | Action::Approve
+            | Action::DenyApproval
             | Action::ConnectDatabase
             | Action::SetDatabase
+            | Action::SetFront
+            | Action::SetStepNetwork
+            | Action::ManageTargets
             | Action::ChangeTeam
             | Action::CreateSite
             | Action::ManagePeople

@@ -1,6 +1,7 @@
 //! The facts that rules look at. The gate gathers them; a missing fact refuses.
 
 use crate::environment::{ConnectionMode, Environment};
+use crate::hold::Hold;
 use crate::name::{HotfixName, MultidevName, PersonName};
 
 /// Facts about the target of a request.
@@ -14,6 +15,8 @@ pub struct Context {
     pub push: Option<PushFacts>,
     /// Facts about a deploy or rollback.
     pub deploy: Option<DeployFacts>,
+    /// That the commit in question has failed its check here, and nobody has allowed it since.
+    pub failed_release: Option<FailedRelease>,
     /// Facts about a Multidev that is to be made.
     pub multidev: Option<MultidevFacts>,
     /// How many files of code hold work that is not committed.
@@ -28,8 +31,21 @@ pub struct Context {
     pub own_workflow: bool,
     /// Whether it is known where the environment's database is.
     pub has_database: bool,
+    /// What holds the environment's code where it is.
+    pub hold: Hold,
     /// How a person reaches this gateway, as `HOST:PORT`, for hints that can be copied.
     pub address: String,
+}
+
+/// A release that failed its check, before or after the switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedRelease {
+    /// What was deployed, as people are shown it.
+    pub commit: String,
+    /// Why it failed.
+    pub reason: String,
+    /// When, as text for people.
+    pub when: String,
 }
 
 /// What is at a place, or on the way to it, so that the place is not touched by anybody.

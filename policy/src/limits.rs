@@ -80,16 +80,27 @@ impl ActionGroup {
             | Action::RestoreMultidev
             | Action::Merge
             | Action::Revert => self == ActionGroup::Work,
-            Action::Deploy | Action::Rollback | Action::CancelWorkflow => {
-                self == ActionGroup::Deploy
-            }
+            Action::Deploy
+            | Action::Rollback
+            | Action::AllowRelease
+            | Action::CancelWorkflow
+            | Action::Freeze
+            | Action::EndFreeze => self == ActionGroup::Deploy,
+            Action::AskApproval => matches!(self, ActionGroup::Deploy | ActionGroup::Push),
             Action::MergeHotfix | Action::DropHotfix => self == ActionGroup::Hotfix,
             Action::ConnectDatabase => self == ActionGroup::Database,
             Action::ViewAudit | Action::ExplainOthers => self == ActionGroup::Audit,
+            // An approval is the word of a person, and no program's that holds a key for one task.
+            Action::Approve | Action::DenyApproval => false,
             // Who may do these could give themselves what the key may not.
             Action::ChangeTeam
+            | Action::SetWindows
             | Action::CreateSite
             | Action::SetDatabase
+            | Action::SetFront
+            | Action::SetStepNetwork
+            | Action::ViewTargets
+            | Action::ManageTargets
             | Action::ManagePeople
             | Action::ManageOwnKeys => false,
         }

@@ -13,8 +13,10 @@
 )]
 
 mod cancelling;
+mod holds;
 mod limited;
 mod multidevs;
+mod settings;
 mod table;
 mod words;
 
@@ -23,7 +25,7 @@ use policy::{
     RefKind, SitePath, Target, TreeChange, decide,
 };
 use table::{Answers, Item, difference, section, vary};
-use words::{ADDRESS, STANDINGS, acme, alice, good_push, mode, name};
+use words::{ADDRESS, STANDINGS, acme, alice, failed_release, good_push, mode, name};
 
 const GOLDEN: &str = include_str!("matrix.txt");
 
@@ -57,12 +59,20 @@ fn matrix() -> String {
     let mut text = HEAD.to_owned();
     for (title, items) in [
         ("The tree over SFTP", tree()),
-        ("Pushes, before git starts, and fetches", begin()),
+        (
+            "Pushes, before git starts, and fetches",
+            plain("repository", [Action::Push, Action::Fetch]),
+        ),
         ("Pushes, one ref", pushes()),
         ("Workflows", workflows()),
         ("Cancelling", cancelling::items()),
+        ("Databases, fronts, failed releases", settings::items()),
+        (
+            "Who is told of switches",
+            plain("environment", [Action::ViewTargets, Action::ManageTargets]),
+        ),
+        ("Freezes, hours of deploys, approvals", holds::items()),
         ("Multidevs, merges and reverts", multidevs::items()),
-        ("Databases", databases()),
         ("Sites, people, keys, audit", others()),
     ] {
         section(&mut text, title, items);
@@ -130,11 +140,12 @@ fn tree() -> Vec<Item> {
     items
 }
 
-fn begin() -> Vec<Item> {
-    [Action::Push, Action::Fetch]
+/// What is asked of an environment and depends on no further fact.
+fn plain(subject: &str, actions: [Action; 2]) -> Vec<Item> {
+    actions
         .into_iter()
         .map(|action| Item {
-            subject: "repository".to_owned(),
+            subject: subject.to_owned(),
             verb: action.as_str().to_owned(),
             answers: everywhere(action, Context::default(), on_environment),
         })
@@ -180,6 +191,14 @@ fn pushes() -> Vec<Item> {
             let without_facts = everywhere(Action::UpdateRef, Context::default(), |environment| {
                 Target::Ref(acme(), environment, reference.to_owned())
             });
+            let failed = Context {
+                push: Some(usual.clone()),
+                failed_release: Some(failed_release()),
+                ..Context::default()
+            };
+            let failed = everywhere(Action::UpdateRef, failed, |environment| {
+                Target::Ref(acme(), environment, reference.to_owned())
+            });
             let lose: fn(&mut policy::PushFacts) = |facts| facts.would_lose.push(Environment::Live);
             vary(
                 &mut items,
@@ -187,6 +206,7 @@ fn pushes() -> Vec<Item> {
                 verb,
                 ask(&|_| {}),
                 [
+                    ("it has failed there", failed),
                     (
                         "site allows force",
                         ask(&|facts| facts.force_allowed = true),
@@ -263,6 +283,13 @@ fn workflows() -> Vec<Item> {
             "would lose a hotfix",
             deploying(&|facts| facts.would_lose.push(name("x"))),
         ),
+        (
+            "it has failed there",
+            Context {
+                failed_release: Some(failed_release()),
+                ..deploying(&|_| {})
+            },
+        ),
     ];
     let mut items = Vec::new();
     for action in [
@@ -283,27 +310,6 @@ fn workflows() -> Vec<Item> {
             action.as_str(),
             ask(deploying(&|_| {})),
             variants,
-        );
-    }
-    items
-}
-
-fn databases() -> Vec<Item> {
-    let mut items = Vec::new();
-    for action in [Action::ConnectDatabase, Action::SetDatabase] {
-        let known = |has_database| Context {
-            has_database,
-            ..Context::default()
-        };
-        vary(
-            &mut items,
-            "environment",
-            action.as_str(),
-            everywhere(action, known(true), on_environment),
-            [(
-                "nobody has said where it is",
-                everywhere(action, known(false), on_environment),
-            )],
         );
     }
     items

@@ -72,13 +72,13 @@ fn a_rollback_of_live() {
 #[test]
 fn a_switch_of_the_mode() {
     let scene = Scene::new("crash-mode");
-    // No ref moves, so what counts is the pointer.
+    // No ref moves, so the pointer says what is to be.
     let points = POINTS
         .iter()
         .filter(|point| !point.0.starts_with("move-refs"));
     let points: Vec<Point> = points
         .map(|&(name, leaves)| match name {
-            "refs-moved" | "switch-before" => (name, Leaves::Old),
+            "switch-after" | "switched" | "verified" => (name, Leaves::New),
             _ => (name, leaves),
         })
         .collect();
@@ -111,17 +111,19 @@ enum Leaves {
     Unrecorded,
 }
 
-/// The steps in their order.
-const POINTS: [Point; 11] = [
+/// The steps in their order. A release that has been switched to is turned back as long as no ref
+/// says that it is to stay.
+const POINTS: [Point; 12] = [
     ("prepare-middle", Leaves::Old),
     ("prepare-end", Leaves::Old),
     ("intent-written", Leaves::Old),
+    ("switch-before", Leaves::Old),
+    ("switch-after", Leaves::Old),
+    ("switched", Leaves::Old),
+    ("verified", Leaves::Old),
     ("move-refs-before", Leaves::Old),
     ("move-refs-after", Leaves::New),
     ("refs-moved", Leaves::New),
-    ("switch-before", Leaves::New),
-    ("switch-after", Leaves::New),
-    ("switched", Leaves::New),
     ("completed", Leaves::Unrecorded),
     ("recorded", Leaves::Unrecorded),
 ];

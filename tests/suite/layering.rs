@@ -8,7 +8,7 @@ use std::path::Path;
 const WORDS_FOR_ALL: [&str; 4] = ["fault", "blocking", "config", "pattern"];
 
 /// What each part of the gateway may use beside itself. A path allows what lies below it.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     (
         "protocol",
         &[
@@ -30,17 +30,29 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("gate", &["state", "audit"]),
     (
         "site",
-        &["gate", "state", "audit::IncidentId", "audit::Outcome"],
+        &[
+            "gate",
+            "state",
+            "steps_file",
+            "sandbox",
+            "audit::IncidentId",
+            "audit::Outcome",
+        ],
     ),
     ("state", &[]),
     ("audit", &[]),
-    ("config", &[]),
+    ("config", &["steps_file"]),
+    ("steps_file", &[]),
+    ("sandbox", &[]),
     ("confine", &[]),
     (
         "daemon",
         &["protocol", "gate", "site", "state", "audit", "confine"],
     ),
-    ("cli", &["protocol::console", "daemon", "confine"]),
+    (
+        "cli",
+        &["protocol::console", "daemon", "confine", "sandbox"],
+    ),
 ];
 
 #[test]

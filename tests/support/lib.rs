@@ -5,8 +5,10 @@ pub mod authority;
 pub mod cache;
 pub mod clients;
 pub mod clone;
+pub mod gates;
 pub mod gateway;
 pub mod guest;
+pub mod hearer;
 pub mod knocking;
 pub mod measure;
 pub mod mount;
@@ -17,9 +19,12 @@ pub mod process;
 pub mod programs;
 pub mod putty;
 pub mod raw;
+pub mod screen;
 pub mod site;
 pub mod traps;
 pub mod tree;
+pub mod web;
+pub mod web_host;
 pub mod wordpress;
 
 pub use clients::{Client, Finished};
@@ -29,6 +34,7 @@ pub use mount::{Mount, fuse_is_there};
 pub use personas::{Person, Role};
 pub use site::Site;
 pub use tree::Tree;
+pub use web::Web;
 
 use std::time::{Duration, Instant};
 

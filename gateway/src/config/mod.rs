@@ -6,6 +6,8 @@ mod multidev;
 mod network;
 mod penalties;
 mod startups;
+mod steps;
+mod targets;
 mod uploads;
 mod workflows;
 
@@ -14,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 pub use algorithms::{Algorithms, Ciphers, Ssh};
 pub use identity::{Identity, SecurityKeys};
@@ -21,10 +24,13 @@ pub use multidev::Multidev;
 pub use network::Network;
 pub use penalties::{Overflow, Penalties};
 pub use startups::Startups;
+pub use steps::Steps;
+pub use targets::Targets;
 pub use uploads::Uploads;
 pub use workflows::Workflows;
 
 use crate::fault::{Fault, OrFault};
+use crate::steps_file;
 
 /// The commented example, which is also what `funicular init` writes.
 pub const EXAMPLE: &str = include_str!("funicular.toml");
@@ -62,6 +68,19 @@ pub struct Config {
     /// What is done to environments.
     #[serde(default)]
     pub workflows: Workflows,
+    /// What the steps of sites may take.
+    #[serde(default)]
+    pub steps: Steps,
+    /// The administrator's own steps and probes, which are for all sites: `[[step]]`, `[[probe]]`.
+    #[serde(skip)]
+    pub server_steps: steps_file::File,
+    #[serde(default, rename = "step")]
+    _step: IgnoredAny,
+    #[serde(default, rename = "probe")]
+    _probe: IgnoredAny,
+    /// Who is told of an environment's switches.
+    #[serde(default)]
+    pub targets: Targets,
     /// Multidevs.
     #[serde(default)]
     pub multidev: Multidev,
@@ -258,7 +277,9 @@ impl Config {
     /// # Errors
     /// With line, column and the line itself.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
+        let mut config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.server_steps =
+            steps_file::File::among_settings(text).map_err(|mistake| mistake.to_string())?;
         config.check()?;
         Ok(config)
     }
@@ -321,7 +342,10 @@ impl Config {
             ),
             (self.git.max_seconds > 0, "git.max_seconds must not be 0"),
         ];
-        let rules = rules.into_iter().chain(self.penalties.rules());
+        let rules = rules
+            .into_iter()
+            .chain(self.penalties.rules())
+            .chain(self.steps.rules(&self.data_directory));
         match rules.into_iter().find(|(holds, _)| !holds) {
             Some((_, sentence)) => Err(sentence.to_owned()),
             None => Ok(()),
@@ -363,6 +387,10 @@ mod tests {
             "data_directory = \"/x\"\n[penalties]\nexempt = [\"localhost\"]",
             "data_directory = \"/x\"\n[penalties]\nleast_seconds = 601",
             "data_directory = \"/x\"\n[penalties]\noverflow = \"shrug\"",
+            "data_directory = \"/x\"\n[steps]\nmax_processes = 0",
+            "data_directory = \"/x\"\n[steps]\nreadable = [\"/x/sites\"]",
+            "data_directory = \"/x\"\n[steps]\nreadable = [\"/\"]",
+            "data_directory = \"/x\"\n[[step]]\nname = \"a\"",
         ] {
             assert!(Config::parse(text).is_err(), "{text}");
         }

@@ -2,6 +2,7 @@
 //! the audit, and makes the [`Permit`]s without which no effect can be called.
 
 mod certified;
+mod held;
 mod identity;
 mod permit;
 mod trust;
@@ -10,11 +11,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use policy::{
-    Action, Area, Context, Decision, DeployFacts, InTheWay, ModeFacts, MultidevFacts, Principal,
-    PushFacts, Refusal, Target,
+    Action, Area, Context, Decision, DeployFacts, FailedRelease, InTheWay, ModeFacts,
+    MultidevFacts, Principal, PushFacts, Refusal, Target,
 };
 
 pub use certified::Certified;
+pub use held::Held;
 use identity::Asked;
 pub use identity::Identity;
 pub use permit::Permit;
@@ -24,7 +26,7 @@ pub use trust::{Sources, Trust};
 use crate::audit::{Audit, Decided, IncidentId, Outcome, Record, Who};
 use crate::blocking;
 use crate::fault::Fault;
-use crate::state::{State, Workflow};
+use crate::state::{Matter, State, Workflow};
 
 /// Facts that the caller has to look up, since they lie in the repository.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +35,8 @@ pub struct Evidence {
     pub push: Option<PushFacts>,
     /// About a deploy.
     pub deploy: Option<DeployFacts>,
+    /// That the commit in question has failed there.
+    pub failed_release: Option<FailedRelease>,
     /// About a Multidev that is to be made.
     pub multidev: Option<MultidevFacts>,
     /// How many files hold work that is not committed.
@@ -48,6 +52,8 @@ pub struct Evidence {
     pub in_the_way: Option<InTheWay>,
     /// Whether the workflow that is asked about was begun by the same person.
     pub own_workflow: bool,
+    /// What counts where an environment is held as it is.
+    pub held: Held,
     /// What else the audit should say.
     pub detail: Option<String>,
     /// The workflow that the action is part of; the row gets its id.
@@ -127,8 +133,10 @@ impl Gate {
         evidence: Evidence,
     ) -> Result<Permit, Denied> {
         let epoch = self.state.epoch();
-        let (decision, mode) = self.decide(who, action, target, &evidence, Asked::Really);
-        let (detail, workflow) = (evidence.detail, evidence.workflow);
+        let (decision, mode, hold) = self.decide(who, action, target, &evidence, Asked::Really);
+        let again = permit::Again::new(action, &evidence);
+        let detail = held::said(decision.rule(), &hold, evidence.detail);
+        let workflow = evidence.workflow;
         let record = || {
             let mut record = self.record(who, action, target, mode, &decision, detail);
             if let Some(workflow) = workflow {
@@ -150,7 +158,7 @@ impl Gate {
                     target.clone(),
                     self.since(target, evidence.opened_in, evidence.made),
                     record,
-                    epoch,
+                    (epoch, again),
                 ))
             }
             Decision::Refuse(refusal) => {
@@ -161,6 +169,19 @@ impl Gate {
                 Err(Denied::Refused(Refused { refusal, incident }))
             }
         }
+    }
+
+    /// Returns what a second person has to approve and nobody has asked for yet.
+    pub fn wanting_approval(
+        &self,
+        who: &Identity,
+        target: &Target,
+        evidence: &Evidence,
+    ) -> Option<Matter> {
+        let model = self.state.model();
+        let matter = held::matter(&model, who, Action::AskApproval, target, evidence)?;
+        let asked = held::lasting(&model, target, &matter, Timestamp::now()).is_some();
+        (!asked).then_some(matter)
     }
 
     /// Decides without doing or recording anything, for `explain`.
@@ -221,7 +242,7 @@ impl Gate {
     ) -> Result<Refused, Fault> {
         let decision = Decision::Refuse(refusal.clone());
         let action = Action::ReadTree;
-        let (_, mode) = self.decide(who, action, target, &Evidence::default(), Asked::Really);
+        let (_, mode, _) = self.decide(who, action, target, &Evidence::default(), Asked::Really);
         let record = Record {
             object: Some(policy::escape(object)),
             action: asked.to_owned(),
@@ -284,7 +305,7 @@ impl Gate {
         target: &Target,
         evidence: &Evidence,
         asked: Asked,
-    ) -> (Decision, Option<String>) {
+    ) -> (Decision, Option<String>, policy::Hold) {
         let model = self.state.model();
         let standing = self.standing_for(&model, who, action, target, asked);
         let environment = target
@@ -311,6 +332,7 @@ impl Gate {
             mode,
             push: evidence.push.clone(),
             deploy: evidence.deploy.clone(),
+            failed_release: evidence.failed_release.clone(),
             multidev: evidence.multidev.clone(),
             uncommitted: evidence.uncommitted,
             confirmed: evidence.confirmed,
@@ -318,9 +340,11 @@ impl Gate {
             in_the_way: evidence.in_the_way,
             own_workflow: evidence.own_workflow,
             has_database: environment.is_some_and(|environment| environment.database.is_some()),
+            hold: held::facts(&model, who, action, target, evidence),
             address: self.address.clone(),
         };
-        (policy::decide(&principal, action, target, &context), word)
+        let decision = policy::decide(&principal, action, target, &context);
+        (decision, word, context.hold)
     }
 
     /// What a permit given now is about: the environment as it is, and for code the generation.

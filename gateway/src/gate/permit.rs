@@ -21,6 +21,23 @@ pub struct Permit {
     since: Since,
     record: Option<Record>,
     epoch: u64,
+    again: Option<Box<Again>>,
+}
+
+/// What a change of an environment was permitted by, to decide it once more at its switch.
+#[derive(Debug, Clone)]
+pub(super) struct Again(Evidence);
+
+impl Again {
+    /// Keeps the evidence of a change that is prepared before it is made.
+    pub(super) fn new(action: Action, evidence: &Evidence) -> Option<Box<Self>> {
+        let prepared = action.changes() && !matches!(action, Action::ChangeTree(_));
+        prepared.then(|| {
+            let mut evidence = evidence.clone();
+            evidence.held.at.get_or_insert_with(Timestamp::now);
+            Box::new(Self(evidence))
+        })
+    }
 }
 
 /// What was there when a permit was given, so that what has come in its place is known as another.
@@ -40,7 +57,7 @@ impl Permit {
         target: Target,
         since: Since,
         record: Option<Record>,
-        epoch: u64,
+        (epoch, again): (u64, Option<Box<Again>>),
     ) -> Self {
         Self {
             gate,
@@ -50,6 +67,7 @@ impl Permit {
             since,
             record,
             epoch,
+            again,
         }
     }
 
@@ -63,6 +81,7 @@ impl Permit {
             target,
             since: Since::default(),
             record: Some(record),
+            again: None,
         }
     }
 
@@ -144,6 +163,7 @@ impl Permit {
                 ..record
             }),
             epoch: self.epoch,
+            again: None,
         })
     }
 
@@ -187,6 +207,29 @@ impl Permit {
         Ok(())
     }
 
+    /// Decides once more, on the same evidence, what was permitted a while ago: preparing a change
+    /// takes time, in which the person may have lost their role or the environment been frozen. The
+    /// hours of deploys count as of the start, so that a deploy which began in them ends.
+    ///
+    /// # Errors
+    /// When the answer is now no, which has a row of its own.
+    pub fn confirm(&self) -> Result<(), Denied> {
+        let Some(again) = &self.again else {
+            return Ok(());
+        };
+        if self.gate.state.epoch() == self.epoch {
+            return Ok(());
+        }
+        let evidence = Evidence {
+            workflow: None,
+            ..again.0.clone()
+        };
+        self.gate
+            .authorize(&self.who, self.action, &self.target, evidence)?
+            .forget();
+        Ok(())
+    }
+
     /// Writes the audit row: the action is over.
     ///
     /// # Errors
@@ -226,8 +269,19 @@ impl Permit {
             | Action::Merge
             | Action::Revert
             | Action::CancelWorkflow
+            | Action::AllowRelease
+            | Action::Freeze
+            | Action::EndFreeze
+            | Action::SetWindows
+            | Action::AskApproval
+            | Action::Approve
+            | Action::DenyApproval
             | Action::ConnectDatabase
             | Action::SetDatabase
+            | Action::SetFront
+            | Action::SetStepNetwork
+            | Action::ViewTargets
+            | Action::ManageTargets
             | Action::ViewSite
             | Action::ChangeTeam
             | Action::CreateSite

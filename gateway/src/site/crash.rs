@@ -1,11 +1,26 @@
 //! Places where a test can have this process killed, to see that a crash there leaves the old
-//! state or the new, and where it can have one session panic, to see that it alone ends. Does
-//! nothing in released builds.
+//! state or the new; where it can have it wait, to see what others do meanwhile; and where it can
+//! have one session panic, to see that it alone ends. Does nothing in released builds.
 
-/// Kills this process with SIGKILL if it was started with `FUNICULAR_CRASH_AT` set to `name`.
+use std::path::Path;
+use std::time::Duration;
+
+/// Kills this process with SIGKILL if it was started with `FUNICULAR_CRASH_AT` set to `name`. Waits
+/// while there is a file of that name in the folder `FUNICULAR_WAIT_IN`, and says there that it does.
 pub fn point(name: &str) {
-    if cfg!(debug_assertions) && std::env::var_os("FUNICULAR_CRASH_AT").is_some_and(|at| at == name)
-    {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    if let Some(folder) = std::env::var_os("FUNICULAR_WAIT_IN") {
+        let gate = Path::new(&folder).join(name);
+        if gate.exists() {
+            let _ = std::fs::write(gate.with_extension("reached"), "");
+        }
+        while gate.exists() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    if std::env::var_os("FUNICULAR_CRASH_AT").is_some_and(|at| at == name) {
         let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
     }
 }

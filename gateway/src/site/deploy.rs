@@ -1,9 +1,10 @@
 //! Code up: what Dev runs to Test, what Test runs to Live, and back to the last good release.
 
 use git2::{Oid, Repository};
-use policy::{DeployFacts, Environment, HotfixName, SiteName};
+use policy::{DeployFacts, Environment, FailedRelease, HotfixName, SiteName};
 
 use super::changes::Changes;
+use super::failed;
 use super::push::short;
 use super::release::{self, Origin, Prepared, ReleaseKind, Reuse};
 use super::workflow::{self, Change, Undone};
@@ -11,6 +12,7 @@ use super::{Author, Run, Sites, repository};
 use crate::fault::Fault;
 use crate::gate::Permit;
 use crate::state::{Deployment, DeploymentKind, Intent, Model, RefMove};
+use crate::steps_file::Event;
 
 /// What a deploy or rollback would do, with the facts that the policy asks for.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub struct Plan {
     pub commit: Option<Oid>,
     /// What runs there now.
     pub running: Option<Oid>,
+    /// That the commit has failed there.
+    pub failed: Option<FailedRelease>,
     /// By which commits the two differ.
     pub changes: Changes,
     kind: DeploymentKind,
@@ -94,6 +98,7 @@ pub fn plan(
         },
         facts,
         commit,
+        failed: commit.and_then(|commit| failed::fact(&model, site, environment, commit)),
         running,
         kind: DeploymentKind::Deploy,
         rolled_back: Vec::new(),
@@ -112,16 +117,16 @@ pub fn plan_rollback(
     environment: &Environment,
     to: Option<&str>,
 ) -> Result<Plan, Undone> {
-    let running = sites
-        .state
-        .model()
+    let model = sites.state.model();
+    let running = model
         .environment(site, environment)
         .and_then(|environment| environment.commit);
+    let has_failed = |commit| failed::fact(&model, site, environment, commit);
     let deployments = sites.state.deployments(site, environment)?;
     let good = match to {
-        None => deployments
-            .iter()
-            .find(|one| !one.rolled_back && Some(one.commit) != running),
+        None => deployments.iter().find(|one| {
+            !one.rolled_back && Some(one.commit) != running && has_failed(one.commit).is_none()
+        }),
         Some(name) => {
             let named = |one: &&Deployment| name == format!("{environment}_{}", one.number);
             let found = deployments.iter().find(named);
@@ -152,6 +157,7 @@ pub fn plan_rollback(
         },
         commit: good.map(|one| one.commit),
         running,
+        failed: good.and_then(|one| has_failed(one.commit)),
         changes,
         kind: DeploymentKind::Rollback,
         rolled_back,
@@ -198,9 +204,8 @@ fn release_plan(
         quarantine: None,
         commit,
     };
-    let (prepared, permit) = workflow::prepare(run, permit, |permit| {
-        build(sites, permit, &environment, &origin, ReleaseKind::ReadOnly)
-    })?;
+    let kind = ReleaseKind::ReadOnly;
+    let (release, permit) = workflow::prepare(sites, run, permit, Event::Deploy, &origin, kind)?;
     let number = next_number(sites, &repository, &site, &environment)?;
     let tag = format!("{environment}_{number}");
     let object = repository::write_tag(
@@ -218,7 +223,7 @@ fn release_plan(
             new: Some(object.to_string()),
         }],
         commit: Some(commit.to_string()),
-        generation: Some(prepared.generation),
+        generation: Some(release.generation()),
         number: Some(number),
         kind: Some(plan.kind),
         note: note.to_owned(),
@@ -229,7 +234,7 @@ fn release_plan(
         kind: plan.kind.as_str(),
         permits: vec![permit],
         intent,
-        release: Some(prepared),
+        release: Some(release),
     };
     workflow::carry_out(sites, run, change)?;
     Ok(Deployed { tag, commit })

@@ -6,8 +6,11 @@ mod contents;
 pub mod crash;
 pub mod database;
 pub mod deploy;
+pub mod failed;
 mod folder;
+pub mod front;
 pub mod git;
+pub mod holds;
 pub mod hotfix;
 mod ignore;
 pub mod import;
@@ -16,6 +19,7 @@ pub mod mode;
 pub mod multidev;
 mod orphans;
 pub mod packs;
+mod probe;
 pub mod push;
 #[cfg(test)]
 mod real_tree;
@@ -23,11 +27,15 @@ pub mod release;
 pub mod repair;
 pub mod repository;
 pub mod revert;
+mod runtime;
 mod scan;
 pub mod settings;
+pub mod steps;
 mod store;
+pub mod targets;
 #[cfg(test)]
 mod testing;
+mod tls;
 pub mod tree;
 pub mod upkeep;
 pub mod uploads;
@@ -40,6 +48,7 @@ use std::sync::Arc;
 
 use policy::{Action, SiteName};
 
+pub use targets::Targets;
 pub use uploads::Uploads;
 pub use workflow::{Busy, Run, Undone, Workflows};
 
@@ -59,6 +68,10 @@ pub struct Sites {
     pub workflows: Arc<Workflows>,
     /// What is on its way up.
     pub uploads: Uploads,
+    /// What runs the steps of sites.
+    pub steps: steps::Steps,
+    /// Who is told of switches, and what follows them.
+    pub targets: Targets,
 }
 
 /// Whom a commit or tag names.

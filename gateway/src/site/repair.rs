@@ -9,7 +9,7 @@ use policy::SiteName;
 
 use super::release;
 use super::repository::{self, MoveError};
-use super::{Sites, multidev, orphans, workflow};
+use super::{Sites, multidev, orphans, runtime, targets, workflow};
 use crate::audit::Outcome;
 use crate::fault::{Fault, OrFault};
 use crate::gate::{Gate, Permit};
@@ -58,6 +58,7 @@ pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
             sites
                 .tree(&site, environment)?
                 .remove_leftovers(sites.uploads.keep)?;
+            runtime::refresh(sites, &permit, &site, environment);
             permit.forget();
         }
         let permit = gate.resume(&site, &policy::Environment::Dev, None);
@@ -115,7 +116,11 @@ fn repair_one(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<St
         Some(generation) => release::current(&environment)? == Some(generation),
         None => false,
     };
-    if moved == 0 && !switched {
+    // A change that moves no ref has no other sign that it was to be than the pointer.
+    if moved == 0 && !(switched && intent.refs.is_empty()) {
+        if switched {
+            workflow::turn_back(&permit, &environment, intent)?;
+        }
         return drop_it(sites, permit, workflow, &name);
     }
     match repository::move_refs(&permit, &repository, &to_move) {
@@ -130,6 +135,7 @@ fn repair_one(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<St
     if let Some(generation) = intent.generation {
         release::switch(&permit, &environment, generation)?;
     }
+    targets::ask_for_sync(sites, workflow, None)?;
     let result = "completed after the gateway had been cut off";
     sites.state.complete_workflow(workflow, result)?;
     permit.describe(result);
@@ -143,6 +149,13 @@ fn drop_it(
     workflow: &Workflow,
     name: &str,
 ) -> Result<String, Fault> {
+    if workflow
+        .intent
+        .as_ref()
+        .is_some_and(|intent| intent.generation.is_some())
+    {
+        targets::ask_for_sync(sites, workflow, None)?;
+    }
     let result = "dropped: the gateway had been cut off before anything was changed";
     sites
         .state

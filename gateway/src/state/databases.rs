@@ -60,12 +60,7 @@ pub(super) fn load(connection: &Connection, model: &mut Model) -> Result<(), Fau
             ))
         },
     )? {
-        let environment: Environment = parse(&environment)?;
-        if let Some(found) = model
-            .sites
-            .get_mut(&parse::<SiteName>(&site)?)
-            .and_then(|site| site.environments.get_mut(&environment))
-        {
+        if let Some(found) = model.environment_mut(&parse(&site)?, &parse(&environment)?) {
             found.database = Some(address);
         }
     }

@@ -11,6 +11,8 @@ use policy::{
 };
 use rusqlite::{Connection, Row};
 
+use super::fronts::{Failed, Front};
+use super::holds::{self, Holds};
 use crate::fault::{Fault, OrFault};
 
 /// People, keys and sites at one moment.
@@ -24,6 +26,8 @@ pub struct Model {
     pub authorities: BTreeMap<String, Authority>,
     /// All sites.
     pub sites: BTreeMap<SiteName, Site>,
+    /// What holds the code of sites where it is; see [`Model::holds`].
+    pub(super) holds: BTreeMap<SiteName, Holds>,
 }
 
 /// Somebody with a name on this server.
@@ -84,6 +88,8 @@ pub struct Site {
     pub files_path: Option<SitePath>,
     /// Whether trunk may be force-pushed.
     pub force_push: bool,
+    /// Whether its steps reach the network.
+    pub step_network: bool,
     /// Whether a hotfix has to run on Test before it goes to Live.
     pub hotfix_require_test: bool,
     /// When it was made.
@@ -107,6 +113,10 @@ pub struct EnvironmentState {
     pub generation: u64,
     /// Where its database is, as `HOST:PORT`.
     pub database: Option<String>,
+    /// Where it is served.
+    pub front: Front,
+    /// Its releases that failed their check, the newest first.
+    pub failed: Vec<Failed>,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -195,6 +205,21 @@ impl Model {
         self.sites.get(site)?.environments.get(environment)
     }
 
+    /// Returns an environment, to fill in what other tables know of it.
+    pub(super) fn environment_mut(
+        &mut self,
+        site: &SiteName,
+        environment: &Environment,
+    ) -> Option<&mut EnvironmentState> {
+        self.sites.get_mut(site)?.environments.get_mut(environment)
+    }
+
+    /// Returns what holds a site's code where it is.
+    pub fn holds(&self, site: &SiteName) -> &Holds {
+        static NOTHING: Holds = Holds::NOTHING;
+        self.holds.get(site).unwrap_or(&NOTHING)
+    }
+
     fn is_administrator(&self, person: &PersonName) -> bool {
         self.people
             .get(person)
@@ -227,6 +252,7 @@ impl Model {
         super::keys::load(connection, &mut model)?;
         load_sites(connection, &mut model)?;
         load_environments(connection, &mut model)?;
+        holds::load(connection, &mut model)?;
         Ok(model)
     }
 }
@@ -256,6 +282,7 @@ fn load_sites(connection: &Connection, model: &mut Model) -> Result<(), Fault> {
             trunk,
             files_path,
             force_push,
+            step_network: false,
             hotfix_require_test,
             created: parse(&created)?,
             team: BTreeMap::new(),
@@ -314,13 +341,17 @@ fn load_environments(connection: &Connection, model: &mut Model) -> Result<(), F
             commit: commit.map(|commit| parse(&commit)).transpose()?,
             generation: generation.unsigned_abs(),
             database: None,
+            front: Front::default(),
+            failed: Vec::new(),
             created: parse(&created)?,
         };
         if let Some(site) = model.sites.get_mut(&parse::<SiteName>(&site)?) {
             site.environments.insert(parse(&name)?, environment);
         }
     }
-    super::databases::load(connection, model)
+    super::databases::load(connection, model)?;
+    super::fronts::load(connection, model)?;
+    super::step_networks::load(connection, model)
 }
 
 /// Reads all rows of a query.

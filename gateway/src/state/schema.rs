@@ -16,6 +16,10 @@ const MIGRATIONS: &[&str] = &[
     super::databases::TABLE,
     LIMITS_AND_AUTHORITIES,
     super::workflows::FOLLOWED,
+    super::fronts::TABLES,
+    super::step_networks::TABLE,
+    super::targets::TABLES,
+    super::holds::TABLES,
     super::multidevs::TABLE,
 ];
 

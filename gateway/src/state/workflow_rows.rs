@@ -5,8 +5,11 @@ use jiff::Timestamp;
 use policy::SiteName;
 use rusqlite::params;
 
+use super::approvals;
+use super::deliveries::announce;
 use super::deployments::{self, Deployment};
 use super::model::{Hotfix, HotfixStatus, parse, rows};
+use super::told::Told;
 use super::workflows::{Lease, Step, Workflow, WorkflowStatus};
 use super::{State, multidevs, sites};
 use crate::fault::{Fault, OrFault};
@@ -135,6 +138,7 @@ impl State {
         };
         let now = Timestamp::now();
         self.change(doing, |transaction| {
+            let old = sites::commit_of(transaction, &workflow.site, &workflow.environment)?;
             if let Some(change) = &intent.multidev {
                 multidevs::apply(transaction, workflow, change)?;
             }
@@ -169,6 +173,7 @@ impl State {
                         &deployment,
                         &intent.rolled_back,
                     )?;
+                    approvals::consume(transaction, workflow, kind, commit)?;
                 }
                 if let Some(name) = &intent.hotfix {
                     let hotfix = Hotfix {
@@ -189,6 +194,9 @@ impl State {
                         [workflow.site.as_str(), name.as_str()],
                     )
                     .or_fault(|| doing)?;
+            }
+            if let Some(told) = Told::of(workflow, intent, old) {
+                announce(transaction, &workflow.site, &workflow.environment, &told)?;
             }
             end(transaction, &workflow.id, WorkflowStatus::Succeeded, result).or_fault(|| doing)
         })

@@ -145,7 +145,7 @@ impl FromStr for WorkflowStatus {
 }
 
 /// Everything that the last step of a workflow changes, written down before it begins. Repair
-/// completes it if a ref has moved, and drops it if none has.
+/// completes it if a ref has moved, and turns it back if none has.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Intent {
     /// Refs to move, all or none.
@@ -154,6 +154,9 @@ pub struct Intent {
     pub commit: Option<String>,
     /// The generation that was prepared for it; absent when the tree is already right.
     pub generation: Option<u64>,
+    /// The generation that the environment points to before; absent when it has never run anything.
+    #[serde(default)]
+    pub before: Option<u64>,
     /// The connection mode that the environment will have; absent when it stays.
     pub mode: Option<ConnectionMode>,
     /// N of the deploy tag, for Test and Live.

@@ -1,6 +1,7 @@
 //! Who may reach an environment's database, and who says where it is.
 
 use super::{permit, refuse};
+use crate::action::Action;
 use crate::context::Context;
 use crate::decision::Decision;
 use crate::environment::Environment;
@@ -51,13 +52,17 @@ pub(super) fn connect(
 
 /// The gateway connects to what is set here, from inside its own network; so setting it is for
 /// those who may reach that network anyway.
-pub(super) fn set(principal: &Principal, site: &SiteName) -> Decision {
+pub(super) fn set(principal: &Principal, action: Action, site: &SiteName) -> Decision {
+    let what = match action {
+        Action::SetFront => "an environment",
+        _other => "a database",
+    };
     match principal.standing {
         Standing::ServerAdministrator => permit("server-administrator"),
         Standing::Member(_) | Standing::Stranger | Standing::Ended(_) => refuse(
             "server-administrators-only",
             format!(
-                "Where a database of {site} is, only the server's administrators set; {} is not one.",
+                "Where {what} of {site} is, only the server's administrators set; {} is not one.",
                 principal.person
             ),
             "Ask the server's administrator.",

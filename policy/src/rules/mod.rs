@@ -1,10 +1,14 @@
 //! The rules. The first that refuses wins; what no rule permits is refused.
 
 mod database;
+mod hold;
+mod holding;
 mod limits;
 mod multidev;
 mod push;
+mod release;
 mod server;
+mod targets;
 mod tree;
 mod workflow;
 
@@ -15,6 +19,8 @@ use crate::environment::Environment;
 use crate::name::SiteName;
 use crate::principal::{Ended, Principal, Role, Standing};
 use crate::target::Target;
+
+pub use hold::NEEDS_APPROVAL;
 
 /// Decides one request.
 pub fn decide(
@@ -29,6 +35,12 @@ pub fn decide(
     if let Some(refusal) = limits::refusal(principal, action, target) {
         return refusal;
     }
+    let allowed = usual(principal, action, target, context);
+    hold::decide(principal, action, target, context, allowed)
+}
+
+/// Decides as if nothing held the environment where it is.
+fn usual(principal: &Principal, action: Action, target: &Target, context: &Context) -> Decision {
     match action {
         Action::CreateSite
         | Action::ManagePeople
@@ -36,6 +48,7 @@ pub fn decide(
         | Action::ViewAudit
         | Action::ExplainOthers
         | Action::ChangeTeam
+        | Action::SetStepNetwork
         | Action::ViewSite => server::decide(principal, action, target),
         Action::ReadTree => on_tree(principal, target, context, |member| {
             tree::read(member, target, context)
@@ -93,14 +106,43 @@ pub fn decide(
                 workflow::cancel(role, site, environment, context)
             })
         }
+        Action::AllowRelease => {
+            on_environment(principal, target, context, |role, site, environment| {
+                release::allow(role, site, environment)
+            })
+        }
+        Action::Freeze | Action::EndFreeze | Action::SetWindows => {
+            on_environment(principal, target, context, |role, site, environment| {
+                holding::keep(role, action, site, environment, context)
+            })
+        }
+        Action::AskApproval => {
+            let wanted = match target {
+                Target::Ref(_, _, _) => Action::UpdateRef,
+                _other => Action::Deploy,
+            };
+            holding::ask(decide(principal, wanted, target, context))
+        }
+        Action::Approve | Action::DenyApproval => {
+            on_environment(principal, target, context, |role, site, _| {
+                holding::answer(role, action, site, context)
+            })
+        }
         Action::ConnectDatabase => {
             on_environment(principal, target, context, |role, site, environment| {
                 database::connect(role, site, environment, context)
             })
         }
-        Action::SetDatabase => on_environment(principal, target, context, |_, site, _| {
-            database::set(principal, site)
-        }),
+        Action::SetDatabase | Action::SetFront => {
+            on_environment(principal, target, context, |_, site, _| {
+                database::set(principal, action, site)
+            })
+        }
+        Action::ViewTargets | Action::ManageTargets => {
+            on_environment(principal, target, context, |_, site, _| {
+                targets::decide(principal, action, site)
+            })
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where a push may go. A push over an environment's remote can change only that environment.
 
-use super::{permit, refuse, unfit_target};
+use super::{permit, refuse, release, unfit_target};
 use crate::context::{Context, PushFacts, RefChange, RefKind};
 use crate::decision::Decision;
 use crate::environment::{ConnectionMode, Environment};
@@ -215,6 +215,9 @@ impl Push<'_> {
                 );
             }
         }
+        if let Some(refusal) = release::failed(site, remote, context) {
+            return refusal;
+        }
         if facts.change == RefChange::Force {
             if let Some(lost) = facts.would_lose.first() {
                 return refuse(
@@ -321,6 +324,9 @@ impl Push<'_> {
                     self.url(&Environment::Live)
                 ),
             );
+        }
+        if let Some(refusal) = release::failed(site, remote, self.context) {
+            return refusal;
         }
         permit("hotfix-push")
     }

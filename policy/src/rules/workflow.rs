@@ -1,6 +1,6 @@
 //! Commits on the server, modes, deploys, rollbacks and what becomes of hotfixes.
 
-use super::{permit, refuse, unfit_target};
+use super::{permit, refuse, release, unfit_target};
 use crate::action::Action;
 use crate::context::Context;
 use crate::decision::Decision;
@@ -33,8 +33,19 @@ pub(super) fn on_environment(
         | Action::Merge
         | Action::Revert
         | Action::CancelWorkflow
+        | Action::AllowRelease
+        | Action::Freeze
+        | Action::EndFreeze
+        | Action::SetWindows
+        | Action::AskApproval
+        | Action::Approve
+        | Action::DenyApproval
         | Action::ConnectDatabase
         | Action::SetDatabase
+        | Action::SetFront
+        | Action::SetStepNetwork
+        | Action::ViewTargets
+        | Action::ManageTargets
         | Action::ViewSite
         | Action::ChangeTeam
         | Action::CreateSite
@@ -258,6 +269,9 @@ fn above(
                 format!("Bring code to {source} first."),
             ),
         };
+    }
+    if let Some(refusal) = release::failed(site, environment, context) {
+        return refusal;
     }
     if action == Action::Rollback {
         return permit("team-member-rolls-back");

@@ -1,14 +1,17 @@
 //! Any request, any facts, any path: what the property tests draw from.
 
 use policy::{
-    Action, ActionGroup, Area, ConnectionMode, Context, DeployFacts, Environment, InTheWay, Limits,
-    MultidevFacts, PushFacts, RefChange, RefKind, SitePath, Target, TreeChange,
+    Action, ActionGroup, Approval, ApprovalState, Area, ConnectionMode, Context, DeployFacts,
+    Environment, Freeze, Hold, Hours, InTheWay, Limits, MultidevFacts, PushFacts, RefChange,
+    RefKind, SitePath, Target, TreeChange,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::model::{Ask, Base, Request, feature};
-use crate::words::{ADDRESS, STANDINGS, acme, good_push, mode, name};
+use crate::words::{
+    ADDRESS, STANDINGS, acme, closed, failed_release, frozen, good_push, mode, name,
+};
 
 /// Any request; people with a right on the site come more often than others.
 pub fn request() -> impl Strategy<Value = Request> {
@@ -166,18 +169,24 @@ pub fn context() -> impl Strategy<Value = Context> {
         any::<bool>(),
         any::<bool>(),
         in_the_way(),
-        (any::<bool>(), any::<bool>(), multidev_facts()),
+        ((any::<bool>(), any::<bool>(), multidev_facts()), hold()),
     );
     let push = prop::option::weighted(0.9, push_facts());
     let deploy = prop::option::weighted(0.9, deploy_facts());
-    (flags, set, push, deploy, 0..3_usize).prop_map(|(flags, set, push, deploy, uncommitted)| {
+    let uncommitted = (
+        0..3_usize,
+        prop::option::weighted(0.2, Just(failed_release())),
+    );
+    (flags, set, push, deploy, uncommitted).prop_map(|(flags, set, push, deploy, uncommitted)| {
+        let (uncommitted, failed_release) = uncommitted;
         let (environment_exists, confirmed, release_replaced, in_the_way, more) = flags;
-        let (has_database, own_workflow, multidev) = more;
+        let ((has_database, own_workflow, multidev), hold) = more;
         Context {
             environment_exists,
             mode: set.map(mode),
             push,
             deploy,
+            failed_release,
             multidev,
             uncommitted,
             confirmed,
@@ -185,9 +194,50 @@ pub fn context() -> impl Strategy<Value = Context> {
             in_the_way,
             own_workflow,
             has_database,
+            hold,
             address: ADDRESS.to_owned(),
         }
     })
+}
+
+/// What holds an environment; often nothing.
+pub fn hold() -> impl Strategy<Value = Hold> {
+    let freeze = (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(by_administrator, content, ends)| Freeze {
+            content,
+            by_administrator,
+            until: ends.then(|| "2026-12-24 UTC".to_owned()),
+            ..frozen()
+        },
+    );
+    let hours = (any::<bool>(), any::<bool>()).prop_map(|(open, opens)| Hours {
+        open,
+        opens: opens.then(|| "Monday 09:00".to_owned()),
+        ..closed()
+    });
+    let states = vec![
+        ApprovalState::Asked,
+        ApprovalState::Given(name("bob")),
+        ApprovalState::Withdrawn(name("bob")),
+    ];
+    let approval = (any::<bool>(), select(states)).prop_map(|(earnest, state)| Approval {
+        request: earnest.then(|| "01ABC".to_owned()),
+        state,
+    });
+    (
+        prop::option::weighted(0.3, freeze),
+        prop::option::weighted(0.3, hours),
+        prop::option::weighted(0.3, approval),
+        prop::option::weighted(0.3, select(vec!["the shop is down", " "])),
+        any::<bool>(),
+    )
+        .prop_map(|(freeze, hours, approval, overriding, own_request)| Hold {
+            freeze,
+            hours,
+            approval,
+            overriding: overriding.map(str::to_owned),
+            own_request,
+        })
 }
 
 fn push_facts() -> impl Strategy<Value = PushFacts> {

@@ -1,8 +1,8 @@
 //! People, names and facts that the tests of the policy share.
 
 use policy::{
-    ConnectionMode, Ended, Limits, ModeFacts, Principal, PushFacts, RefChange, RefKind, Role,
-    SiteName, Standing,
+    ConnectionMode, Ended, FailedRelease, Freeze, Hours, Limits, ModeFacts, Principal, PushFacts,
+    RefChange, RefKind, Role, SiteName, Standing,
 };
 
 /// How requests are asked for hints: an address as the gateway would give it.
@@ -48,6 +48,15 @@ pub fn mode(mode: ConnectionMode) -> ModeFacts {
     }
 }
 
+/// That what is asked about has failed before.
+pub fn failed_release() -> FailedRelease {
+    FailedRelease {
+        commit: "1234567890".to_owned(),
+        reason: "it answered 500".to_owned(),
+        when: "2026-01-02 03:04 UTC".to_owned(),
+    }
+}
+
 /// Facts of a push that nothing speaks against, but for what the ref is.
 pub fn good_push(kind: RefKind, change: RefChange) -> PushFacts {
     PushFacts {
@@ -64,5 +73,26 @@ pub fn good_push(kind: RefKind, change: RefChange) -> PushFacts {
         uploads_path: None,
         forbidden_path: None,
         is_commit: true,
+    }
+}
+
+/// A freeze by a team member that nothing ends by itself.
+pub fn frozen() -> Freeze {
+    Freeze {
+        by: name("tom"),
+        by_administrator: false,
+        since: "2026-01-02 03:04 UTC".to_owned(),
+        reason: "the sale is on.".to_owned(),
+        until: None,
+        content: false,
+    }
+}
+
+/// Hours of deploys that are not now.
+pub fn closed() -> Hours {
+    Hours {
+        text: "mon-thu 09:00-16:00 Europe/Berlin".to_owned(),
+        open: false,
+        opens: Some("Monday 2026-01-05 09:00 CET".to_owned()),
     }
 }

@@ -6,8 +6,11 @@ use policy::{ConnectionMode, Environment, HotfixName, PersonName, Role, SiteName
 use serde::{Deserialize, Serialize};
 
 use super::audit_query::AuditQuery;
+use super::hold_command::HoldCommand;
 use super::key_limits::KeyLimits;
 use super::multidev_command::MultidevCommand;
+use super::releases::ReleaseCommand;
+use super::target_command::TargetCommand;
 use super::workflow_command::WorkflowCommand;
 
 /// A command with what applies to all of them.
@@ -108,13 +111,13 @@ pub enum Command {
         /// The site
         site: SiteName,
     },
-    /// Change a setting of a site: force-push or hotfix-require-test, yes or no
+    /// Change a setting of a site: force-push, hotfix-require-test, approve-live …
     #[command(name = "site:set")]
     SiteSet {
         /// The site
         site: SiteName,
         /// The setting
-        #[arg(value_parser = ["force-push", "hotfix-require-test"])]
+        #[arg(value_parser = ["force-push", "hotfix-require-test", "approve-live", "approve-hotfix", "step-network"])]
         setting: String,
         /// Its value
         #[arg(value_parser = ["yes", "no"])]
@@ -245,15 +248,15 @@ pub enum Command {
         /// sftp or git
         mode: ConnectionMode,
     },
-    /// Say where an environment's database is
+    /// Say where an environment's database is, or where it is served
     #[command(name = "env:set")]
     EnvSet {
         /// SITE.ENV
         environment: SiteEnvironment,
-        /// What is set: database
-        #[arg(value_parser = ["database"])]
+        /// database, url or fastcgi
+        #[arg(value_parser = ["database", "url", "fastcgi"])]
         setting: String,
-        /// HOST:PORT, or none
+        /// HOST:PORT, https://HOST, unix:PATH, or none
         value: String,
     },
     /// Show uncommitted work
@@ -303,6 +306,9 @@ pub enum Command {
         /// An older commit of trunk, for Test
         #[arg(long = "ref", value_name = "COMMIT")]
         reference: Option<String>,
+        /// As an administrator, why not within the hours of deploys
+        #[arg(long = "override", value_name = "REASON")]
+        overriding: Option<String>,
         /// Only show what it would bring and take away, and whether it is allowed
         #[arg(long)]
         #[serde(default)]
@@ -319,17 +325,17 @@ pub enum Command {
         /// Why
         #[arg(long)]
         note: Option<String>,
+        /// As an administrator, why in spite of a freeze
+        #[arg(long = "override", value_name = "REASON")]
+        overriding: Option<String>,
         /// Only show what it would bring and take away, and whether it is allowed
         #[arg(long)]
         #[serde(default)]
         dry_run: bool,
     },
-    /// List what was deployed to Test or Live
-    #[command(name = "release:list", visible_alias = "releases")]
-    ReleaseList {
-        /// SITE.test or SITE.live
-        environment: SiteEnvironment,
-    },
+    /// What concerns releases
+    #[command(flatten)]
+    Release(ReleaseCommand),
     /// Show which commits each environment runs, and what is pending
     #[command(name = "env:code-log")]
     CodeLog {
@@ -364,12 +370,18 @@ pub enum Command {
         #[arg(long)]
         reason: String,
     },
+    /// What holds code where it is
+    #[command(flatten)]
+    Hold(HoldCommand),
     /// What concerns Multidevs
     #[command(flatten)]
     Multidev(MultidevCommand),
     /// What concerns workflows
     #[command(flatten)]
     Workflow(WorkflowCommand),
+    /// Who is told of switches
+    #[command(flatten)]
+    Target(TargetCommand),
     /// Search the audit
     #[command(name = "audit:list", visible_alias = "audit")]
     AuditList(AuditQuery),

@@ -1,7 +1,7 @@
 //! "Could ALICE write code/index.php in test.acme now, and why (not)?", without doing it.
 
 use jiff::Timestamp;
-use policy::{Action, Area, Decision, DeployFacts, Environment, PersonName, SitePath, Target};
+use policy::{Action, Area, Decision, Environment, PersonName, SitePath, Target};
 
 use super::table::Table;
 use super::{Done, Run, Stop};
@@ -131,14 +131,17 @@ impl Run<'_> {
         let evidence = blocking(move || {
             let mut evidence = Evidence::default();
             match action {
-                Action::Deploy | Action::Rollback => {
-                    let plan = if action == Action::Deploy {
-                        deploy::plan(&sites, &site, &environment, None)
-                    } else {
+                Action::Deploy | Action::Rollback | Action::AskApproval => {
+                    let plan = if action == Action::Rollback {
                         deploy::plan_rollback(&sites, &site, &environment, None)
+                    } else {
+                        deploy::plan(&sites, &site, &environment, None)
                     };
-                    evidence.deploy =
-                        Some(plan.map_or_else(|_| DeployFacts::default(), |plan| plan.facts));
+                    evidence.held.commit = plan.as_ref().ok().and_then(|plan| plan.commit);
+                    let (facts, failed) =
+                        plan.map_or_else(|_| Default::default(), |plan| (plan.facts, plan.failed));
+                    evidence.deploy = Some(facts);
+                    evidence.failed_release = failed;
                 }
                 Action::CreateMultidev => {
                     if let Environment::Multidev(name) = &environment {
@@ -171,8 +174,18 @@ impl Run<'_> {
                 | Action::DropHotfix
                 | Action::RestoreMultidev
                 | Action::CancelWorkflow
+                | Action::AllowRelease
+                | Action::Freeze
+                | Action::EndFreeze
+                | Action::SetWindows
+                | Action::Approve
+                | Action::DenyApproval
                 | Action::ConnectDatabase
                 | Action::SetDatabase
+                | Action::SetFront
+                | Action::SetStepNetwork
+                | Action::ViewTargets
+                | Action::ManageTargets
                 | Action::ViewSite
                 | Action::ChangeTeam
                 | Action::CreateSite

@@ -1,16 +1,20 @@
 //! The console: the commands of `ssh HOST COMMAND` and of the command line on the server.
 
+mod approvals;
 mod audit_query;
 mod audits;
 mod authorities;
 mod code;
 mod command;
 mod databases;
+mod deliveries;
 mod deploy_plan;
 mod deploys;
 mod environments;
 mod explain;
 mod greeting;
+mod hold_command;
+mod holds;
 mod key_limits;
 mod keys;
 mod merges;
@@ -18,9 +22,12 @@ mod multidev_command;
 mod multidev_list;
 mod multidevs;
 mod people;
+mod releases;
 mod reply;
 mod sites;
 mod table;
+mod target_command;
+mod targets;
 mod unfinished;
 mod workflow_command;
 mod workflows;
@@ -114,6 +121,7 @@ impl From<Undone> for Stop {
             other @ (Undone::Moved(_)
             | Undone::Conflicts(_)
             | Undone::Impossible(_)
+            | Undone::TurnedBack(_)
             | Undone::Cancelled(_)) => Stop::Failed(other.to_string()),
         }
     }
@@ -237,8 +245,10 @@ impl Run<'_> {
                 self.connection_set(environment, mode).await
             }
             Command::EnvSet {
-                environment, value, ..
-            } => self.env_set_database(environment, &value).await,
+                environment,
+                setting,
+                value,
+            } => self.env_set(environment, &setting, &value).await,
             Command::Diffstat { environment } => self.diffstat(environment).await,
             Command::Commit {
                 environment,
@@ -267,23 +277,30 @@ impl Run<'_> {
                 environment,
                 note,
                 reference,
+                overriding,
                 ..
-            } => self.deploy(environment, note, reference).await,
+            } => {
+                self.deploy(environment, (note, overriding), reference)
+                    .await
+            }
             Command::Rollback {
                 environment,
                 to,
                 note,
+                overriding,
                 ..
-            } => self.rollback(environment, to, note).await,
-            Command::ReleaseList { environment } => self.release_list(environment).await,
+            } => self.rollback(environment, to, (note, overriding)).await,
+            Command::Release(command) => self.release(command).await,
             Command::CodeLog { environment, limit } => self.code_log(environment, limit).await,
             Command::HotfixList { site } => self.hotfix_list(site).await,
             Command::HotfixMerge { site, name } => self.hotfix_merge(site, name).await,
             Command::HotfixDrop { site, name, reason } => {
                 self.hotfix_drop(site, name, reason).await
             }
+            Command::Hold(command) => self.hold(command).await,
             Command::Multidev(command) => self.multidev(command).await,
             Command::Workflow(command) => self.workflow(command).await,
+            Command::Target(command) => self.target(command).await,
             Command::AuditList(query) => self.audit_list(query).await,
             Command::AuditVerify => self.audit_verify().await,
             Command::Explain {

@@ -10,8 +10,9 @@ use crate::gate::Permit;
 use crate::site::release::{Origin, ReleaseKind};
 use crate::site::repository::MergeError;
 use crate::site::workflow::{self, Change, Undone};
-use crate::site::{Author, Run, Sites, deploy, mode, repository};
+use crate::site::{Author, Run, Sites, mode, repository};
 use crate::state::{Intent, RefMove};
+use crate::steps_file::Event;
 
 /// What is brought.
 pub(in crate::site) struct Brought<'a, M> {
@@ -44,19 +45,13 @@ where
     let branch = mode::branch(sites, &site, &environment)?;
     let ours = repository::commit_of_ref(&repository, &branch)?
         .ok_or_else(|| Fault::new("an environment without its branch"))?;
-    // What is written in SFTP mode from here on would be in the old release alone.
-    let _frozen = sites.parts(&site, &environment)?.freeze_code();
-    let made = match mode::uncommitted(sites, &site, &environment)? {
-        0 => {
-            let author = Author::of(&permit, &sites.state);
-            (brought.make)(&permit, &repository, ours, &author).map_err(undone)
-        }
-        some => Err(Undone::Impossible(format!(
-            "Somebody has changed {some} file(s) of {site}.{environment} meanwhile, so nothing was changed. Commit them first: env:commit {site}.{environment}."
-        ))),
-    };
-    let made = match made {
-        Ok(made) if made == ours => {
+    let made = mode::hold_work(sites, &site, &environment).and_then(|held| {
+        let author = Author::of(&permit, &sites.state);
+        let made = (brought.make)(&permit, &repository, ours, &author).map_err(undone)?;
+        Ok((made, held))
+    });
+    let (made, _held) = match made {
+        Ok((made, _)) if made == ours => {
             permit.forget();
             return Err(Undone::Nothing(brought.nothing));
         }
@@ -83,9 +78,7 @@ where
         quarantine: None,
         commit: made,
     };
-    let (prepared, permit) = workflow::prepare(run, permit, |permit| {
-        deploy::build(sites, permit, &environment, &origin, kind)
-    })?;
+    let (release, permit) = workflow::prepare(sites, run, permit, Event::SyncCode, &origin, kind)?;
     let change = Change {
         kind: brought.kind,
         permits: vec![permit],
@@ -96,12 +89,12 @@ where
                 new: Some(made.to_string()),
             }],
             commit: Some(made.to_string()),
-            generation: Some(prepared.generation),
+            generation: Some(release.generation()),
             merged: mode::merged(sites, &repository, &site, &environment, made)?,
             note: brought.message.to_owned(),
             ..Intent::default()
         },
-        release: Some(prepared),
+        release: Some(release),
     };
     workflow::carry_out(sites, run, change)?;
     Ok(made)

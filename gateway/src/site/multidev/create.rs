@@ -15,8 +15,9 @@ use crate::site::layout::{EnvironmentLayout, create_environment_directories};
 use crate::site::push::short;
 use crate::site::release::{Origin, ReleaseKind};
 use crate::site::workflow::{self, Change, Undone};
-use crate::site::{Run, Sites, crash, deploy, repository};
+use crate::site::{Run, Sites, crash, repository};
 use crate::state::{Intent, MultidevChange, RefMove};
+use crate::steps_file::Event;
 
 /// A Multidev that was made.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ fn make(
 fn make_in(
     sites: &Sites,
     run: &Run,
-    permit: Permit,
+    mut permit: Permit,
     name: &MultidevName,
     layout: &EnvironmentLayout,
     from: &From,
@@ -90,29 +91,25 @@ fn make_in(
 ) -> Result<Created, Undone> {
     let site = permit.site()?.clone();
     let repository = repository::open(&sites.layout.site(&site).repository())?;
-    let (prepared, permit) = workflow::prepare(run, permit, |permit| {
-        create_environment_directories(permit, layout)?;
-        crash::point("multidev-folders");
-        run.say(&format!("Preparing {} for {site}.{name} …", short(commit)));
-        let origin = Origin {
-            repository: &repository,
-            quarantine: None,
-            commit,
-        };
-        deploy::build(
-            sites,
-            permit,
-            &Environment::Multidev(name.clone()),
-            &origin,
-            ReleaseKind::ReadOnly,
-        )
-    })?;
+    if let Err(fault) = create_environment_directories(&permit, layout) {
+        permit.describe(fault.to_string());
+        permit.finish(Outcome::Failed)?;
+        return Err(fault.into());
+    }
+    crash::point("multidev-folders");
+    run.say(&format!("Preparing {} for {site}.{name} …", short(commit)));
+    let origin = Origin {
+        repository: &repository,
+        quarantine: None,
+        commit,
+    };
+    let (event, kind) = (Event::MultidevCreate, ReleaseKind::ReadOnly);
+    let (release, mut permit) = workflow::prepare(sites, run, permit, event, &origin, kind)?;
     let branches = sites.workflows.branches(&site);
     let _still = branches.write().unwrap_or_else(PoisonError::into_inner);
     let taken_over = matches!(from, From::Branch(one) if one == name.as_str());
     if tip(&repository, name.as_str())? != taken_over.then_some(commit) {
         let undone = Undone::Moved(branch(name));
-        let mut permit = permit;
         permit.describe(undone.to_string());
         permit.finish(Outcome::Failed)?;
         return Err(undone);
@@ -125,7 +122,7 @@ fn make_in(
     let intent = Intent {
         refs: Vec::from_iter((!taken_over).then_some(new_branch)),
         commit: Some(commit.to_string()),
-        generation: Some(prepared.generation),
+        generation: Some(release.generation()),
         note: note(from, commit),
         multidev: Some(MultidevChange::Create { mode: FIRST_MODE }),
         ..Intent::default()
@@ -134,7 +131,7 @@ fn make_in(
         kind: super::CREATE,
         permits: vec![permit],
         intent,
-        release: Some(prepared),
+        release: Some(release),
     };
     workflow::carry_out(sites, run, change)?;
     sites.forget_parts(&site, &Environment::Multidev(name.clone()));

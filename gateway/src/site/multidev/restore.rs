@@ -11,10 +11,11 @@ use crate::audit::Outcome;
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
 use crate::site::push::short;
-use crate::site::release::{self, Origin, Prepared, ReleaseKind};
-use crate::site::workflow::{self, Change, Undone};
-use crate::site::{Run, Sites, crash, deploy, repository};
+use crate::site::release::{self, Origin, ReleaseKind};
+use crate::site::workflow::{self, Change, Release, Undone};
+use crate::site::{Run, Sites, crash, repository};
 use crate::state::{DeletedMultidev, Intent, MultidevChange, RefMove};
+use crate::steps_file::Event;
 
 /// Finds a deleted Multidev: the newest of that name, or the one that is named by its id.
 ///
@@ -105,9 +106,9 @@ fn bring_back(
             short(was),
             short(commit)
         ));
-        let (prepared, permit) = rebuilt(sites, run, permit, kept, &repository, commit)?;
-        let generation = prepared.generation;
-        (Some(prepared), Some(generation), permit)
+        let (release, permit) = rebuilt(sites, run, permit, kept, &repository, commit)?;
+        let generation = release.generation();
+        (Some(release), Some(generation), permit)
     };
     let mut refs = vec![RefMove {
         name: hidden,
@@ -146,7 +147,7 @@ fn rebuilt(
     kept: &DeletedMultidev,
     repository: &Repository,
     commit: Oid,
-) -> Result<(Prepared, Permit), Undone> {
+) -> Result<(Release, Permit), Undone> {
     let kind = match kept.mode {
         Some(ConnectionMode::Sftp) => ReleaseKind::Writable,
         Some(ConnectionMode::Git) | None => ReleaseKind::ReadOnly,
@@ -156,10 +157,7 @@ fn rebuilt(
         quarantine: None,
         commit,
     };
-    let environment = Environment::Multidev(kept.name.clone());
-    workflow::prepare(run, permit, |permit| {
-        deploy::build(sites, permit, &environment, &origin, kind)
-    })
+    workflow::prepare(sites, run, permit, Event::MultidevCreate, &origin, kind)
 }
 
 /// Moves an environment's folder as a whole, durably; it may have moved already.

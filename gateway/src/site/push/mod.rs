@@ -8,7 +8,7 @@ use std::path::Path;
 
 use git2::Oid;
 use hooks::{Question, RefResult, Update};
-use policy::{Environment, PushFacts, RefChange, RefKind, SiteName, escape};
+use policy::{Environment, FailedRelease, PushFacts, RefChange, RefKind, SiteName, escape};
 
 pub use facts::imagined;
 use facts::{facts, object, open};
@@ -16,11 +16,12 @@ use tag::deploy_tag;
 
 use crate::fault::Fault;
 use crate::gate::Permit;
-use crate::site::deploy;
-use crate::site::release::{Origin, Prepared, ReleaseKind};
-use crate::site::workflow::{self, Change};
+use crate::site::release::{Origin, ReleaseKind};
+use crate::site::workflow::{self, Change, Release};
 use crate::site::{Run, Sites, Undone};
+use crate::site::{deploy, failed};
 use crate::state::{DeploymentKind, Intent, RefMove};
+use crate::steps_file::Event;
 
 /// The refs of a push, with the facts that the policy asks for.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Examined {
     site: SiteName,
     remote: Environment,
     quarantine: Option<std::path::PathBuf>,
+    /// Why an administrator would go on in spite of a freeze, given with `-o override="…"`.
+    pub overriding: Option<String>,
     /// Each ref.
     pub updates: Vec<One>,
 }
@@ -39,9 +42,16 @@ pub struct One {
     pub update: Update,
     /// The facts.
     pub facts: PushFacts,
+    /// That what would be deployed has failed there.
+    pub failed: Option<FailedRelease>,
 }
 
 impl One {
+    /// Returns what the ref would become, if that is an object.
+    pub fn new_commit(&self) -> Option<Oid> {
+        object(&self.update.new).ok().flatten()
+    }
+
     /// Returns what the audit says of it.
     pub fn describe(&self) -> String {
         let short = |id: &str| id.get(..12).unwrap_or(id).to_owned();
@@ -59,7 +69,7 @@ pub struct Ready {
     run: Run,
     examined: Examined,
     permits: Vec<Permit>,
-    deployed: Option<(usize, Environment, Prepared)>,
+    deployed: Deployed,
 }
 
 impl Ready {
@@ -102,27 +112,17 @@ pub fn examine(
         .get(name)
         .ok_or_else(|| Fault::new("the site of a push is gone"))?;
     let repository = open(sites, name, quarantine)?;
-    let reason = question
-        .options
-        .iter()
-        .filter_map(|option| option.strip_prefix("reason="))
-        .map(|reason| {
-            reason
-                .trim()
-                .chars()
-                .take(LONGEST_REASON)
-                .collect::<String>()
-        })
-        .map(|reason| escape(reason.as_bytes()))
-        .find(|reason| !reason.is_empty());
+    let reason = option(question, "reason=");
     let updates = question
         .updates
         .iter()
         .map(|update| {
-            let facts = facts(sites, site, &repository, update, reason.clone())?;
+            let failed =
+                object(&update.new)?.and_then(|commit| failed::fact(&model, name, remote, commit));
             Ok(One {
                 update: update.clone(),
-                facts,
+                facts: facts(sites, site, &repository, update, reason.clone())?,
+                failed,
             })
         })
         .collect::<Result<Vec<_>, Fault>>()?;
@@ -130,8 +130,20 @@ pub fn examine(
         site: name.clone(),
         remote: remote.clone(),
         quarantine: quarantine.map(Path::to_path_buf),
+        overriding: option(question, "override="),
         updates,
     })
+}
+
+/// Returns what was said with a push option, if anything was.
+fn option(question: &Question, name: &str) -> Option<String> {
+    question
+        .options
+        .iter()
+        .filter_map(|option| option.strip_prefix(name))
+        .map(|said| said.trim().chars().take(LONGEST_REASON).collect::<String>())
+        .map(|said| escape(said.as_bytes()))
+        .find(|said| !said.is_empty())
 }
 
 /// Prepares what the push deploys, while its objects are still in quarantine.
@@ -168,7 +180,8 @@ pub fn prepare(
     })
 }
 
-type Deployed = Option<(usize, Environment, Prepared)>;
+/// Which of the refs is deployed, and its release.
+type Deployed = Option<(usize, Release)>;
 
 fn prepare_release(
     sites: &Sites,
@@ -202,10 +215,11 @@ fn prepare_release(
         let Some(commit) = object(&one.update.new)? else {
             continue;
         };
-        run.set_kind(match one.facts.kind {
-            RefKind::Hotfix(_) => "hotfix",
-            _ => "sync_code",
-        });
+        let (kind, event) = match one.facts.kind {
+            RefKind::Hotfix(_) => ("hotfix", Event::Deploy),
+            _ => ("sync_code", Event::SyncCode),
+        };
+        run.set_kind(kind);
         run.begin(&note(one))?;
         let repository = open(sites, &examined.site, examined.quarantine.as_deref())?;
         run.say(&format!(
@@ -218,11 +232,9 @@ fn prepare_release(
             quarantine: examined.quarantine.as_deref(),
             commit,
         };
-        let release = run.step("prepare", || {
-            deploy::build(sites, permit, &environment, &origin, ReleaseKind::ReadOnly)
-                .map_err(Undone::from)
-        })?;
-        deployed = Some((place, environment, release));
+        let kind = ReleaseKind::ReadOnly;
+        let release = workflow::build(sites, run, permit, event, &origin, kind)?;
+        deployed = Some((place, release));
     }
     Ok(deployed)
 }
@@ -255,7 +267,7 @@ pub fn carry_out(sites: &Sites, ready: Ready) -> Result<Vec<RefResult>, Fault> {
     let mut results = Vec::new();
     let mut kind = "push";
     let mut release = None;
-    let deployed_place = deployed.as_ref().map(|(place, _, _)| *place);
+    let deployed_place = deployed.as_ref().map(|(place, _)| *place);
     let mut done = Vec::new();
     for (place, (one, permit)) in updates.iter().zip(&permits).enumerate() {
         let mut result = RefResult {
@@ -305,9 +317,9 @@ pub fn carry_out(sites: &Sites, ready: Ready) -> Result<Vec<RefResult>, Fault> {
         }
         results.push(result);
     }
-    if let Some((_, _, prepared)) = deployed {
-        intent.generation = Some(prepared.generation);
-        release = Some(prepared);
+    if let Some((_, built)) = deployed {
+        intent.generation = Some(built.generation());
+        release = Some(built);
     }
     for hotfix in &intent.merged {
         done.push(format!(
@@ -352,13 +364,10 @@ pub fn abandon(sites: &Sites, ready: Ready) {
         run,
         permits,
         deployed,
-        examined,
+        ..
     } = ready;
-    if let (Some((_, environment, prepared)), Some(permit)) = (deployed, permits.first()) {
-        let environment = sites.layout.site(&examined.site).environment(&environment);
-        if let Err(fault) = crate::site::release::discard(permit, &environment, prepared) {
-            tracing::warn!("a release that was not wanted is left: {fault}");
-        }
+    if let (Some((_, release)), Some(permit)) = (deployed, permits.first()) {
+        release.discard(sites, permit);
     }
     for permit in permits {
         if let Err(fault) = permit.finish(crate::audit::Outcome::Failed) {

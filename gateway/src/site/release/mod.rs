@@ -12,7 +12,7 @@ use std::path::Path;
 use git2::{Oid, Repository};
 
 pub use build::{built_from, discard, prepare};
-pub use pointer::{collect, current, switch};
+pub use pointer::{collect, current, switch, switch_off};
 pub use verify::{Difference, DifferenceKind, verify};
 
 /// Where a release's bytes come from.

@@ -1,6 +1,7 @@
 //! The pointer of an environment to the generation it runs, and what becomes of the others.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -61,6 +62,19 @@ pub fn switch(
     Ok(())
 }
 
+/// Takes the pointer away, durably: the environment then runs nothing, as before its first deploy.
+/// May be repeated.
+///
+/// # Errors
+/// When it cannot be taken away.
+pub fn switch_off(permit: &Permit, environment: &EnvironmentLayout) -> Result<(), Fault> {
+    covers(permit, environment.site())?;
+    let doing = || format!("taking {} out of service", environment.name());
+    let folder = Folder::open(environment.folder()).or_fault(doing)?;
+    folder.remove_all(b"current").or_fault(doing)?;
+    folder.sync().or_fault(doing)
+}
+
 /// Removes all generations but the current one and the two before it, and what is left of
 /// half-built ones. To be called when nothing is being prepared for this environment. Returns the
 /// numbers of what it removed.
@@ -93,13 +107,27 @@ pub fn collect(permit: &Permit, environment: &EnvironmentLayout) -> Result<Vec<u
     Ok(removed)
 }
 
-/// Returns a number that no generation of the environment has or had.
+/// Returns a number that no generation of the environment has or had, and remembers it: what keeps
+/// compiled code by its path, as PHP does, must never find other code at the same one.
 pub(super) fn next(environment: &EnvironmentLayout) -> Result<u64, Fault> {
+    let doing = || format!("numbering a generation of {}", environment.name());
+    let folder = Folder::open(environment.folder()).or_fault(doing)?;
+    let remembered = fs::read_link(environment.folder().join(OsStr::from_bytes(NEWEST)))
+        .ok()
+        .and_then(|number| number.to_str()?.parse().ok());
     let last = numbers(environment)?
         .last()
         .copied()
-        .max(current(environment)?);
-    Ok(last.unwrap_or(0) + 1)
+        .max(current(environment)?)
+        .max(remembered);
+    let number = last.unwrap_or(0) + 1;
+    let fresh = [NEWEST, b".new"].concat();
+    folder
+        .remove_all(&fresh)
+        .and_then(|()| folder.make_link(&fresh, number.to_string().as_bytes()))
+        .and_then(|()| folder.rename(&fresh, &folder, NEWEST))
+        .or_fault(doing)?;
+    Ok(number)
 }
 
 /// Removes one generation; a half of it is never taken for a whole.
@@ -135,6 +163,8 @@ fn numbers(environment: &EnvironmentLayout) -> Result<BTreeSet<u64>, Fault> {
 pub(super) const HALF_BUILT: &[u8] = b".building";
 /// What follows the number of a generation that is being removed.
 const HALF_REMOVED: &[u8] = b".removing";
+/// A link that says the number of the newest generation, also when that is gone.
+const NEWEST: &[u8] = b"newest";
 /// The new pointer before it takes its place.
 const FRESH: &[u8] = b"current.new";
 /// The current generation, one to return to, and one more.
@@ -173,6 +203,10 @@ mod tests {
         left.sort();
         assert_eq!(left, [b"3", b"4", b"5"]);
         assert_eq!(next(&environment).unwrap(), 6);
+        assert_eq!(next(&environment).unwrap(), 7, "though 6 was never made");
+        switch_off(&permit, &environment).unwrap();
+        switch_off(&permit, &environment).unwrap();
+        assert_eq!(current(&environment).unwrap(), None);
     }
 
     #[test]

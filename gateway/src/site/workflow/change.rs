@@ -2,22 +2,26 @@
 //! commits, modes and rollbacks.
 //!
 //! Everything is prepared before: objects are in the repository, the generation is on the disk and
-//! synced. Then the intent is written down, the refs move in one transaction, the pointer turns by
-//! one rename, and the state follows. A crash in between is repaired at the next start from the
-//! intent: completed if a ref has moved, dropped if none has.
+//! synced. Then the intent is written down, the pointer turns by one rename, the refs move in one
+//! transaction, and the state follows. Refs come after the pointer, so that a release that fails
+//! where it runs is a push that fails. A crash in between is repaired at the next start from the
+//! intent: completed if a ref has moved, and turned back if none has.
 
 use std::fmt;
 
 use git2::Repository;
 
 use super::Run;
+use super::phases::{self, Release};
 use crate::audit::Outcome;
 use crate::fault::Fault;
-use crate::gate::Permit;
-use crate::site::release::{self, Prepared};
+use crate::gate::{Denied, Permit};
+use crate::site::layout::EnvironmentLayout;
+use crate::site::release::{self, Origin, ReleaseKind};
 use crate::site::repository::{self, MoveError};
-use crate::site::{Sites, crash};
+use crate::site::{Sites, crash, runtime, targets};
 use crate::state::{Intent, RefMove, Workflow};
+use crate::steps_file::Event;
 
 /// A change that is prepared, waiting to be carried out under a lease.
 #[derive(Debug)]
@@ -28,8 +32,8 @@ pub(in crate::site) struct Change {
     pub permits: Vec<Permit>,
     /// What the last step does.
     pub intent: Intent,
-    /// The generation that the intent names.
-    pub release: Option<Prepared>,
+    /// The release that the intent names.
+    pub release: Option<Release>,
 }
 
 /// Why a change was not carried out. Nothing is different from before.
@@ -43,6 +47,8 @@ pub enum Undone {
     Nothing(String),
     /// It cannot be done as asked, as the sentence says.
     Impossible(String),
+    /// It was switched to and failed there, as the sentence says, and was turned back.
+    TurnedBack(String),
     /// Somebody has cancelled it.
     Cancelled(String),
     /// A failure of ours.
@@ -69,7 +75,9 @@ impl fmt::Display for Undone {
                     files.join(", ")
                 )
             }
-            Undone::Nothing(sentence) | Undone::Impossible(sentence) => f.write_str(sentence),
+            Undone::Nothing(sentence)
+            | Undone::Impossible(sentence)
+            | Undone::TurnedBack(sentence) => f.write_str(sentence),
             Undone::Cancelled(person) => {
                 write!(f, "{person} has cancelled this; nothing was changed.")
             }
@@ -92,18 +100,21 @@ fn capitalized(text: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Does the first step of a change: writes the release beside the current one. A permit whose
-/// change cannot even be prepared has ended.
+/// Does the first steps of a change: writes the release beside the current one and checks it. A
+/// permit whose change cannot even be prepared has ended.
 ///
 /// # Errors
 /// [`Undone`]; nothing is left of the release then.
 pub(in crate::site) fn prepare(
+    sites: &Sites,
     run: &Run,
     mut permit: Permit,
-    build: impl FnOnce(&Permit) -> Result<Prepared, Fault>,
-) -> Result<(Prepared, Permit), Undone> {
-    match run.step("prepare", || build(&permit).map_err(Undone::from)) {
-        Ok(prepared) => Ok((prepared, permit)),
+    event: Event,
+    origin: &Origin<'_>,
+    kind: ReleaseKind,
+) -> Result<(Release, Permit), Undone> {
+    match phases::build(sites, run, &permit, event, origin, kind) {
+        Ok(release) => Ok((release, permit)),
         Err(undone) => {
             tracing::error!("preparing a change: {undone:?}");
             permit.describe(undone.to_string());
@@ -131,13 +142,30 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
         return Err(Fault::new("a change without a permit").into());
     };
     run.set_kind(kind);
-    let workflow = Workflow {
-        intent: Some(intent),
-        ..run.record()
-    };
-    let done = run
-        .pass_the_switch()
-        .and_then(|()| run.step("switch", || perform(sites, run, permit, &workflow)));
+    let workflow = run.record();
+    let environment = sites
+        .layout
+        .site(&workflow.site)
+        .environment(&workflow.environment);
+    let done = release::current(&environment)
+        .map_err(Undone::from)
+        .and_then(|before| {
+            let intent = Intent { before, ..intent };
+            let workflow = Workflow {
+                intent: Some(intent),
+                ..workflow
+            };
+            let hosts = targets::prepare(sites, run, &workflow)?;
+            let release = release.as_ref();
+            let done = confirmed(&permits)
+                .and_then(|()| run.pass_the_switch())
+                .and_then(|()| perform(sites, run, permit, &workflow, release, &hosts));
+            match &done {
+                Ok(()) => targets::settle(sites, run, &workflow, &hosts),
+                Err(_) => hosts.turn_back(sites, &workflow),
+            }
+            done
+        });
     let outcome = match &done {
         Ok(()) => Outcome::Done,
         Err(_) => Outcome::Failed,
@@ -145,7 +173,7 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
     if done.is_err()
         && let Some(release) = release
     {
-        discard(sites, permit, &workflow, release);
+        release.discard(sites, permit);
     }
     let mut recorded = true;
     for mut permit in permits {
@@ -165,73 +193,112 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
     done
 }
 
+/// Whether what was permitted when the change began may still be done now.
+fn confirmed(permits: &[Permit]) -> Result<(), Undone> {
+    for permit in permits {
+        match permit.confirm() {
+            Ok(()) => {}
+            Err(Denied::Refused(refused)) => {
+                return Err(Undone::Impossible(format!(
+                    "{} [incident {}]",
+                    refused.refusal, refused.incident
+                )));
+            }
+            Err(Denied::Fault(fault)) => return Err(fault.into()),
+        }
+    }
+    Ok(())
+}
+
 /// What came of a change that is complete and that the audit has no row of yet. Repair writes one
 /// if it stays so.
 pub(in crate::site) const UNRECORDED: &str = "done, and not in the audit yet";
 
-fn perform(sites: &Sites, run: &Run, permit: &Permit, workflow: &Workflow) -> Result<(), Undone> {
+fn perform(
+    sites: &Sites,
+    run: &Run,
+    permit: &Permit,
+    workflow: &Workflow,
+    release: Option<&Release>,
+    hosts: &targets::Prepared,
+) -> Result<(), Undone> {
     let Some(intent) = &workflow.intent else {
         return Err(Fault::new("a change without an intent").into());
     };
     let layout = sites.layout.site(&workflow.site);
-    let environment = layout.environment(&workflow.environment);
+    let environment = &layout.environment(&workflow.environment);
     let repository = repository::open(&layout.repository())?;
-    let before = release::current(&environment)?;
-
-    run.intend(workflow)?;
-    crash::point("intent-written");
-    if let Err(error) = repository::move_refs(permit, &repository, &intent.refs) {
-        let undone = match error {
+    let back = |why: &dyn fmt::Debug| {
+        tracing::error!("a change is being undone: {why:?}");
+        if let Err(fault) = turn_back(permit, environment, intent) {
+            tracing::error!("the former release was not switched back to: {fault}");
+        }
+        let switched = intent.generation.is_some();
+        targets::turn_back(sites, workflow, hosts, switched, intent.before);
+    };
+    run.step("switch", || {
+        run.intend(workflow)?;
+        crash::point("intent-written");
+        switch(permit, environment, intent).inspect_err(|fault| back(fault))?;
+        crash::point("switched");
+        targets::switch(sites, run, workflow, hosts).inspect_err(|undone| back(undone))?;
+        crash::point("hosts-switched");
+        Ok::<_, Undone>(())
+    })?;
+    if let Some(release) = release {
+        release
+            .stay(sites, run, permit)
+            .inspect_err(|undone| back(undone))?;
+        crash::point("verified");
+    }
+    let moved = run.step("record", || {
+        repository::move_refs(permit, &repository, &intent.refs).map_err(|error| match error {
             MoveError::Moved { name } => Undone::Moved(name),
             MoveError::Fault(fault) => Undone::Fault(fault),
-        };
-        return Err(undone);
-    }
-    crash::point("refs-moved");
-    let switched = match intent.generation {
-        Some(generation) => release::switch(permit, &environment, generation),
-        None => Ok(()),
-    };
-    let completed = switched.and_then(|()| {
-        crash::point("switched");
-        sites.state.complete_workflow(workflow, UNRECORDED)
+        })
     });
-    if let Err(fault) = completed {
-        tracing::error!("a change is being undone: {fault}");
-        undo(&repository, permit, intent, &environment, before);
+    moved.inspect_err(|undone| back(undone))?;
+    crash::point("refs-moved");
+    if let Err(fault) = sites.state.complete_workflow(workflow, UNRECORDED) {
+        // Pointer first: repair takes refs that have moved for a change to complete.
+        back(&fault);
+        move_refs_back(&repository, permit, intent);
         return Err(fault.into());
     }
     crash::point("completed");
+    runtime::refresh(sites, permit, &workflow.site, &workflow.environment);
     if intent.generation.is_some()
-        && let Err(fault) = release::collect(permit, &environment)
+        && let Err(fault) = release::collect(permit, environment)
     {
         tracing::warn!("old releases were not collected: {fault}");
     }
     Ok(())
 }
 
-fn discard(sites: &Sites, permit: &Permit, workflow: &Workflow, release: Prepared) {
-    let environment = sites
-        .layout
-        .site(&workflow.site)
-        .environment(&workflow.environment);
-    if let Err(fault) = release::discard(permit, &environment, release) {
-        tracing::warn!("a release that was not wanted is left: {fault}");
+fn switch(permit: &Permit, environment: &EnvironmentLayout, intent: &Intent) -> Result<(), Fault> {
+    match intent.generation {
+        Some(generation) => release::switch(permit, environment, generation),
+        None => Ok(()),
     }
 }
 
-fn undo(
-    repository: &Repository,
+/// Points an environment to what it ran before a change that is not to be.
+///
+/// # Errors
+/// When the pointer cannot be turned.
+pub(in crate::site) fn turn_back(
     permit: &Permit,
+    environment: &EnvironmentLayout,
     intent: &Intent,
-    environment: &crate::site::layout::EnvironmentLayout,
-    before: Option<u64>,
-) {
-    if let Some(before) = before
-        && let Err(fault) = release::switch(permit, environment, before)
-    {
-        tracing::error!("the former release was not switched back to: {fault}");
+) -> Result<(), Fault> {
+    match (intent.generation, intent.before) {
+        (None, _) => Ok(()),
+        (Some(_), Some(before)) => release::switch(permit, environment, before),
+        (Some(_), None) => release::switch_off(permit, environment),
     }
+}
+
+fn move_refs_back(repository: &Repository, permit: &Permit, intent: &Intent) {
     let back: Vec<RefMove> = intent
         .refs
         .iter()

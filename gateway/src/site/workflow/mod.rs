@@ -3,13 +3,15 @@
 //! while it runs and read afterwards.
 //!
 //! `queue` says whose turn it is, `live` is what is known of one while it runs, `log` keeps it in a
-//! file, `run` is the right to change the environment, `change` is the last step of all of them.
+//! file, `run` is the right to change the environment, `phases` builds and tries what it is to run,
+//! `change` is the last step of all of them.
 
 mod branches;
 mod change;
 mod entry;
 mod live;
 mod log;
+mod phases;
 mod queue;
 mod run;
 
@@ -21,11 +23,12 @@ use policy::{Environment, PersonName, SiteName};
 use tokio::sync::watch;
 
 pub use change::Undone;
-pub(super) use change::{Change, UNRECORDED, carry_out, prepare};
+pub(super) use change::{Change, UNRECORDED, carry_out, prepare, turn_back};
 pub use entry::{Entry, Event};
 pub use live::{Cancelling, Heard, Live, Watch};
 pub(super) use log::outlive;
 pub use log::{PastLog, read as read_log};
+pub(super) use phases::{Release, build, in_place};
 pub use queue::Busy;
 pub use run::Run;
 
@@ -65,13 +68,15 @@ pub struct Workflows {
     instance: String,
 }
 
-/// How long a workflow waits, and how many logs are kept.
+/// How long a workflow waits, how many logs are kept, how long an approval counts.
 #[derive(Debug, Clone, Copy)]
 pub struct Keeping {
     /// The longest wait, in seconds.
     pub wait_seconds: u64,
     /// Logs of each environment.
     pub logs: usize,
+    /// How long a request for an approval, and then the approval, counts, in seconds.
+    pub approval_seconds: u64,
 }
 
 impl Workflows {
@@ -107,17 +112,21 @@ impl Workflows {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(id.to_string(), Arc::clone(&live));
         self.begun.send_modify(|count| *count += 1);
+        let mut waiter = Waiter {
+            workflows: self,
+            live: Some(Arc::clone(&live)),
+        };
         let turn = self
             .queues
             .wait(&live, self.keeping.wait_seconds, waiting)
             .await;
         match turn {
             Ok(turn) => {
+                waiter.live = None;
                 live.start();
                 Ok(Run::new(Arc::clone(self), live, turn))
             }
             Err(busy) => {
-                self.forget(id.as_str());
                 live.end_waiting(&busy.to_string());
                 Err(busy)
             }
@@ -160,10 +169,30 @@ impl Workflows {
         &self.instance
     }
 
+    /// Returns how long a request for an approval, and then the approval, counts.
+    pub fn approval_seconds(&self) -> u64 {
+        self.keeping.approval_seconds
+    }
+
     fn forget(&self, id: &str) {
         self.live
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(id);
+    }
+}
+
+/// One that waits; whoever asked for it may go away meanwhile, and it is then no more.
+struct Waiter<'a> {
+    workflows: &'a Workflows,
+    live: Option<Arc<Live>>,
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        if let Some(live) = self.live.take() {
+            self.workflows.forget(live.id.as_str());
+            live.end_waiting("who asked for it went away while it waited; nothing was changed");
+        }
     }
 }
