@@ -30,6 +30,9 @@ _funicular() {
         env:deploy env:rollback env:code-log release:list
         connection:info connection:set
         hotfix:list hotfix:merge hotfix:drop
+        lock:enable lock:disable lock:list
+        window:set window:clear window:list
+        deploy:approve deploy:deny deploy:requests
         workflow:list workflow:info workflow:logs workflow:watch workflow:wait workflow:cancel
         audit:list audit:verify'
     local word command=''
@@ -48,7 +51,7 @@ _funicular() {
             return
             ;;
         site:create) choices='--from --trunk --files-path' ;;
-        site:set) choices='force-push yes no' ;;
+        site:set) choices='force-push approve-live approve-hotfix yes no' ;;
         site:team:add | site:team:role) choices='administrator team_member developer viewer' ;;
         user:add) choices='--email --administrator' ;;
         ssh-key:add) choices='--user --expires --valid-for --from --site --environment --action' ;;
@@ -58,10 +61,11 @@ _funicular() {
         env:set) choices='database none' ;;
         env:discard) choices='--yes' ;;
         env:restore-work) choices='--list' ;;
-        env:deploy) choices='--note --ref' ;;
-        env:rollback) choices='--to --note' ;;
+        env:deploy) choices='--note --ref --override' ;;
+        env:rollback) choices='--to --note --override' ;;
         env:code-log) choices='--limit' ;;
-        hotfix:drop) choices='--reason' ;;
+        hotfix:drop | deploy:deny) choices='--reason' ;;
+        lock:enable) choices='--reason --until --content' ;;
         workflow:logs) choices='--follow' ;;
         workflow:wait) choices='--max' ;;
         explain) choices='--reason --key' ;;
