@@ -83,6 +83,7 @@ mod team;
 mod tunnel_rules;
 mod tunnels;
 mod unserved;
+mod web_servers;
 mod windows;
 mod wordpress;
 mod work;

@@ -22,6 +22,7 @@ pub mod site;
 pub mod traps;
 pub mod tree;
 pub mod web_host;
+pub mod web_server;
 pub mod wordpress;
 
 pub use clients::{Client, Finished};
