@@ -31,6 +31,7 @@ _funicular() {
         connection:info connection:set
         hotfix:list hotfix:merge hotfix:drop
         workflow:list workflow:info workflow:logs workflow:watch workflow:wait workflow:cancel
+        target:add target:list target:test target:remove delivery:list delivery:retry
         audit:list audit:verify'
     local word command=''
     for word in "${words[@]:1:cword-1}"; do
@@ -64,6 +65,11 @@ _funicular() {
         hotfix:drop) choices='--reason' ;;
         workflow:logs) choices='--follow' ;;
         workflow:wait) choices='--max' ;;
+        target:add)
+            choices='command webhook rsync reload --timeout --secret-from-stdin --fingerprint --keep
+                --pid-file --signal --unit'
+            ;;
+        delivery:list) choices='--status waiting delivered failed' ;;
         explain) choices='--reason --key' ;;
         audit:list)
             choices='--site --env --user --rule --decision --path --incident --since --until --limit

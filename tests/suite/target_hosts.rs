@@ -42,7 +42,7 @@ fn hosts_follow_each_release() {
     fs::write(clone.folder().join("tool"), "#!/bin/sh\n").unwrap();
     clone.must(&["update-index", "--add", "--chmod=+x", "tool"]);
     let mut before = None;
-    for number in 1..6 {
+    for number in 1..5 {
         let pushed = scene.push(number).ok();
         pushed
             .says("Host web1")
@@ -162,7 +162,7 @@ fn a_host_that_cannot_switch_turns_all_back() {
     scene.push(1).ok();
     let before = scene.everything();
     let readers = Readers::start(&scene);
-    for number in 2..8 {
+    for number in 2..6 {
         scene.hosts[1].behaves("no-switch");
         let push = scene.push(number).fails();
         push.says("! [remote rejected] main -> main")
@@ -171,7 +171,7 @@ fn a_host_that_cannot_switch_turns_all_back() {
         scene.hosts[1].behaves("well");
     }
     // And on the way with a deploy to nowhere: nobody is told of what has not happened.
-    let heard = hearer.hears(7);
+    let heard = hearer.hears(5);
     let events: Vec<String> = heard
         .iter()
         .map(|one| one.header("funicular-event").to_owned())
@@ -181,7 +181,7 @@ fn a_host_that_cannot_switch_turns_all_back() {
         events[1..].iter().all(|event| event == "turned_back"),
         "{events:?}"
     );
-    let last = heard[6].json();
+    let last = heard[4].json();
     assert_eq!(last["new_commit"], runs(&scene.site, "dev"));
     assert_ne!(last["old_commit"], last["new_commit"]);
     scene.push(9).ok();
@@ -422,7 +422,8 @@ impl Readers {
                             seen.insert(number);
                         }
                         looks.fetch_add(1, Ordering::SeqCst);
-                        thread::yield_now();
+                        // The servers need the processor as well.
+                        thread::sleep(Duration::from_millis(2));
                     }
                     seen
                 })

@@ -53,7 +53,7 @@ impl Way<'_> {
         self.run(&format!(
             "ln -s ../../files {half}/files && {} && mv -T {half} releases/{release} && {} || exit 1; {}",
             synced(&half),
-            synced("releases"),
+            synced_names("releases"),
             self.pruning(release)
         ))?;
         Ok(former)
@@ -122,11 +122,15 @@ fn is_release(name: &str) -> bool {
 fn point(release: &str) -> String {
     format!(
         "rm -f current.new && ln -s releases/{release} current.new && mv -T current.new current && {}",
-        synced(".")
+        synced_names(".")
     )
 }
 
-/// Older systems sync everything or nothing.
+/// Syncs a file system, or the folder alone whose names have changed; older systems sync everything.
 fn synced(what: &str) -> String {
     format!("{{ sync -f {what} 2>/dev/null || sync; }}")
+}
+
+fn synced_names(folder: &str) -> String {
+    format!("{{ sync {folder} 2>/dev/null || sync; }}")
 }
