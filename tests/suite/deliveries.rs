@@ -183,7 +183,7 @@ fn what_was_given_up_is_listed_and_can_be_told_again() {
             .collect::<Vec<_>>()
     };
     let id = text(&failed[0], "id").to_owned();
-    assert_eq!(listed("failed"), [id.clone()]);
+    assert_eq!(listed("failed").concat(), id);
     site.must(&["target:list", "SITE.dev"]).says("ci");
     site.must(&["delivery:retry", &id]).says("told again");
     wait_until(&site, |rows| {
@@ -206,19 +206,21 @@ fn a_dead_target_holds_up_neither_deploys_nor_others() {
     let (dead, well) = (Hearer::start(), Hearer::start());
     dead.answers(Manner::Hangs);
     let clone = Clone::new(&site, site.person(Role::TeamMember));
-    add(&site, "dev", "a-dead-one", &dead.url("/"));
+    // Nothing here would end if anybody waited for it.
+    let words = [
+        "target:add",
+        "SITE.dev",
+        "a-dead-one",
+        "webhook",
+        "--timeout",
+        "3600",
+    ];
+    site.must(&[&words[..], &[&dead.url("/")]].concat());
     add(&site, "dev", "well", &well.url("/"));
-    let began = Instant::now();
     for content in ["one", "two", "three"] {
         push(&clone, content);
     }
     well.hears(3);
-    // It has 30 s to answer, three times.
-    assert!(
-        began.elapsed() < Duration::from_secs(60),
-        "{:?}",
-        began.elapsed()
-    );
     assert_eq!(dead.hears(1).len(), 1, "one at a time");
     site.must(&["target:remove", "SITE.dev", "a-dead-one"]);
     assert!(
