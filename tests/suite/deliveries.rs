@@ -185,6 +185,8 @@ fn what_was_given_up_is_listed_and_can_be_told_again() {
     let id = text(&failed[0], "id").to_owned();
     assert_eq!(listed("failed").concat(), id);
     site.must(&["target:list", "SITE.dev"]).says("ci");
+    let shown = ["env:info", "SITE.dev", "--field", "targets"];
+    assert_eq!(site.must(&shown).out().trim(), "ci (1 not delivered)");
     site.must(&["delivery:retry", &id]).says("told again");
     wait_until(&site, |rows| {
         rows.iter().all(|row| row["status"] == "delivered")

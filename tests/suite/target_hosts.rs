@@ -108,7 +108,7 @@ fn hosts_follow_each_release() {
 
 #[test]
 fn a_host_that_cannot_prepare_refuses_the_push() {
-    let scene = Scene::new("th-prepare", 2, &["--timeout", "3"]);
+    let scene = Scene::new("th-prepare", 2, &[]);
     scene.push(1).ok();
     let before = scene.everything();
     let releases = || {
@@ -135,8 +135,14 @@ fn a_host_that_cannot_prepare_refuses_the_push() {
     );
     let last = audited.last().expect("a row");
     assert_eq!(last["outcome"], "failed", "{last}");
+    scene.site.must(&["target:remove", "SITE.dev", "web2"]);
+    scene.add(&scene.hosts[1], "web2", &["--timeout", "20"]);
+    scene.let_in(&scene.hosts[1], "web2");
+    scene.site.must(&["target:test", "SITE.dev", "web2"]);
+    wait_until_told(&scene.site, "dev");
+    let had = releases();
     scene.hosts[1].behaves("slow");
-    refused(3, &["took longer than 3 s"]);
+    refused(3, &["took longer than 20 s"]);
     scene.hosts[1].stop();
     refused(4, &["Connection refused"]);
     assert_eq!(releases()[0], had[0], "nothing is left on the others");

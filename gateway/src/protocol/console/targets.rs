@@ -246,6 +246,35 @@ impl Run<'_> {
         }
     }
 
+    /// Names who is told of an environment's switches, and says who has not taken it.
+    pub(super) fn told(&self, place: &SiteEnvironment) -> Result<Value, Stop> {
+        let state = &self.console.state;
+        let standing =
+            |status| state.deliveries(&place.site, Some(&place.environment), Some(status));
+        let behind: Vec<Delivery> = standing(DeliveryStatus::Waiting)?
+            .into_iter()
+            .filter(|one| one.attempts > 0)
+            .chain(standing(DeliveryStatus::Failed)?)
+            .collect();
+        let names: Vec<String> = self
+            .targets_of(&place.site, &place.environment)?
+            .iter()
+            .filter(|target| target.active)
+            .map(|target| {
+                let missing = behind.iter().filter(|one| one.target == target.id).count();
+                match missing {
+                    0 => target.name.clone(),
+                    some => format!("{} ({some} not delivered)", target.name),
+                }
+            })
+            .collect();
+        Ok(if names.is_empty() {
+            Value::Null
+        } else {
+            names.join(", ").into()
+        })
+    }
+
     fn named(&self, place: &SiteEnvironment, name: &str) -> Result<Target, Stop> {
         self.targets_of(&place.site, &place.environment)?
             .into_iter()
