@@ -37,6 +37,7 @@ _funicular() {
         window:set window:clear window:list
         deploy:approve deploy:deny deploy:requests
         workflow:list workflow:info workflow:logs workflow:watch workflow:wait workflow:cancel
+        target:add target:list target:test target:remove delivery:list delivery:retry
         audit:list audit:verify'
     local word command=''
     for word in "${words[@]:1:cword-1}"; do
@@ -76,6 +77,11 @@ _funicular() {
         lock:enable) choices='--reason --until --content' ;;
         workflow:logs) choices='--follow' ;;
         workflow:wait) choices='--max' ;;
+        target:add)
+            choices='command webhook rsync reload --timeout --secret-from-stdin --fingerprint --keep
+                --pid-file --signal --unit'
+            ;;
+        delivery:list) choices='--status waiting delivered failed' ;;
         explain) choices='--reason --key' ;;
         audit:list)
             choices='--site --env --user --rule --decision --path --incident --since --until --limit
