@@ -10,7 +10,8 @@
 set -eu
 
 packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools
-    openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm"
+    openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm
+    bubblewrap php-cli"
 cache=${FUNICULAR_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/funicular-tests}
 
 # Debian's ssh-audit knows no key exchange of the last years; this one is from PyPI, by its hash.
@@ -40,6 +41,8 @@ present() {
     dropbear-bin) command -v dbclient && command -v dropbearconvert && test -x /usr/sbin/dropbear ;;
     libssh-dev) test -e /usr/include/libssh/sftp.h ;;
     vim-tiny) command -v ex ;;
+    bubblewrap) command -v bwrap ;;
+    php-cli) command -v php ;;
     nodejs) command -v node ;;
     python3-*) test -x /usr/bin/python3 && test -e "/usr/lib/python3/dist-packages/${1#python3-}" ;;
     *) command -v "$1" ;;

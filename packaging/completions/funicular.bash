@@ -48,7 +48,7 @@ _funicular() {
             return
             ;;
         site:create) choices='--from --trunk --files-path' ;;
-        site:set) choices='force-push yes no' ;;
+        site:set) choices='force-push step-network yes no' ;;
         site:team:add | site:team:role) choices='administrator team_member developer viewer' ;;
         user:add) choices='--email --administrator' ;;
         ssh-key:add) choices='--user --expires --valid-for --from --site --environment --action' ;;
