@@ -79,6 +79,7 @@ mod ssh_rekey;
 mod step_attacks;
 mod step_strain;
 mod steps;
+mod steps_followed;
 mod sums;
 mod team;
 mod tunnel_rules;
