@@ -11,7 +11,7 @@ set -eu
 
 packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools
     openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm nginx-light
-    php-fpm openssl"
+    php-fpm php-cli openssl bubblewrap"
 cache=${FUNICULAR_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/funicular-tests}
 
 # Debian's ssh-audit knows no key exchange of the last years; this one is from PyPI, by its hash.
@@ -43,6 +43,8 @@ present() {
     vim-tiny) command -v ex ;;
     nginx-light) test -x /usr/sbin/nginx ;;
     php-fpm) ls /usr/sbin/php-fpm* ;;
+    bubblewrap) command -v bwrap ;;
+    php-cli) command -v php ;;
     nodejs) command -v node ;;
     python3-*) test -x /usr/bin/python3 && test -e "/usr/lib/python3/dist-packages/${1#python3-}" ;;
     *) command -v "$1" ;;

@@ -91,6 +91,7 @@ mod ssh_rekey;
 mod step_attacks;
 mod step_strain;
 mod steps;
+mod steps_followed;
 mod sums;
 mod target_hosts;
 mod target_scene;
