@@ -6,6 +6,7 @@ repositories before the clock starts.
 
 import shlex
 import shutil
+import statistics
 
 from connection import Connection
 from inputs import file_sum
@@ -16,18 +17,45 @@ SITE = "large"
 
 
 def all_of(options):
-    times = options.deploys
-    one = f"deploy of one changed file in {options.site_files:,} files, {times} times"
-    first = f"first deploy of {options.site_files:,} files"
+    times, few = options.deploys, max(1, options.deploys // 2)
+    files = f"{options.site_files:,} files"
     return [
-        Archive("deploy-archive", f"{one}; A: git archive | tar, sync, symlink", times, True),
-        Archive("deploy-archive-unsynced", f"{one}; A: the same without sync", times, False),
-        Pull("deploy-pull", f"{one}; A: git pull in place", times, False),
-        Pull("deploy-pull-synced", f"{one}; A: git pull in place, sync", times, True),
-        PushCheckout("deploy-push", f"git push that deploys {one[10:]}; A: post-receive with git checkout -f", times),
-        FirstDeploy("first-deploy", f"{first}; A: git worktree add", False),
-        FirstDeploy("first-deploy-synced", f"{first}; A: git worktree add, sync", True),
+        Archive("deploy-archive", f"deploy of one changed file in {files}, {few} times;"
+                " A: git archive | tar, sync, symlink", few),
+        Pull("deploy-pull", f"deploy of one changed file in {files}, {times} times; A: git pull in place, no sync", times),
+        PushCheckout("deploy-push", f"git push to Dev as its deploy, {times} times;"
+                     " A: post-receive with git checkout -f, no sync", times),
+        FirstDeploy("first-deploy", f"first deploy of {files}; A: git worktree add, sync"),
     ]
+
+
+# Runs sync and prints how long it took, so that the reader can be told of both.
+SYNC = 'synced() { b=$(date +%s%N); sync -f "$1"; e=$(date +%s%N); echo "$((e-b))"; }; '
+
+
+class Synced(Workload):
+    """A peer that is made to sync as the gateway does; what it takes without is told below the table."""
+
+    def __init__(self, name, title):
+        super().__init__(name, title)
+        self.seconds_of_sync = []
+
+    def keep_sync(self, number, said):
+        self.synced_now += sum(int(word) for word in said.split()) / 1e9
+
+    def begin_sync(self):
+        self.synced_now = 0.0
+
+    def end_sync(self, number):
+        # The first pair does not count.
+        if number:
+            self.seconds_of_sync.append(self.synced_now)
+
+    def aside(self, result):
+        without = [a.seconds - synced for (a, _), synced in zip(result.pairs, self.seconds_of_sync)]
+        ratios = [seconds / b.seconds for seconds, (_, b) in zip(without, result.pairs)]
+        return (f"without its syncs A takes {statistics.median(without):.2f} s,"
+                f" A/B {statistics.median(ratios):.2f} [{min(ratios):.2f}..{max(ratios):.2f}]")
 
 
 class Deploys(Workload):
@@ -36,9 +64,9 @@ class Deploys(Workload):
     needs = "site"
     on_disk = True
 
-    def __init__(self, name, title, times, synced):
+    def __init__(self, name, title, times):
         super().__init__(name, title)
-        self.times, self.synced = times, synced
+        self.times = times
         self.commits, self.up = {}, {}
 
     def setup(self, side, material):
@@ -46,7 +74,12 @@ class Deploys(Workload):
         side.client.git("push", "-q", address, f"{material.large_site.head}:refs/heads/main", cwd=material.large_site.path)
         self.up[side.letter] = Connection(side.client, side.console_login)
         if side.main_deploys:
-            self.up[side.letter].run("env:deploy", f"{SITE}.test")
+            # As many as retention keeps, and one: then each further one is as all that follow.
+            for _ in range(max(0, 4 - side.large_deploys)):
+                commit, _ = material.large_site.next_commit(side.client, "history")
+                side.client.git("push", "-q", address, f"{commit}:refs/heads/main", cwd=material.large_site.path)
+                self.up[side.letter].run("env:deploy", f"{SITE}.test")
+                side.large_deploys += 1
         else:
             self.make_place(side, material)
 
@@ -87,9 +120,23 @@ class Deploys(Workload):
         return side.folder / "deploys"
 
 
-class Archive(Deploys):
+class Archive(Synced, Deploys):
     """What Capistrano does: a mirror, `git archive | tar` into a new release, `ln -s` and `mv`. It syncs
-    nothing; the row that has a goal syncs before and after the switch, as ours does."""
+    nothing; here it syncs before and after the switch, as the gateway does."""
+
+    slow = True
+
+    def __init__(self, name, title, times):
+        Deploys.__init__(self, name, title, times)
+        self.seconds_of_sync = []
+
+    def run(self, side, material, number):
+        if side.main_deploys:
+            return super().run(side, material, number)
+        self.begin_sync()
+        for commit, _ in self.commits[number]:
+            self.keep_sync(number, self.up[side.letter].run(self.script(side, commit)))
+        self.end_sync(number)
 
     def make_place(self, side, material):
         (self.folder(side) / "releases").mkdir(parents=True)
@@ -98,11 +145,10 @@ class Archive(Deploys):
         return self.folder(side) / "current"
 
     def script(self, side, commit):
-        sync = "sync -f" if self.synced else ":"
         return (
-            f"set -e; cd {shlex.quote(str(self.folder(side)))}; mkdir releases/{commit};"
+            f"{SYNC}set -e; cd {shlex.quote(str(self.folder(side)))}; mkdir releases/{commit};"
             f" git --git-dir={shlex.quote(str(side.large_repository))} archive {commit} | tar -xf - -C releases/{commit};"
-            f" {sync} releases/{commit}; ln -s releases/{commit} current.new; mv -T current.new current; {sync} .")
+            f" synced releases/{commit}; ln -s releases/{commit} current.new; mv -T current.new current; synced .")
 
     def clean(self, side, material, number):
         """Old releases go when the clock stands; the gateway's go in its background."""
@@ -125,14 +171,14 @@ class Pull(Deploys):
 
     def script(self, side, commit):
         work = shlex.quote(str(self.place(side)))
-        return f"set -e; git -C {work} pull -q origin at-{commit}" + (f"; sync -f {work}" if self.synced else "")
+        return f"git -C {work} pull -q origin at-{commit}"
 
 
 class PushCheckout(Deploys):
     """The push is the deploy: by the hook that every how-to has, and by the gateway to Dev."""
 
     def __init__(self, name, title, times):
-        super().__init__(name, title, times, False)
+        super().__init__(name, title, times)
         self.git_up = {}
 
     def setup(self, side, material):
@@ -175,16 +221,16 @@ class PushCheckout(Deploys):
         super().teardown(side, material)
 
 
-class FirstDeploy(Workload):
+class FirstDeploy(Synced):
     """Nothing is there that files could be shared with: Dev is in SFTP mode, so its files are its own."""
 
     needs = "site"
     on_disk = True
     slow = True
 
-    def __init__(self, name, title, synced):
+    def __init__(self, name, title):
         super().__init__(name, title)
-        self.synced, self.up = synced, {}
+        self.up = {}
 
     def setup(self, side, material):
         side.large_site(material)
@@ -200,9 +246,11 @@ class FirstDeploy(Workload):
             return
         place = shlex.quote(str(self.place(side, number)))
         repository = shlex.quote(str(side.large_repository))
-        self.up[side.letter].run(
-            f"set -e; git --git-dir={repository} worktree add -q --detach -f {place} {material.large_site.base}"
-            + (f"; sync -f {place}" if self.synced else ""))
+        self.begin_sync()
+        self.keep_sync(number, self.up[side.letter].run(
+            f"{SYNC}set -e; git --git-dir={repository} worktree add -q --detach -f {place} {material.large_site.base};"
+            f" synced {place}"))
+        self.end_sync(number)
 
     def check(self, side, material, number, first):
         site = material.large_site

@@ -37,6 +37,8 @@ class Funicular:
         self.console_login = f"bench@{alias}"
         self.process = None
         self.sites, self.in_git_mode = set(), set()
+        # How often Test of the large site was deployed before the first row that does it.
+        self.large_deploys = 0
 
     def start(self):
         self.space.at_end(self.stop)

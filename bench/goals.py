@@ -28,7 +28,6 @@ GOALS = {
     "git-push-all": (1.0, 1.2),
     "git-pack": (3.0, None),
     "deploy-archive": (10.0, None),
-    "deploy-archive-unsynced": (10.0, None),
     # Not slower than 1.2 times what is not atomic.
     "deploy-pull": (0.833, None),
     "first-deploy": (1.0, None),

@@ -138,15 +138,18 @@ def memory_cells(pair):
 
 
 def cost_lines(results):
-    """What the gateway's own part of a row takes."""
+    """What the gateway's own part of a row takes, and what a row has to say besides its figures."""
     for result in results:
-        costs = costs_of(result)
+        if result.failed or result.skipped:
+            continue
+        costs, aside = result.workload.costs(result), result.workload.aside(result)
         if costs:
             most = goals.MOST_MS.get(result.workload.name)
-            aside = result.workload.aside(result)
             verdict = "" if most is None else f"; goal at most {most:g} ms: {'MISS' if too_dear(result) else 'pass'}"
             yield (f"{result.workload.name}: {result.workload.cost_title}: {statistics.median(costs):.1f} ms"
                    f" [{min(costs):.1f}..{max(costs):.1f}]{verdict}{f' ({aside})' if aside else ''}")
+        elif aside:
+            yield f"{result.workload.name}: {aside}"
 
 
 def costs_of(result):

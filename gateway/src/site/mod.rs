@@ -1,6 +1,7 @@
 //! Effects. Every function that changes something takes a [`crate::gate::Permit`].
 
 mod blobs;
+mod changes;
 mod contents;
 pub mod crash;
 pub mod database;
@@ -12,6 +13,7 @@ pub mod git;
 pub mod hotfix;
 mod ignore;
 pub mod import;
+mod jobs;
 pub mod layout;
 pub mod mode;
 mod orphans;
