@@ -2,7 +2,8 @@
 
 mod blobs;
 mod contents;
-pub mod crash;
+#[cfg(test)]
+mod crash_tests;
 pub mod database;
 pub mod deploy;
 pub mod failed;
@@ -43,6 +44,7 @@ use policy::{Action, SiteName};
 pub use uploads::Uploads;
 pub use workflow::{Busy, Run, Undone, Workflows};
 
+pub use crate::crash;
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
 use crate::state::State;

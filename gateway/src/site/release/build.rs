@@ -50,6 +50,7 @@ pub fn prepare(
         .and_then(|counts| {
             generations
                 .rename(&half, &generations, &name)
+                .inspect(|()| crash::point("generation-named"))
                 // Without this a power cut after the switch leaves a tree of empty files.
                 .and_then(|()| generations.sync_file_system())
                 .or_fault(doing)?;
@@ -147,7 +148,9 @@ fn build(
         let from = Folder::open(reuse.code).or_fault(|| "opening the release to share with")?;
         plan.shareable = Some((from, known.collect()));
     }
+    crash::point("folders-made");
     let shared = plan.carry_out(origin)?;
+    crash::point("files-written");
     if let Some(path) = files_path {
         let (above, name) = split(path.as_bytes());
         code.below(above)

@@ -224,6 +224,7 @@ fn perform(
     {
         tracing::warn!("old releases were not collected: {fault}");
     }
+    crash::point("collected");
     Ok(())
 }
 
@@ -254,6 +255,7 @@ fn discard(permit: &Permit, environment: &EnvironmentLayout, release: Prepared) 
     if let Err(fault) = release::discard(permit, environment, release) {
         tracing::warn!("a release that was not wanted is left: {fault}");
     }
+    crash::point("discarded");
 }
 
 fn move_refs_back(repository: &Repository, permit: &Permit, intent: &Intent) {

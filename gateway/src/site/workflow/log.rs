@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::Entry;
+use crate::crash;
 use crate::fault::{Fault, OrFault};
 use crate::site::layout::EnvironmentLayout;
 
@@ -33,6 +34,7 @@ impl LogFile {
             .create(true)
             .open(&path)
             .or_fault(doing)?;
+        crash::point("log-made");
         Ok(Self {
             file,
             left: LONGEST,
@@ -91,6 +93,7 @@ pub(super) fn rotate(environment: &EnvironmentLayout, keep: usize) {
     names.sort();
     let surplus = names.len().saturating_sub(keep);
     for old in names.iter().take(surplus) {
+        crash::point("log-removed");
         if let Err(error) = fs::remove_file(old) {
             tracing::warn!("removing the old log {}: {error}", old.display());
         }

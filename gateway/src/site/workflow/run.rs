@@ -9,6 +9,7 @@ use super::live::{Live, Watch};
 use super::log::{self, LogFile};
 use super::queue::Turn;
 use crate::audit::IncidentId;
+use crate::crash;
 use crate::fault::Fault;
 use crate::site::layout::EnvironmentLayout;
 use crate::state::{Lease, StepStatus, Workflow, WorkflowStatus};
@@ -153,6 +154,7 @@ impl Run {
         }
         self.live.end(status, &result);
         log::rotate(&self.environment(), self.workflows.keeping.logs);
+        crash::point("workflow-ended");
     }
 
     /// Ends it if it was begun: one that deploys nothing has no record of its own.
