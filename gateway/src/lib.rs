@@ -28,6 +28,7 @@ pub mod fault;
 pub mod gate;
 pub mod pattern;
 pub mod protocol;
+pub mod sandbox;
 pub mod site;
 pub mod state;
 pub mod steps_file;

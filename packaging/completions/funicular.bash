@@ -27,7 +27,8 @@ _funicular() {
         ssh-key:add ssh-key:list ssh-key:remove
         ca:add ca:list ca:remove
         env:list env:info env:set env:diffstat env:commit env:discard env:restore-work
-        env:deploy env:rollback env:code-log release:list
+        env:deploy env:rollback env:code-log
+        release:list release:allow
         connection:info connection:set
         hotfix:list hotfix:merge hotfix:drop
         workflow:list workflow:info workflow:logs workflow:watch workflow:wait workflow:cancel
@@ -55,7 +56,7 @@ _funicular() {
         ssh-key:list) choices='--user' ;;
         ca:add) choices='--name' ;;
         connection:set) choices='sftp git --yes' ;;
-        env:set) choices='database none' ;;
+        env:set) choices='database url fastcgi none' ;;
         env:discard) choices='--yes' ;;
         env:restore-work) choices='--list' ;;
         env:deploy) choices='--note --ref' ;;

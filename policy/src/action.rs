@@ -95,6 +95,12 @@ pub enum Action {
     SetDatabase,
     /// Says where an environment is served, so that its releases can be tried there.
     SetFront,
+    /// Lets the steps of a site reach the network, or not.
+    SetStepNetwork,
+    /// Lists where an environment's switches are told, and what could not be told.
+    ViewTargets,
+    /// Adds, tests or removes those places, or has something told again.
+    ManageTargets,
     /// Reads what a site is: environments, log of code, changes, hotfixes, workflows.
     ViewSite,
     /// Adds, changes or removes members of a site's team.
@@ -132,6 +138,9 @@ impl Action {
             Action::ConnectDatabase,
             Action::SetDatabase,
             Action::SetFront,
+            Action::SetStepNetwork,
+            Action::ViewTargets,
+            Action::ManageTargets,
             Action::ViewSite,
             Action::ChangeTeam,
             Action::CreateSite,
@@ -166,6 +175,9 @@ impl Action {
             Action::ConnectDatabase => "database-connect",
             Action::SetDatabase => "database-set",
             Action::SetFront => "front-set",
+            Action::SetStepNetwork => "step-network",
+            Action::ViewTargets => "target-view",
+            Action::ManageTargets => "target-manage",
             Action::ViewSite => "view",
             Action::ChangeTeam => "team",
             Action::CreateSite => "site-create",
@@ -183,6 +195,7 @@ impl Action {
             Action::ReadTree
             | Action::Fetch
             | Action::Push
+            | Action::ViewTargets
             | Action::ViewSite
             | Action::ViewAudit
             | Action::ExplainOthers => false,
@@ -201,6 +214,8 @@ impl Action {
             | Action::ConnectDatabase
             | Action::SetDatabase
             | Action::SetFront
+            | Action::SetStepNetwork
+            | Action::ManageTargets
             | Action::ChangeTeam
             | Action::CreateSite
             | Action::ManagePeople

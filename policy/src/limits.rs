@@ -85,6 +85,9 @@ impl ActionGroup {
             | Action::CreateSite
             | Action::SetDatabase
             | Action::SetFront
+            | Action::SetStepNetwork
+            | Action::ViewTargets
+            | Action::ManageTargets
             | Action::ManagePeople
             | Action::ManageOwnKeys => false,
         }

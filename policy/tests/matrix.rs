@@ -14,6 +14,7 @@
 
 mod cancelling;
 mod limited;
+mod settings;
 mod table;
 mod words;
 
@@ -56,11 +57,18 @@ fn matrix() -> String {
     let mut text = HEAD.to_owned();
     for (title, items) in [
         ("The tree over SFTP", tree()),
-        ("Pushes, before git starts, and fetches", begin()),
+        (
+            "Pushes, before git starts, and fetches",
+            plain("repository", [Action::Push, Action::Fetch]),
+        ),
         ("Pushes, one ref", pushes()),
         ("Workflows", workflows()),
         ("Cancelling", cancelling::items()),
-        ("Databases", databases()),
+        ("Databases, fronts, failed releases", settings::items()),
+        (
+            "Who is told of switches",
+            plain("environment", [Action::ViewTargets, Action::ManageTargets]),
+        ),
         ("Sites, people, keys, audit", others()),
     ] {
         section(&mut text, title, items);
@@ -128,11 +136,12 @@ fn tree() -> Vec<Item> {
     items
 }
 
-fn begin() -> Vec<Item> {
-    [Action::Push, Action::Fetch]
+/// What is asked of an environment and depends on no further fact.
+fn plain(subject: &str, actions: [Action; 2]) -> Vec<Item> {
+    actions
         .into_iter()
         .map(|action| Item {
-            subject: "repository".to_owned(),
+            subject: subject.to_owned(),
             verb: action.as_str().to_owned(),
             answers: everywhere(action, Context::default(), on_environment),
         })
@@ -296,32 +305,6 @@ fn workflows() -> Vec<Item> {
             action.as_str(),
             ask(deploying(&|_| {})),
             variants,
-        );
-    }
-    items
-}
-
-fn databases() -> Vec<Item> {
-    let mut items = Vec::new();
-    for action in [
-        Action::ConnectDatabase,
-        Action::SetDatabase,
-        Action::SetFront,
-        Action::AllowRelease,
-    ] {
-        let known = |has_database| Context {
-            has_database,
-            ..Context::default()
-        };
-        vary(
-            &mut items,
-            "environment",
-            action.as_str(),
-            everywhere(action, known(true), on_environment),
-            [(
-                "nobody has said where it is",
-                everywhere(action, known(false), on_environment),
-            )],
         );
     }
     items

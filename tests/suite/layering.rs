@@ -9,7 +9,7 @@ use std::path::Path;
 const WORDS_FOR_ALL: [&str; 5] = ["fault", "blocking", "config", "pattern", "crash"];
 
 /// What each part of the gateway may use beside itself. A path allows what lies below it.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     (
         "protocol",
         &[
@@ -35,6 +35,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
             "gate",
             "state",
             "steps_file",
+            "sandbox",
             "audit::IncidentId",
             "audit::Outcome",
         ],
@@ -43,12 +44,16 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("audit", &[]),
     ("config", &["steps_file"]),
     ("steps_file", &[]),
+    ("sandbox", &[]),
     ("confine", &[]),
     (
         "daemon",
         &["protocol", "gate", "site", "state", "audit", "confine"],
     ),
-    ("cli", &["protocol::console", "daemon", "confine"]),
+    (
+        "cli",
+        &["protocol::console", "daemon", "confine", "sandbox"],
+    ),
 ];
 
 #[test]

@@ -39,7 +39,7 @@ fn each_workflow_is_kept_with_its_steps_and_its_log() {
         .iter()
         .map(|step| step["name"].as_str().unwrap())
         .collect();
-    assert_eq!(steps, ["prepare", "switch"], "{info}");
+    assert_eq!(steps, ["prepare", "switch", "record"], "{info}");
     assert!(info["from"].as_str().is_some_and(|from| !from.is_empty()));
 
     let logs = site.must(&["workflow:logs", id]).out();

@@ -265,7 +265,7 @@ fn shortened(text: &[u8]) -> String {
 }
 
 /// Panics with the Debian package to install when `program` is not on the PATH.
-fn require(program: &OsStr) {
+pub(crate) fn require(program: &OsStr) {
     let name = program.to_string_lossy();
     if name.contains('/') {
         return;

@@ -7,6 +7,7 @@ pub mod clients;
 pub mod clone;
 pub mod gateway;
 pub mod guest;
+pub mod hearer;
 pub mod knocking;
 pub mod measure;
 pub mod mount;
@@ -20,6 +21,8 @@ pub mod raw;
 pub mod site;
 pub mod traps;
 pub mod tree;
+pub mod web;
+pub mod web_host;
 pub mod wordpress;
 
 pub use clients::{Client, Finished};
@@ -29,6 +32,7 @@ pub use mount::{Mount, fuse_is_there};
 pub use personas::{Person, Role};
 pub use site::Site;
 pub use tree::Tree;
+pub use web::Web;
 
 use std::time::{Duration, Instant};
 

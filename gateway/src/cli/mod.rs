@@ -14,6 +14,7 @@ use crate::confine::Confined;
 use crate::daemon;
 use crate::fault::Fault;
 use crate::protocol::console::{Command, Common, status};
+use crate::sandbox::Sandboxed;
 
 /// Where the configuration is looked for when nobody says.
 const USUAL_CONFIG: &str = "/etc/funicular/funicular.toml";
@@ -64,6 +65,9 @@ enum Task {
     /// Run a program that the kernel confines; the gateway uses it for its own children
     #[command(hide = true)]
     Confine(Confined),
+    /// Run a program in a sandbox; the gateway uses it for the steps of sites
+    #[command(hide = true)]
+    Sandbox(Sandboxed),
     #[command(flatten)]
     Console(Command),
 }
@@ -101,6 +105,7 @@ pub fn main() -> ExitCode {
         },
         Task::CheckConfig { file } => check(&file.unwrap_or(config)),
         Task::Confine(confined) => Err(confined.enter()),
+        Task::Sandbox(sandboxed) => Err(sandboxed.enter()),
         Task::Console(command) => client::call(&config, command, common),
     };
     match done {

@@ -6,6 +6,7 @@ mod network;
 mod penalties;
 mod startups;
 mod steps;
+mod targets;
 mod uploads;
 mod workflows;
 
@@ -22,6 +23,7 @@ pub use network::Network;
 pub use penalties::{Overflow, Penalties};
 pub use startups::Startups;
 pub use steps::Steps;
+pub use targets::Targets;
 pub use uploads::Uploads;
 pub use workflows::Workflows;
 
@@ -74,6 +76,9 @@ pub struct Config {
     _step: IgnoredAny,
     #[serde(default, rename = "probe")]
     _probe: IgnoredAny,
+    /// Who is told of an environment's switches.
+    #[serde(default)]
+    pub targets: Targets,
 }
 
 /// Where and as what the gateway is reached.

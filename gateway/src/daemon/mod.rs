@@ -35,8 +35,9 @@ use crate::protocol::git::{HookServer, Pushes, Service};
 use crate::protocol::ssh::{self, HostKeys};
 use crate::site::layout::Layout;
 use crate::site::packs::PackCache;
+use crate::site::steps::Steps;
 use crate::site::workflow::Keeping;
-use crate::site::{Sites, Uploads, Workflows, blocking, repair};
+use crate::site::{Sites, Targets, Uploads, Workflows, blocking, repair, targets};
 use crate::state::State;
 use doors::Doors;
 use listen::Reception;
@@ -55,6 +56,8 @@ pub mod place {
     pub const HOOKS: &str = "hooks";
     /// The folder of sites.
     pub const SITES: &str = "sites";
+    /// The keys by which other web hosts are reached.
+    pub const TARGETS: &str = "targets";
     /// The packs of clones, kept to be sent again.
     pub const PACKS: &str = "packs";
 }
@@ -132,6 +135,12 @@ async fn run(config: Config) -> Result<(), Fault> {
             },
         )),
         uploads: Uploads::new(config.uploads.keep()),
+        steps: Steps::new(
+            config.steps.clone(),
+            config.server_steps.clone(),
+            data.clone(),
+        ),
+        targets: Targets::new(config.targets.clone(), data.join(place::TARGETS)),
     });
     {
         let (sites, gate) = (Arc::clone(&sites), Arc::clone(&gate));
@@ -141,6 +150,7 @@ async fn run(config: Config) -> Result<(), Fault> {
     }
 
     tokio::spawn(expire_uploads(Arc::clone(&sites)));
+    tokio::spawn(targets::deliver(Arc::clone(&sites)));
 
     let run_folder = private_folder(&data.join(place::RUN))?;
     let hooks = hooks_folder(&data)?;
@@ -165,6 +175,7 @@ async fn run(config: Config) -> Result<(), Fault> {
     if let Err(fault) = confine::available() {
         tracing::warn!("rsync will be refused: {fault}");
     }
+    tell_of_steps(Arc::clone(&sites));
     let server = Arc::new(ssh::Server {
         gate: Arc::clone(&gate),
         state,
@@ -209,6 +220,20 @@ async fn run(config: Config) -> Result<(), Fault> {
     blocking(move || audit.close()).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Says how steps of sites are held, or that they will be refused. Trying it takes a moment, and
+/// nobody needs to wait for it.
+fn tell_of_steps(sites: Arc<Sites>) {
+    tokio::task::spawn_blocking(move || match sites.steps.available() {
+        Ok(()) => {
+            tracing::info!(
+                "steps of sites run in sandboxes; limits are held by {}",
+                sites.steps.protection()
+            );
+        }
+        Err(why) => tracing::warn!("steps of sites will be refused: {why}"),
+    });
 }
 
 /// Removes uploads that nobody resumed, from time to time.

@@ -215,6 +215,9 @@ impl Permit {
             | Action::ConnectDatabase
             | Action::SetDatabase
             | Action::SetFront
+            | Action::SetStepNetwork
+            | Action::ViewTargets
+            | Action::ManageTargets
             | Action::ViewSite
             | Action::ChangeTeam
             | Action::CreateSite

@@ -10,6 +10,8 @@ use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
 use crate::state::State;
 
+use super::{Sites, runtime};
+
 /// The time that a database has to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -17,12 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When it cannot be kept.
-pub fn set(state: &State, mut permit: Permit, address: Option<&str>) -> Result<(), Fault> {
+pub fn set(sites: &Sites, mut permit: Permit, address: Option<&str>) -> Result<(), Fault> {
     permit.describe(match address {
         Some(address) => format!("to {address}"),
         None => "to none".to_owned(),
     });
-    state.set_database(permit.site()?, permit.environment()?, address)?;
+    let (site, environment) = (permit.site()?, permit.environment()?);
+    sites.state.set_database(site, environment, address)?;
+    runtime::refresh(sites, &permit, site, environment);
     permit.finish(Outcome::Done)
 }
 

@@ -11,6 +11,7 @@ use super::{Author, Run, Sites, repository};
 use crate::fault::Fault;
 use crate::gate::Permit;
 use crate::state::{Deployment, DeploymentKind, Intent, Model, RefMove};
+use crate::steps_file::Event;
 
 /// What a deploy or rollback would do, with the facts that the policy asks for.
 #[derive(Debug)]
@@ -186,9 +187,8 @@ fn release_plan(
         quarantine: None,
         commit,
     };
-    let (prepared, permit) = workflow::prepare(run, permit, |permit| {
-        build(sites, permit, &environment, &origin, ReleaseKind::ReadOnly)
-    })?;
+    let kind = ReleaseKind::ReadOnly;
+    let (release, permit) = workflow::prepare(sites, run, permit, Event::Deploy, &origin, kind)?;
     let number = next_number(sites, &repository, &site, &environment)?;
     let tag = format!("{environment}_{number}");
     let object = repository::write_tag(
@@ -206,7 +206,7 @@ fn release_plan(
             new: Some(object.to_string()),
         }],
         commit: Some(commit.to_string()),
-        generation: Some(prepared.generation),
+        generation: Some(release.generation()),
         number: Some(number),
         kind: Some(plan.kind),
         note: note.to_owned(),
@@ -217,7 +217,7 @@ fn release_plan(
         kind: plan.kind.as_str(),
         permits: vec![permit],
         intent,
-        release: Some(prepared),
+        release: Some(release),
     };
     workflow::carry_out(sites, run, change)?;
     Ok(Deployed { tag, commit })

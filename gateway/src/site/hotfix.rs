@@ -6,11 +6,12 @@ use super::push::short;
 use super::release::{Origin, ReleaseKind};
 use super::repository::{self, MergeError};
 use super::workflow::{self, Change, Undone};
-use super::{Author, Run, Sites, deploy};
+use super::{Author, Run, Sites, deploy, mode};
 use crate::audit::Outcome;
 use crate::fault::Fault;
 use crate::gate::Permit;
 use crate::state::{Hotfix, HotfixStatus, Intent, RefMove};
+use crate::steps_file::Event;
 
 /// Returns an open hotfix.
 ///
@@ -54,6 +55,14 @@ fn merge_now(sites: &Sites, run: &Run, mut permit: Permit, hotfix: &Hotfix) -> R
         .ok_or_else(|| Fault::new("Dev is gone"))?;
     let trunk = format!("refs/heads/{}", site.trunk);
     let repository = repository::open(&sites.layout.site(&name).repository())?;
+    let _held = match mode::hold_work(sites, &name, &Environment::Dev) {
+        Ok(held) => held,
+        Err(undone) => {
+            permit.describe(undone.to_string());
+            permit.finish(Outcome::Failed)?;
+            return Err(undone);
+        }
+    };
     let ours = repository::commit_of_ref(&repository, &trunk)?
         .ok_or_else(|| Fault::new("the site's trunk is gone"))?;
     permit.describe(format!("hotfix/{} {}", hotfix.name, short(hotfix.commit)));
@@ -86,9 +95,7 @@ fn merge_now(sites: &Sites, run: &Run, mut permit: Permit, hotfix: &Hotfix) -> R
         quarantine: None,
         commit: merged,
     };
-    let (prepared, permit) = workflow::prepare(run, permit, |permit| {
-        deploy::build(sites, permit, &Environment::Dev, &origin, kind)
-    })?;
+    let (release, permit) = workflow::prepare(sites, run, permit, Event::SyncCode, &origin, kind)?;
     let intent = Intent {
         refs: vec![RefMove {
             name: trunk,
@@ -96,7 +103,7 @@ fn merge_now(sites: &Sites, run: &Run, mut permit: Permit, hotfix: &Hotfix) -> R
             new: Some(merged.to_string()),
         }],
         commit: Some(merged.to_string()),
-        generation: Some(prepared.generation),
+        generation: Some(release.generation()),
         merged: deploy::merged_hotfixes(sites, &repository, &name, merged)?,
         note: message,
         ..Intent::default()
@@ -105,7 +112,7 @@ fn merge_now(sites: &Sites, run: &Run, mut permit: Permit, hotfix: &Hotfix) -> R
         kind: "hotfix_merge",
         permits: vec![permit],
         intent,
-        release: Some(prepared),
+        release: Some(release),
     };
     workflow::carry_out(sites, run, change)?;
     run.say(&format!(

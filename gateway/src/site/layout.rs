@@ -143,6 +143,11 @@ impl EnvironmentLayout {
         self.folder.join("uploads")
     }
 
+    /// Returns the facts for the site's own programs, which nobody is shown over SFTP.
+    pub fn settings(&self) -> PathBuf {
+        self.folder.join("settings")
+    }
+
     /// Returns the git index of the writable code tree.
     pub fn index(&self) -> PathBuf {
         self.folder.join("index")

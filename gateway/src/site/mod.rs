@@ -24,11 +24,15 @@ mod real_tree;
 pub mod release;
 pub mod repair;
 pub mod repository;
+mod runtime;
 mod scan;
 pub mod settings;
+pub mod steps;
 mod store;
+pub mod targets;
 #[cfg(test)]
 mod testing;
+mod tls;
 pub mod tree;
 pub mod upkeep;
 pub mod uploads;
@@ -41,6 +45,7 @@ use std::sync::Arc;
 
 use policy::{Action, SiteName};
 
+pub use targets::Targets;
 pub use uploads::Uploads;
 pub use workflow::{Busy, Run, Undone, Workflows};
 
@@ -61,6 +66,10 @@ pub struct Sites {
     pub workflows: Arc<Workflows>,
     /// What is on its way up.
     pub uploads: Uploads,
+    /// What runs the steps of sites.
+    pub steps: steps::Steps,
+    /// Who is told of switches, and what follows them.
+    pub targets: Targets,
 }
 
 /// Whom a commit or tag names.

@@ -4,6 +4,7 @@ use git2::{Oid, Repository};
 use policy::{ConnectionMode, Environment, SiteName, SitePath};
 
 use super::release::{Origin, ReleaseKind};
+use super::tree::Frozen;
 use super::work::{Committed, Saved, WorkError, WorkTree};
 use super::workflow::{self, Change, Undone};
 use super::{Author, Run, Sites, deploy, repository};
@@ -11,6 +12,7 @@ use crate::audit::Outcome;
 use crate::fault::Fault;
 use crate::gate::Permit;
 use crate::state::{Intent, RefMove};
+use crate::steps_file::Event;
 
 /// Calls `look` with the writable code tree of an environment; with none, when the environment is
 /// not in SFTP mode.
@@ -56,6 +58,26 @@ pub fn uncommitted(
         Some(work) => work.diffstat().map(|changes| changes.len()),
         None => Ok(0),
     })
+}
+
+/// Keeps code of an environment as it is while a release takes its place: what was written in
+/// between would be in neither.
+///
+/// # Errors
+/// [`Undone::Impossible`] when somebody has written since the policy was asked.
+pub fn hold_work(
+    sites: &Sites,
+    site: &SiteName,
+    environment: &Environment,
+) -> Result<Frozen, Undone> {
+    let frozen = sites.parts(site, environment)?.freeze_code();
+    match uncommitted(sites, site, environment)? {
+        0 => Ok(frozen),
+        several => Err(Undone::Impossible(format!(
+            "Work in {several} file(s) of {site}.{environment} has just come over SFTP, so nothing \
+             was changed. Commit it first: env:commit {site}.{environment} -m \"what you did\"."
+        ))),
+    }
 }
 
 /// Sets the connection mode. Work that is not committed goes to a hidden ref first; it is returned.
@@ -104,11 +126,10 @@ fn set_now(
         quarantine: None,
         commit,
     };
-    let (prepared, permit) = workflow::prepare(run, permit, |permit| {
-        deploy::build(sites, permit, &environment, &origin, kind)
-    })?;
+    let (release, permit) =
+        workflow::prepare(sites, run, permit, Event::ModeChange, &origin, kind)?;
     let intent = Intent {
-        generation: Some(prepared.generation),
+        generation: Some(release.generation()),
         mode: Some(mode),
         note: format!("connection mode {mode}"),
         ..Intent::default()
@@ -120,7 +141,7 @@ fn set_now(
         },
         permits: vec![permit],
         intent,
-        release: Some(prepared),
+        release: Some(release),
     };
     workflow::carry_out(sites, run, change)?;
     Ok(saved)
@@ -184,11 +205,16 @@ fn commit_now(
         note: message.to_owned(),
         ..Intent::default()
     };
+    let checked = workflow::in_place(sites, run, &permit, &repository, made.commit);
+    let release = match checked {
+        Ok(release) => release,
+        Err(undone) => return end(permit, Err(undone)),
+    };
     let change = Change {
         kind: "commit_and_push_on_server_changes",
         permits: vec![permit],
         intent,
-        release: None,
+        release: Some(release),
     };
     workflow::carry_out(sites, run, change)?;
     Ok(made)

@@ -9,7 +9,7 @@ use policy::SiteName;
 
 use super::release;
 use super::repository::{self, MoveError};
-use super::{Sites, crash, orphans, workflow};
+use super::{Sites, crash, orphans, runtime, targets, workflow};
 use crate::audit::Outcome;
 use crate::fault::{Fault, OrFault};
 use crate::gate::{Gate, Permit};
@@ -56,6 +56,7 @@ pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
             sites
                 .tree(&site, environment)?
                 .remove_leftovers(sites.uploads.keep)?;
+            runtime::refresh(sites, &permit, &site, environment);
             permit.forget();
         }
         let permit = gate.resume(&site, &policy::Environment::Dev, None);
@@ -132,6 +133,7 @@ fn repair_one(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<St
     if let Some(generation) = intent.generation {
         release::switch(&permit, &environment, generation)?;
     }
+    targets::ask_for_sync(sites, workflow, None)?;
     // Repair may be cut off as well: what it has completed is told by the next one.
     sites
         .state
@@ -153,6 +155,13 @@ fn drop_it(
     workflow: &Workflow,
     name: &str,
 ) -> Result<String, Fault> {
+    if workflow
+        .intent
+        .as_ref()
+        .is_some_and(|intent| intent.generation.is_some())
+    {
+        targets::ask_for_sync(sites, workflow, None)?;
+    }
     let result = "dropped: the gateway had been cut off before anything was changed";
     // In this order, a repair that is cut off in between leaves two rows and not none.
     permit.describe(result);

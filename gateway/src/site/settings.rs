@@ -7,7 +7,7 @@ use super::import::{self, ImportError, Source};
 use super::layout::create_environment_directories;
 use super::release::{self, Origin, ReleaseKind};
 use super::workflow::Undone;
-use super::{Author, Sites, repository};
+use super::{Author, Sites, repository, runtime};
 use crate::audit::Outcome;
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
@@ -117,6 +117,9 @@ fn make_site(sites: &Sites, permit: &Permit, wanted: &Wanted) -> Result<Vec<Stri
         generation,
         person: permit.who().person.clone(),
     })?;
+    for environment in [Environment::Dev, Environment::Test, Environment::Live] {
+        runtime::refresh(sites, permit, name, &environment);
+    }
     notes.extend(imported.notes);
     Ok(notes)
 }
@@ -145,6 +148,20 @@ pub fn set_force_push(state: &State, mut permit: Permit, allowed: bool) -> Resul
     let site = permit.site()?.clone();
     permit.describe(format!("force-push {}", if allowed { "yes" } else { "no" }));
     state.set_force_push(&site, allowed)?;
+    permit.finish(Outcome::Done)
+}
+
+/// Lets the steps of a site reach the network, or not.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn set_step_network(state: &State, mut permit: Permit, allowed: bool) -> Result<(), Fault> {
+    let site = permit.site()?.clone();
+    permit.describe(format!(
+        "step-network {}",
+        if allowed { "yes" } else { "no" }
+    ));
+    state.set_step_network(&site, allowed)?;
     permit.finish(Outcome::Done)
 }
 

@@ -4,6 +4,7 @@
 //! a decision costs no query. Knows no rules.
 
 mod databases;
+mod deliveries;
 mod deployments;
 mod fronts;
 mod keys;
@@ -11,19 +12,25 @@ mod model;
 mod people;
 mod schema;
 mod sites;
+mod step_networks;
+mod targets;
+mod told;
 mod workflow_rows;
 mod workflows;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rusqlite::{Connection, Transaction};
 
+pub use deliveries::{Delivery, DeliveryStatus};
 pub use deployments::{Deployment, DeploymentKind};
 pub use fronts::{Failed, Front};
 pub use model::{Authority, EnvironmentState, Hotfix, HotfixStatus, Key, Model, Person, Site};
 pub use sites::{NewSite, for_people};
+pub use targets::{Host, NewTarget, Reload, Secret, Target, TargetKind};
+pub use told::{TargetEvent, Told};
 pub use workflows::{Intent, Lease, RefMove, Step, StepStatus, Workflow, WorkflowStatus};
 
 use crate::crash;
@@ -74,6 +81,26 @@ impl State {
     /// changed outside of the state, such as the time or a list of revoked keys.
     pub fn touch(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Makes one change of what no decision rests on, durable and whole or not at all.
+    fn note<T>(
+        &self,
+        doing: &str,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let mut connection = self.reading();
+        let transaction = connection.transaction().or_fault(|| doing)?;
+        let value = change(&transaction)?;
+        transaction.commit().or_fault(|| doing)?;
+        Ok(value)
+    }
+
+    /// The rows, for what is not in the model.
+    fn reading(&self) -> MutexGuard<'_, Connection> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes one change, durable and whole or not at all, and shows it to everybody.

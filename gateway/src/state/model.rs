@@ -85,6 +85,8 @@ pub struct Site {
     pub files_path: Option<SitePath>,
     /// Whether trunk may be force-pushed.
     pub force_push: bool,
+    /// Whether its steps reach the network.
+    pub step_network: bool,
     /// When it was made.
     pub created: Timestamp,
     /// Who has which role.
@@ -267,6 +269,7 @@ fn load_sites(connection: &Connection, model: &mut Model) -> Result<(), Fault> {
             trunk,
             files_path,
             force_push,
+            step_network: false,
             created: parse(&created)?,
             team: BTreeMap::new(),
             environments: BTreeMap::new(),
@@ -333,7 +336,8 @@ fn load_environments(connection: &Connection, model: &mut Model) -> Result<(), F
         }
     }
     super::databases::load(connection, model)?;
-    super::fronts::load(connection, model)
+    super::fronts::load(connection, model)?;
+    super::step_networks::load(connection, model)
 }
 
 /// Reads all rows of a query.

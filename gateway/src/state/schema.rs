@@ -17,6 +17,8 @@ const MIGRATIONS: &[&str] = &[
     LIMITS_AND_AUTHORITIES,
     super::workflows::FOLLOWED,
     super::fronts::TABLES,
+    super::step_networks::TABLE,
+    super::targets::TABLES,
 ];
 
 /// Keys with an end and limits; authorities of certificates.

@@ -3,7 +3,7 @@
 use git2::Oid;
 use jiff::Timestamp;
 use policy::{ConnectionMode, Environment, HotfixName, PersonName, Role, SiteName, SitePath};
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::State;
 use super::model::{Hotfix, HotfixStatus, parse, rows};
@@ -173,6 +173,23 @@ impl State {
 /// Returns a moment as people read it.
 pub fn for_people(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// Returns which commit an environment runs, inside a larger change.
+pub(super) fn commit_of(
+    transaction: &Transaction<'_>,
+    site: &SiteName,
+    environment: &Environment,
+) -> Result<Option<String>, Fault> {
+    transaction
+        .query_row(
+            "SELECT commit_id FROM environment WHERE site = ?1 AND name = ?2",
+            [site.as_str(), environment.as_str()],
+            |row| row.get(0),
+        )
+        .optional()
+        .map(Option::flatten)
+        .or_fault(|| "reading what an environment runs")
 }
 
 /// Sets which commit an environment runs, inside a larger change.

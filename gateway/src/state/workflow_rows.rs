@@ -5,8 +5,10 @@ use jiff::Timestamp;
 use policy::SiteName;
 use rusqlite::params;
 
+use super::deliveries::announce;
 use super::deployments::{self, Deployment};
 use super::model::{Hotfix, HotfixStatus, parse, rows};
+use super::told::Told;
 use super::workflows::{Lease, Step, Workflow, WorkflowStatus};
 use super::{State, sites};
 use crate::fault::{Fault, OrFault};
@@ -135,6 +137,7 @@ impl State {
         };
         let now = Timestamp::now();
         self.change(doing, |transaction| {
+            let old = sites::commit_of(transaction, &workflow.site, &workflow.environment)?;
             if let Some(generation) = intent.generation {
                 sites::set_generation(
                     transaction,
@@ -186,6 +189,9 @@ impl State {
                         [workflow.site.as_str(), name.as_str()],
                     )
                     .or_fault(|| doing)?;
+            }
+            if let Some(told) = Told::of(workflow, intent, old) {
+                announce(transaction, &workflow.site, &workflow.environment, &told)?;
             }
             end(transaction, &workflow.id, WorkflowStatus::Succeeded, result).or_fault(|| doing)
         })

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use policy::{Environment, SitePath};
 
-pub use read::NAME;
+pub use read::{LARGEST, NAME, too_large};
 
 /// The steps and probes of one file, in its order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::{Event, File, Mistake, OnFailure, Place, Probe, Stage, Step};
 pub const NAME: &str = "funicular.toml";
 
 /// The largest file that is read, in bytes.
-pub(super) const LARGEST: usize = 64 << 10;
+pub const LARGEST: usize = 64 << 10;
 /// The most steps and the most probes of a file.
 const MOST: usize = 100;
 /// The most words of a command, and the longest of them in bytes.
@@ -60,16 +60,8 @@ impl File {
     /// # Errors
     /// The first [`Mistake`] in it.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Mistake> {
-        let first = |message: String| Mistake {
-            line: 1,
-            column: 1,
-            message,
-        };
         if bytes.len() > LARGEST {
-            return Err(first(format!(
-                "{NAME} is larger than {} KiB.",
-                LARGEST >> 10
-            )));
+            return Err(too_large());
         }
         match std::str::from_utf8(bytes) {
             Ok(text) => Self::parse(text),
@@ -97,7 +89,7 @@ impl File {
     fn from_text(text: &str, alone: bool) -> Result<Self, Mistake> {
         let whole = Text(text);
         if alone && text.len() > LARGEST {
-            return Err(whole.mistake(0, format!("It is larger than {} KiB.", LARGEST >> 10)));
+            return Err(too_large());
         }
         let document = DeTable::parse(text).map_err(|error| {
             let at = error.span().map_or(text.len(), |span| span.start);
@@ -117,6 +109,15 @@ impl File {
             file.probes.push(probe(whole, value)?);
         }
         Ok(file)
+    }
+}
+
+/// What is wrong with a file of more than [`LARGEST`] bytes.
+pub fn too_large() -> Mistake {
+    Mistake {
+        line: 1,
+        column: 1,
+        message: format!("It is larger than {} KiB.", LARGEST >> 10),
     }
 }
 

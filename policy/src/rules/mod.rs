@@ -5,6 +5,7 @@ mod limits;
 mod push;
 mod release;
 mod server;
+mod targets;
 mod tree;
 mod workflow;
 
@@ -36,6 +37,7 @@ pub fn decide(
         | Action::ViewAudit
         | Action::ExplainOthers
         | Action::ChangeTeam
+        | Action::SetStepNetwork
         | Action::ViewSite => server::decide(principal, action, target),
         Action::ReadTree => on_tree(principal, target, context, |member| {
             tree::read(member, target, context)
@@ -90,6 +92,11 @@ pub fn decide(
         Action::SetDatabase | Action::SetFront => {
             on_environment(principal, target, context, |_, site, _| {
                 database::set(principal, action, site)
+            })
+        }
+        Action::ViewTargets | Action::ManageTargets => {
+            on_environment(principal, target, context, |_, site, _| {
+                targets::decide(principal, action, site)
             })
         }
     }

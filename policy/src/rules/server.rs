@@ -21,6 +21,7 @@ pub(super) fn decide(principal: &Principal, action: Action, target: &Target) -> 
             | Target::Ref(_, _, _) => site_administrator(principal, action, target),
         },
         Action::ChangeTeam => site_administrator(principal, action, target),
+        Action::SetStepNetwork => step_network(principal, target),
         Action::ViewSite => match (principal.standing.role(), target.site()) {
             (_, None) => unfit_target(action.as_str()),
             (Some(_), Some(_)) => permit("member-views-site"),
@@ -43,7 +44,25 @@ pub(super) fn decide(principal: &Principal, action: Action, target: &Target) -> 
         | Action::AllowRelease
         | Action::SetFront
         | Action::ConnectDatabase
-        | Action::SetDatabase => unfit_target(action.as_str()),
+        | Action::SetDatabase
+        | Action::ViewTargets
+        | Action::ManageTargets => unfit_target(action.as_str()),
+    }
+}
+
+/// The network behind the gateway is the server's: who may push code must not reach it by a step.
+fn step_network(principal: &Principal, target: &Target) -> Decision {
+    match (principal.standing, target.site()) {
+        (_, None) => unfit_target(Action::SetStepNetwork.as_str()),
+        (Standing::ServerAdministrator, Some(_)) => permit("server-administrator"),
+        (Standing::Member(_), Some(site)) => refuse(
+            "server-administrators-only",
+            format!(
+                "Whether the steps of {site} reach the network is for the server's administrators."
+            ),
+            "Ask the server's administrator.",
+        ),
+        (Standing::Stranger | Standing::Ended(_), Some(site)) => no_such_site(site),
     }
 }
 

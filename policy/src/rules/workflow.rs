@@ -32,6 +32,9 @@ pub(super) fn on_environment(
         | Action::ConnectDatabase
         | Action::SetDatabase
         | Action::SetFront
+        | Action::SetStepNetwork
+        | Action::ViewTargets
+        | Action::ManageTargets
         | Action::ViewSite
         | Action::ChangeTeam
         | Action::CreateSite

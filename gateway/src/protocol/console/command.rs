@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::audit_query::AuditQuery;
 use super::key_limits::KeyLimits;
 use super::releases::ReleaseCommand;
+use super::target_command::TargetCommand;
 use super::workflow_command::WorkflowCommand;
 
 /// A command with what applies to all of them.
@@ -108,13 +109,13 @@ pub enum Command {
         /// The site
         site: SiteName,
     },
-    /// Change a setting of a site: force-push yes|no
+    /// Change a setting of a site: force-push yes|no, step-network yes|no
     #[command(name = "site:set")]
     SiteSet {
         /// The site
         site: SiteName,
         /// The setting
-        #[arg(value_parser = ["force-push"])]
+        #[arg(value_parser = ["force-push", "step-network"])]
         setting: String,
         /// Its value
         #[arg(value_parser = ["yes", "no"])]
@@ -356,6 +357,9 @@ pub enum Command {
     /// What concerns workflows
     #[command(flatten)]
     Workflow(WorkflowCommand),
+    /// Who is told of switches
+    #[command(flatten)]
+    Target(TargetCommand),
     /// Search the audit
     #[command(name = "audit:list", visible_alias = "audit")]
     AuditList(AuditQuery),

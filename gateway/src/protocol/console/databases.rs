@@ -45,7 +45,7 @@ impl Run<'_> {
             None => format!("{place} has no {setting}.\n"),
         };
         if setting == "database" {
-            database::set(&self.console.state, permit, kept.as_deref())?;
+            database::set(&self.console.sites, permit, kept.as_deref())?;
         } else {
             let mut known = self.environment(&place)?.front;
             match setting {

@@ -165,6 +165,9 @@ impl Run<'_> {
                 | Action::ConnectDatabase
                 | Action::SetDatabase
                 | Action::SetFront
+                | Action::SetStepNetwork
+                | Action::ViewTargets
+                | Action::ManageTargets
                 | Action::ViewSite
                 | Action::ChangeTeam
                 | Action::CreateSite

@@ -6,6 +6,7 @@ mod authorities;
 mod code;
 mod command;
 mod databases;
+mod deliveries;
 mod deploys;
 mod environments;
 mod explain;
@@ -17,6 +18,8 @@ mod releases;
 mod reply;
 mod sites;
 mod table;
+mod target_command;
+mod targets;
 mod unfinished;
 mod workflow_command;
 mod workflows;
@@ -107,6 +110,7 @@ impl From<Undone> for Stop {
             other @ (Undone::Moved(_)
             | Undone::Conflicts(_)
             | Undone::Impossible(_)
+            | Undone::TurnedBack(_)
             | Undone::Cancelled(_)) => Stop::Failed(other.to_string()),
         }
     }
@@ -201,7 +205,11 @@ impl Run<'_> {
             } => self.site_create(name, from, trunk, files_path).await,
             Command::SiteList => self.site_list().await,
             Command::SiteInfo { site } => self.site_info(site).await,
-            Command::SiteSet { site, value, .. } => self.site_set(site, value == "yes").await,
+            Command::SiteSet {
+                site,
+                setting,
+                value,
+            } => self.site_set(site, &setting, value == "yes").await,
             Command::TeamList { site } => self.team_list(site).await,
             Command::TeamAdd { site, person, role } => self.team_add(site, person, role).await,
             Command::TeamRole { site, person, role } => self.team_role(site, person, role).await,
@@ -260,6 +268,7 @@ impl Run<'_> {
                 self.hotfix_drop(site, name, reason).await
             }
             Command::Workflow(command) => self.workflow(command).await,
+            Command::Target(command) => self.target(command).await,
             Command::AuditList(query) => self.audit_list(query).await,
             Command::AuditVerify => self.audit_verify().await,
             Command::Explain {

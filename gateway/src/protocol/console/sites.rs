@@ -89,6 +89,7 @@ impl Run<'_> {
                     .map_or(Value::Null, |path| path.to_string().into()),
             ),
             ("force_push", site.force_push.into()),
+            ("step_network", site.step_network.into()),
             ("created", for_people(site.created).into()),
             ("members", site.team.len().into()),
             ("dev", runs(&policy::Environment::Dev)),
@@ -100,7 +101,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    pub(super) async fn site_set(&mut self, site: SiteName, allowed: bool) -> Done {
+    pub(super) async fn site_set(&mut self, site: SiteName, setting: &str, allowed: bool) -> Done {
+        if setting == "step-network" {
+            return self.site_set_step_network(site, allowed).await;
+        }
         let permit = self.permit(Action::ChangeTeam, &Target::Site(site.clone()))?;
         settings::set_force_push(&self.console.state, permit, allowed)?;
         let word = if allowed { "may" } else { "may not" };
@@ -108,6 +112,15 @@ impl Run<'_> {
             .reply
             .out(&format!("Trunk of {site} {word} be force-pushed.\n"))
             .await;
+        Ok(())
+    }
+
+    async fn site_set_step_network(&mut self, site: SiteName, allowed: bool) -> Done {
+        let permit = self.permit(Action::SetStepNetwork, &Target::Site(site.clone()))?;
+        settings::set_step_network(&self.console.state, permit, allowed)?;
+        let word = if allowed { "reach" } else { "do not reach" };
+        let text = format!("Steps of {site} {word} the network.\n");
+        let _ = self.reply.out(&text).await;
         Ok(())
     }
 

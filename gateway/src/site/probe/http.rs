@@ -1,11 +1,17 @@
 //! A GET as a visitor's browser would send it, without redirects.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::{Answer, LONGEST_PAGE, NoAnswer};
+use crate::site::tls;
 
-pub(super) fn get(url: &str, timeout: Duration) -> Result<Answer, NoAnswer> {
-    let agent = ureq::Agent::config_builder()
+pub(super) fn get(
+    url: &str,
+    timeout: Duration,
+    authorities: Option<&Path>,
+) -> Result<Answer, NoAnswer> {
+    let mut settings = ureq::Agent::config_builder()
         .timeout_global(Some(timeout))
         .http_status_as_error(false)
         .max_redirects(0)
@@ -16,9 +22,12 @@ pub(super) fn get(url: &str, timeout: Duration) -> Result<Answer, NoAnswer> {
             "funicular/",
             env!("CARGO_PKG_VERSION"),
             " (release check)"
-        ))
-        .build()
-        .new_agent();
+        ));
+    if url.starts_with("https:") {
+        let tls = tls::trusting(authorities).map_err(NoAnswer::Broken)?;
+        settings = settings.tls_config(tls);
+    }
+    let agent = ureq::Agent::new_with_config(settings.build());
     let mut response = agent.get(url).call().map_err(no_answer)?;
     let status = response.status().as_u16();
     let mut page = Vec::new();

@@ -3,6 +3,7 @@
 mod fastcgi;
 mod http;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(super) use fastcgi::Script;
@@ -43,12 +44,17 @@ const LONGEST_PAGE: u64 = 1 << 20;
 /// Between two attempts at a server that cannot be reached.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Asks the web server, as a visitor would.
+/// Asks the web server, as a visitor would; `authorities` is whose certificates count, those of the
+/// system if absent.
 ///
 /// # Errors
 /// In words, why the answer is not what was wanted.
-pub(super) fn ask_http(url: &str, wanted: Wanted<'_>) -> Result<(), String> {
-    insist(wanted, url, |left| http::get(url, left))
+pub(super) fn ask_http(
+    url: &str,
+    authorities: Option<&Path>,
+    wanted: Wanted<'_>,
+) -> Result<(), String> {
+    insist(wanted, url, |left| http::get(url, left, authorities))
 }
 
 /// Asks a FastCGI server, such as PHP-FPM, for a page of a release that nobody else is shown.

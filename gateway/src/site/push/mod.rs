@@ -15,11 +15,12 @@ use tag::deploy_tag;
 
 use crate::fault::Fault;
 use crate::gate::Permit;
-use crate::site::release::{Origin, Prepared, ReleaseKind};
-use crate::site::workflow::{self, Change};
+use crate::site::release::{Origin, ReleaseKind};
+use crate::site::workflow::{self, Change, Release};
 use crate::site::{Run, Sites, Undone};
 use crate::site::{deploy, failed};
 use crate::state::{DeploymentKind, Intent, RefMove};
+use crate::steps_file::Event;
 
 /// The refs of a push, with the facts that the policy asks for.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ pub struct Ready {
     run: Run,
     examined: Examined,
     permits: Vec<Permit>,
-    deployed: Option<(usize, Environment, Prepared)>,
+    deployed: Deployed,
 }
 
 impl Ready {
@@ -171,7 +172,8 @@ pub fn prepare(
     })
 }
 
-type Deployed = Option<(usize, Environment, Prepared)>;
+/// Which of the refs is deployed, and its release.
+type Deployed = Option<(usize, Release)>;
 
 fn prepare_release(
     sites: &Sites,
@@ -205,10 +207,11 @@ fn prepare_release(
         let Some(commit) = object(&one.update.new)? else {
             continue;
         };
-        run.set_kind(match one.facts.kind {
-            RefKind::Hotfix(_) => "hotfix",
-            _ => "sync_code",
-        });
+        let (kind, event) = match one.facts.kind {
+            RefKind::Hotfix(_) => ("hotfix", Event::Deploy),
+            _ => ("sync_code", Event::SyncCode),
+        };
+        run.set_kind(kind);
         run.begin(&note(one))?;
         let repository = open(sites, &examined.site, examined.quarantine.as_deref())?;
         run.say(&format!(
@@ -221,11 +224,9 @@ fn prepare_release(
             quarantine: examined.quarantine.as_deref(),
             commit,
         };
-        let release = run.step("prepare", || {
-            deploy::build(sites, permit, &environment, &origin, ReleaseKind::ReadOnly)
-                .map_err(Undone::from)
-        })?;
-        deployed = Some((place, environment, release));
+        let kind = ReleaseKind::ReadOnly;
+        let release = workflow::build(sites, run, permit, event, &origin, kind)?;
+        deployed = Some((place, release));
     }
     Ok(deployed)
 }
@@ -252,7 +253,7 @@ pub fn carry_out(sites: &Sites, ready: Ready) -> Result<Vec<RefResult>, Fault> {
     let mut results = Vec::new();
     let mut kind = "push";
     let mut release = None;
-    let deployed_place = deployed.as_ref().map(|(place, _, _)| *place);
+    let deployed_place = deployed.as_ref().map(|(place, _)| *place);
     let mut done = Vec::new();
     for (place, (one, permit)) in updates.iter().zip(&permits).enumerate() {
         let mut result = RefResult {
@@ -302,9 +303,9 @@ pub fn carry_out(sites: &Sites, ready: Ready) -> Result<Vec<RefResult>, Fault> {
         }
         results.push(result);
     }
-    if let Some((_, _, prepared)) = deployed {
-        intent.generation = Some(prepared.generation);
-        release = Some(prepared);
+    if let Some((_, built)) = deployed {
+        intent.generation = Some(built.generation());
+        release = Some(built);
     }
     for hotfix in &intent.merged {
         done.push(format!(
@@ -349,13 +350,10 @@ pub fn abandon(sites: &Sites, ready: Ready) {
         run,
         permits,
         deployed,
-        examined,
+        ..
     } = ready;
-    if let (Some((_, environment, prepared)), Some(permit)) = (deployed, permits.first()) {
-        let environment = sites.layout.site(&examined.site).environment(&environment);
-        if let Err(fault) = crate::site::release::discard(permit, &environment, prepared) {
-            tracing::warn!("a release that was not wanted is left: {fault}");
-        }
+    if let (Some((_, release)), Some(permit)) = (deployed, permits.first()) {
+        release.discard(sites, permit);
     }
     for permit in permits {
         if let Err(fault) = permit.finish(crate::audit::Outcome::Failed) {

@@ -12,14 +12,16 @@ use std::fmt;
 use git2::Repository;
 
 use super::Run;
+use super::phases::{self, Release};
 use crate::audit::Outcome;
 use crate::fault::Fault;
 use crate::gate::Permit;
 use crate::site::layout::EnvironmentLayout;
-use crate::site::release::{self, Prepared};
+use crate::site::release::{self, Origin, ReleaseKind};
 use crate::site::repository::{self, MoveError};
-use crate::site::{Sites, crash};
+use crate::site::{Sites, crash, runtime, targets};
 use crate::state::{Intent, RefMove, Workflow};
+use crate::steps_file::Event;
 
 /// A change that is prepared, waiting to be carried out under a lease.
 #[derive(Debug)]
@@ -30,8 +32,8 @@ pub(in crate::site) struct Change {
     pub permits: Vec<Permit>,
     /// What the last step does.
     pub intent: Intent,
-    /// The generation that the intent names.
-    pub release: Option<Prepared>,
+    /// The release that the intent names.
+    pub release: Option<Release>,
 }
 
 /// Why a change was not carried out. Nothing is different from before.
@@ -45,6 +47,8 @@ pub enum Undone {
     Nothing(String),
     /// It cannot be done as asked, as the sentence says.
     Impossible(String),
+    /// It was switched to and failed there, as the sentence says, and was turned back.
+    TurnedBack(String),
     /// Somebody has cancelled it.
     Cancelled(String),
     /// A failure of ours.
@@ -71,7 +75,9 @@ impl fmt::Display for Undone {
                     files.join(", ")
                 )
             }
-            Undone::Nothing(sentence) | Undone::Impossible(sentence) => f.write_str(sentence),
+            Undone::Nothing(sentence)
+            | Undone::Impossible(sentence)
+            | Undone::TurnedBack(sentence) => f.write_str(sentence),
             Undone::Cancelled(person) => {
                 write!(f, "{person} has cancelled this; nothing was changed.")
             }
@@ -94,18 +100,21 @@ fn capitalized(text: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Does the first step of a change: writes the release beside the current one. A permit whose
-/// change cannot even be prepared has ended.
+/// Does the first steps of a change: writes the release beside the current one and checks it. A
+/// permit whose change cannot even be prepared has ended.
 ///
 /// # Errors
 /// [`Undone`]; nothing is left of the release then.
 pub(in crate::site) fn prepare(
+    sites: &Sites,
     run: &Run,
     mut permit: Permit,
-    build: impl FnOnce(&Permit) -> Result<Prepared, Fault>,
-) -> Result<(Prepared, Permit), Undone> {
-    match run.step("prepare", || build(&permit).map_err(Undone::from)) {
-        Ok(prepared) => Ok((prepared, permit)),
+    event: Event,
+    origin: &Origin<'_>,
+    kind: ReleaseKind,
+) -> Result<(Release, Permit), Undone> {
+    match phases::build(sites, run, &permit, event, origin, kind) {
+        Ok(release) => Ok((release, permit)),
         Err(undone) => {
             tracing::error!("preparing a change: {undone:?}");
             permit.describe(undone.to_string());
@@ -138,16 +147,24 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
         .layout
         .site(&workflow.site)
         .environment(&workflow.environment);
-    let done = run
-        .pass_the_switch()
-        .and_then(|()| Ok(release::current(&environment)?))
+    let done = release::current(&environment)
+        .map_err(Undone::from)
         .and_then(|before| {
             let intent = Intent { before, ..intent };
             let workflow = Workflow {
                 intent: Some(intent),
                 ..workflow
             };
-            perform(sites, run, permit, &workflow, &environment)
+            let hosts = targets::prepare(sites, run, &workflow)?;
+            let release = release.as_ref();
+            let done = run
+                .pass_the_switch()
+                .and_then(|()| perform(sites, run, permit, &workflow, release, &hosts));
+            match &done {
+                Ok(()) => targets::settle(sites, run, &workflow, &hosts),
+                Err(_) => hosts.turn_back(sites, &workflow),
+            }
+            done
         });
     let outcome = match &done {
         Ok(()) => Outcome::Done,
@@ -156,7 +173,7 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
     if done.is_err()
         && let Some(release) = release
     {
-        discard(permit, &environment, release);
+        release.discard(sites, permit);
     }
     let mut recorded = true;
     for mut permit in permits {
@@ -185,25 +202,38 @@ fn perform(
     run: &Run,
     permit: &Permit,
     workflow: &Workflow,
-    environment: &EnvironmentLayout,
+    release: Option<&Release>,
+    hosts: &targets::Prepared,
 ) -> Result<(), Undone> {
     let Some(intent) = &workflow.intent else {
         return Err(Fault::new("a change without an intent").into());
     };
-    let repository = repository::open(&sites.layout.site(&workflow.site).repository())?;
+    let layout = sites.layout.site(&workflow.site);
+    let environment = &layout.environment(&workflow.environment);
+    let repository = repository::open(&layout.repository())?;
     let back = |why: &dyn fmt::Debug| {
         tracing::error!("a change is being undone: {why:?}");
         if let Err(fault) = turn_back(permit, environment, intent) {
             tracing::error!("the former release was not switched back to: {fault}");
         }
+        let switched = intent.generation.is_some();
+        targets::turn_back(sites, workflow, hosts, switched, intent.before);
     };
     run.step("switch", || {
         run.intend(workflow)?;
         crash::point("intent-written");
         switch(permit, environment, intent).inspect_err(|fault| back(fault))?;
         crash::point("switched");
+        targets::switch(sites, run, workflow, hosts).inspect_err(|undone| back(undone))?;
+        crash::point("hosts-switched");
         Ok::<_, Undone>(())
     })?;
+    if let Some(release) = release {
+        release
+            .stay(sites, run, permit)
+            .inspect_err(|undone| back(undone))?;
+        crash::point("verified");
+    }
     let moved = run.step("record", || {
         repository::move_refs(permit, &repository, &intent.refs).map_err(|error| match error {
             MoveError::Moved { name } => Undone::Moved(name),
@@ -219,6 +249,7 @@ fn perform(
         return Err(fault.into());
     }
     crash::point("completed");
+    runtime::refresh(sites, permit, &workflow.site, &workflow.environment);
     if intent.generation.is_some()
         && let Err(fault) = release::collect(permit, environment)
     {
@@ -249,13 +280,6 @@ pub(in crate::site) fn turn_back(
         (Some(_), Some(before)) => release::switch(permit, environment, before),
         (Some(_), None) => release::switch_off(permit, environment),
     }
-}
-
-fn discard(permit: &Permit, environment: &EnvironmentLayout, release: Prepared) {
-    if let Err(fault) = release::discard(permit, environment, release) {
-        tracing::warn!("a release that was not wanted is left: {fault}");
-    }
-    crash::point("discarded");
 }
 
 fn move_refs_back(repository: &Repository, permit: &Permit, intent: &Intent) {

@@ -3,12 +3,14 @@
 //! while it runs and read afterwards.
 //!
 //! `queue` says whose turn it is, `live` is what is known of one while it runs, `log` keeps it in a
-//! file, `run` is the right to change the environment, `change` is the last step of all of them.
+//! file, `run` is the right to change the environment, `phases` builds and tries what it is to run,
+//! `change` is the last step of all of them.
 
 mod change;
 mod entry;
 mod live;
 mod log;
+mod phases;
 mod queue;
 mod run;
 
@@ -24,6 +26,7 @@ pub(super) use change::{Change, UNRECORDED, carry_out, prepare, turn_back};
 pub use entry::{Entry, Event};
 pub use live::{Cancelling, Heard, Live, Watch};
 pub use log::{PastLog, read as read_log};
+pub(super) use phases::{Release, build, in_place};
 pub use queue::Busy;
 pub use run::Run;
 

@@ -198,7 +198,7 @@ impl Run {
     }
 
     /// Returns its row.
-    pub(super) fn record(&self) -> Workflow {
+    pub(in crate::site) fn record(&self) -> Workflow {
         let asked = &self.live.asked;
         Workflow {
             id: self.id().to_string(),

@@ -1,0 +1,336 @@
+//! A release on its way into service: built and checked before the switch, tried after it. Up to
+//! the switch everything may refuse, and nothing has then changed; what fails after it is turned
+//! back.
+
+use git2::{Oid, Repository};
+
+use super::{Run, Undone};
+use crate::fault::Fault;
+use crate::gate::Permit;
+use crate::site::probe::{self, Script, Wanted};
+use crate::site::push::short;
+use crate::site::release::{self, Origin, Prepared, ReleaseKind};
+use crate::site::steps::{self, Failed, Surroundings};
+use crate::site::{Sites, deploy, failed, targets};
+use crate::steps_file::{Event, File, Probe, Stage};
+
+/// What an environment is to run, on its way there.
+#[derive(Debug)]
+pub(in crate::site) struct Release {
+    /// What was built for it; absent when its tree is there already, as the work over SFTP that a
+    /// commit is made of.
+    prepared: Option<Prepared>,
+    event: Event,
+    file: File,
+    commit: Oid,
+    place: Surroundings,
+}
+
+/// Builds a release beside the current one and checks it.
+///
+/// # Errors
+/// [`Undone`]; nothing is left of it then.
+pub(in crate::site) fn build(
+    sites: &Sites,
+    run: &Run,
+    permit: &Permit,
+    event: Event,
+    origin: &Origin<'_>,
+    kind: ReleaseKind,
+) -> Result<Release, Undone> {
+    let environment = permit.environment()?.clone();
+    let file = file_of(origin.repository, origin.commit)?;
+    let prepared = run.step("prepare", || {
+        deploy::build(sites, permit, &environment, origin, kind).map_err(Undone::from)
+    })?;
+    let release = Release {
+        event,
+        file,
+        commit: origin.commit,
+        place: surroundings(sites, run, permit, prepared.generation, origin.commit)?,
+        prepared: Some(prepared),
+    };
+    match release.check(sites, run, permit) {
+        Ok(()) => Ok(release),
+        Err(undone) => {
+            release.discard(sites, permit);
+            Err(undone)
+        }
+    }
+}
+
+/// Checks a commit whose tree is in its place already.
+///
+/// # Errors
+/// [`Undone`]; nothing has then changed.
+pub(in crate::site) fn in_place(
+    sites: &Sites,
+    run: &Run,
+    permit: &Permit,
+    repository: &Repository,
+    commit: Oid,
+) -> Result<Release, Undone> {
+    let model = sites.state.model();
+    let generation = model
+        .environment(permit.site()?, permit.environment()?)
+        .map_or(0, |environment| environment.generation);
+    let release = Release {
+        prepared: None,
+        event: Event::SyncCode,
+        file: file_of(repository, commit)?,
+        commit,
+        place: surroundings(sites, run, permit, generation, commit)?,
+    };
+    release.check(sites, run, permit)?;
+    Ok(release)
+}
+
+fn surroundings(
+    sites: &Sites,
+    run: &Run,
+    permit: &Permit,
+    generation: u64,
+    commit: Oid,
+) -> Result<Surroundings, Fault> {
+    let (site, environment) = (permit.site()?.clone(), permit.environment()?.clone());
+    let model = sites.state.model();
+    let old = model
+        .environment(&site, &environment)
+        .and_then(|state| state.commit);
+    let live = run.live();
+    Ok(Surroundings {
+        site,
+        environment,
+        generation,
+        workflow: run.id().to_string(),
+        actor: live.asked.person.clone(),
+        note: live.note(),
+        old,
+        new: Some(commit),
+    })
+}
+
+fn file_of(repository: &Repository, commit: Oid) -> Result<File, Undone> {
+    steps::of_commit(repository, commit)?.map_err(|mistake| {
+        Undone::Impossible(format!(
+            "{} of {}, {mistake} Nothing was changed.",
+            steps::NAME,
+            short(commit)
+        ))
+    })
+}
+
+impl Release {
+    /// Returns the number of its generation.
+    pub(in crate::site) fn generation(&self) -> u64 {
+        self.place.generation
+    }
+
+    /// Removes it: it is not wanted after all.
+    pub(in crate::site) fn discard(self, sites: &Sites, permit: &Permit) {
+        let environment = sites
+            .layout
+            .site(&self.place.site)
+            .environment(&self.place.environment);
+        if let Some(prepared) = self.prepared
+            && let Err(fault) = release::discard(permit, &environment, prepared)
+        {
+            tracing::warn!("a release that was not wanted is left: {fault}");
+        }
+    }
+
+    /// Asks everything that may refuse before the switch.
+    fn check(&self, sites: &Sites, run: &Run, permit: &Permit) -> Result<(), Undone> {
+        if let Some(lacking) = self.lacking(sites) {
+            return Err(Undone::Impossible(lacking));
+        }
+        self.steps(sites, run, Stage::Before)?;
+        if self.probes(sites, Stage::Before).next().is_none() {
+            return Ok(());
+        }
+        run.step("check", || {
+            self.ask(sites, run, Stage::Before)
+                .map_err(|failed| match failed {
+                    Failed::Step(reason) => {
+                        self.mark(sites, run, permit, &reason);
+                        Undone::Impossible(format!(
+                            "The release failed before the switch, so nothing was changed: \
+                             {reason}. {}",
+                            self.not_again()
+                        ))
+                    }
+                    other @ (Failed::Cancelled(_) | Failed::Fault(_)) => other.into(),
+                })
+        })
+    }
+
+    fn steps(&self, sites: &Sites, run: &Run, stage: Stage) -> Result<(), Failed> {
+        steps::run(sites, run, &self.place, self.event, stage, &self.file)
+    }
+
+    /// Says what a probe needs and the environment has not, before anything depends on it.
+    fn lacking(&self, sites: &Sites) -> Option<String> {
+        let Surroundings {
+            site, environment, ..
+        } = &self.place;
+        let model = sites.state.model();
+        let front = &model.environment(site, environment)?.front;
+        Stage::ALL.into_iter().find_map(|stage| {
+            let (setting, example, known) = match stage {
+                Stage::Before => ("fastcgi", "unix:/run/php/php-fpm.sock", &front.fastcgi),
+                Stage::After => ("url", "https://www.example.org", &front.url),
+            };
+            let probe = self
+                .probes(sites, stage)
+                .find(|probe| probe.path.is_some())?;
+            known.is_none().then(|| {
+                format!(
+                    "The probe '{}' cannot ask {site}.{environment}, so nothing was changed: it is \
+                     not known where that is. The server's administrator says so: \
+                     env:set {site}.{environment} {setting} {example}.",
+                    probe.name
+                )
+            })
+        })
+    }
+
+    /// Does what follows the switch.
+    ///
+    /// # Errors
+    /// [`Undone::TurnedBack`] when the release must not stay. Whoever is told turns it back.
+    pub(super) fn stay(&self, sites: &Sites, run: &Run, permit: &Permit) -> Result<(), Undone> {
+        let done = self.steps(sites, run, Stage::After).and_then(|()| {
+            if self.probes(sites, Stage::After).next().is_none() {
+                return Ok(());
+            }
+            // Who keeps compiled code must not answer with that of the release before.
+            targets::reload(sites, run, &self.place);
+            run.step("verify", || self.ask(sites, run, Stage::After))
+        });
+        done.map_err(|failed| {
+            let reason = failed.to_string();
+            let reason = reason.trim_end_matches('.');
+            let Surroundings {
+                site, environment, ..
+            } = &self.place;
+            if self.prepared.is_none() {
+                return Undone::Impossible(format!(
+                    "What follows a commit failed, so {site}.{environment} has its work as it was, \
+                     not committed: {reason}."
+                ));
+            }
+            if self.event == Event::ModeChange {
+                return Undone::TurnedBack(format!(
+                    "What follows the switch failed, so {site}.{environment} has its former mode \
+                     again: {reason}."
+                ));
+            }
+            self.mark(sites, run, permit, reason);
+            Undone::TurnedBack(format!(
+                "The release failed after the switch, so {site}.{environment} runs {} again: \
+                 {reason}. {}",
+                self.former(),
+                self.not_again()
+            ))
+        })
+    }
+
+    fn former(&self) -> String {
+        self.place.old.map_or_else(|| "nothing".to_owned(), short)
+    }
+
+    fn not_again(&self) -> String {
+        let Surroundings {
+            site, environment, ..
+        } = &self.place;
+        format!(
+            "It is not deployed there again until somebody allows it: \
+             release:allow {site}.{environment} {}.",
+            short(self.commit)
+        )
+    }
+
+    fn mark(&self, sites: &Sites, run: &Run, permit: &Permit, reason: &str) {
+        if let Err(fault) = failed::mark(sites, run, permit, self.commit, reason) {
+            tracing::error!("a release that failed could not be written down: {fault}");
+        }
+    }
+
+    /// Those of the administrator come first.
+    fn probes<'a>(&'a self, sites: &'a Sites, stage: Stage) -> impl Iterator<Item = &'a Probe> {
+        // The same code as before runs after a switch of the mode and after a commit.
+        let asks = self.prepared.is_some() && self.event != Event::ModeChange;
+        let all = sites.steps.probes().iter().chain(&self.file.probes);
+        all.filter(move |probe| asks && probe.is_for(stage, &self.place.environment))
+    }
+
+    /// Asks all probes of a stage, and stops at the first that is not content.
+    fn ask(&self, sites: &Sites, run: &Run, stage: Stage) -> Result<(), Failed> {
+        for probe in self.probes(sites, stage) {
+            run.say(&format!("Asking '{}' …", probe.name));
+            let answer = match &probe.command {
+                Some(command) => self.ask_command(sites, run, probe, command)?,
+                None => self.ask_page(sites, probe),
+            };
+            answer.map_err(|reason| Failed::Step(format!("'{}': {reason}", probe.name)))?;
+        }
+        Ok(())
+    }
+
+    fn ask_command(
+        &self,
+        sites: &Sites,
+        run: &Run,
+        probe: &Probe,
+        command: &[String],
+    ) -> Result<Result<(), String>, Failed> {
+        let answer = steps::run_command(sites, run, &self.place, probe, command)?;
+        Ok(match (answer.status, &probe.marker) {
+            (0, Some(marker)) if !answer.said.contains(marker.as_str()) => Err(format!(
+                "what it said lacks the marker '{}'",
+                policy::escape(marker.as_bytes())
+            )),
+            (0, _) => Ok(()),
+            (status, _) => Err(format!("exit status {status}")),
+        })
+    }
+
+    fn ask_page(&self, sites: &Sites, probe: &Probe) -> Result<(), String> {
+        let model = sites.state.model();
+        let front = model
+            .environment(&self.place.site, &self.place.environment)
+            .map(|environment| environment.front.clone())
+            .unwrap_or_default();
+        let wanted = Wanted {
+            status: probe.status,
+            marker: probe.marker.as_deref(),
+            timeout: probe.timeout,
+        };
+        let Some(path) = &probe.path else {
+            return Ok(());
+        };
+        match (probe.stage, &front.fastcgi, &front.url) {
+            (Stage::Before, Some(address), url) => {
+                let code = sites
+                    .layout
+                    .site(&self.place.site)
+                    .environment(&self.place.environment)
+                    .code(self.generation());
+                let script = Script {
+                    code: &code,
+                    name: path,
+                    url: url.as_deref(),
+                };
+                probe::ask_fastcgi(address, &script, wanted)
+            }
+            (Stage::After, _, Some(url)) => {
+                let slash = if path.starts_with('/') { "" } else { "/" };
+                let authorities = sites.targets.authorities();
+                probe::ask_http(&format!("{url}{slash}{path}"), authorities, wanted)
+            }
+            (Stage::Before, None, _) | (Stage::After, _, None) => {
+                Err("it is no longer known where to ask".to_owned())
+            }
+        }
+    }
+}
