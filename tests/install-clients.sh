@@ -10,7 +10,7 @@
 set -eu
 
 packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools
-    openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm"
+    openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm e2fsprogs xfsprogs"
 cache=${FUNICULAR_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/funicular-tests}
 
 # Debian's ssh-audit knows no key exchange of the last years; this one is from PyPI, by its hash.
@@ -41,6 +41,8 @@ present() {
     libssh-dev) test -e /usr/include/libssh/sftp.h ;;
     vim-tiny) command -v ex ;;
     nodejs) command -v node ;;
+    e2fsprogs) test -x /usr/sbin/mkfs.ext4 || test -x /sbin/mkfs.ext4 ;;
+    xfsprogs) test -x /usr/sbin/mkfs.xfs || test -x /sbin/mkfs.xfs ;;
     python3-*) test -x /usr/bin/python3 && test -e "/usr/lib/python3/dist-packages/${1#python3-}" ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1

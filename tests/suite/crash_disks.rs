@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use support::{Client, wait_for};
@@ -20,6 +21,7 @@ use support::{Client, wait_for};
 pub(crate) struct Disks {
     folder: PathBuf,
     janitor: Mutex<Child>,
+    holds_xfs: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +63,7 @@ impl Disks {
         let disks = Self {
             folder,
             janitor: Mutex::new(janitor),
+            holds_xfs: AtomicBool::new(false),
         };
         let outer = disks.folder.join("outer.img");
         sparse(&outer, 8 << 30);
@@ -89,6 +92,7 @@ impl Disks {
             Kind::Ext4 => ("mkfs.ext4", 96 << 20),
             Kind::Xfs => ("mkfs.xfs", 320 << 20),
         };
+        self.holds_xfs.store(kind == Kind::Xfs, Ordering::Relaxed);
         sparse(&image, size);
         Client::new(program).arg("-q").arg(&image).run().ok();
         image
@@ -118,8 +122,14 @@ impl Disks {
             let told = janitor.stdin.as_mut().expect("its input is a pipe");
             writeln!(told, "{}", place.display()).unwrap();
         }
+        // Somebody else's mount namespace may still hold the copy that was mounted before, and XFS
+        // knows file systems by an id that copies share.
+        let options = match self.holds_xfs.load(Ordering::Relaxed) {
+            true => "loop,nouuid",
+            false => "loop",
+        };
         let mounted = Client::new("mount")
-            .args(["-o", "loop"])
+            .args(["-o", options])
             .args([image, place])
             .run();
         match mounted.code {

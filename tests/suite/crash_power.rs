@@ -64,9 +64,10 @@ fn cut_again_and_again(kind: Kind) {
         let data = scene.gateway.data();
         disks.unmount(&data);
         tried += cuts.len();
-        for cut in cuts {
+        for (number, cut) in cuts.into_iter().enumerate() {
+            let next = format!("n{}-{number}", operation.place);
             disks.mount(&cut.image, &data);
-            kept += usize::from(is_new_after(&scene, operation, &cut));
+            kept += usize::from(is_new_after(&scene, operation, &cut, &next));
             scene.settle();
             scene.gateway.stop(Signal::SIGKILL);
             disks.unmount(&data);
@@ -156,7 +157,7 @@ fn at_random(
 
 /// Looks at what a mounted disk holds, starts the gateway on it, and works on. Returns whether it is
 /// the new state.
-fn is_new_after(scene: &Scene, operation: &Operation, cut: &Cut) -> bool {
+fn is_new_after(scene: &Scene, operation: &Operation, cut: &Cut, next: &str) -> bool {
     let moment = &cut.moment;
     let known = releases(scene);
     for environment in ["dev", "test", "live"] {
@@ -181,9 +182,8 @@ fn is_new_after(scene: &Scene, operation: &Operation, cut: &Cut) -> bool {
         assert!(!cut.told, "{moment}: success was told, and is lost: {said}");
         (operation.act)(scene, &cut.what).run().ok();
     } else {
-        let next = format!("{}-next", cut.what);
-        (operation.begin)(scene, &next);
-        (operation.act)(scene, &next).run().ok();
+        (operation.begin)(scene, next);
+        (operation.act)(scene, next).run().ok();
     }
     // Where it leads is up to the clone, which has gone on since.
     assert_ne!(scene.state(), after, "{moment}: the next operation");

@@ -26,6 +26,7 @@ mod crash_books;
 mod crash_disk;
 mod crash_disks;
 mod crash_full;
+mod crash_git;
 mod crash_kills;
 mod crash_operations;
 mod crash_points;

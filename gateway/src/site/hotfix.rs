@@ -95,6 +95,7 @@ fn merge_now(sites: &Sites, run: &Run, mut permit: Permit, hotfix: &Hotfix) -> R
         quarantine: None,
         commit: merged,
     };
+    let also_merged = deploy::merged_hotfixes(sites, &repository, &name, merged)?;
     let (release, permit) = workflow::prepare(sites, run, permit, Event::SyncCode, &origin, kind)?;
     let intent = Intent {
         refs: vec![RefMove {
@@ -104,7 +105,7 @@ fn merge_now(sites: &Sites, run: &Run, mut permit: Permit, hotfix: &Hotfix) -> R
         }],
         commit: Some(merged.to_string()),
         generation: Some(release.generation()),
-        merged: deploy::merged_hotfixes(sites, &repository, &name, merged)?,
+        merged: also_merged,
         note: message,
         ..Intent::default()
     };
