@@ -54,9 +54,11 @@ fn fill_on(scene: &Scene, operation: &Operation) {
         assert!(!said.contains(word), "left for the restart:\n{said}");
     }
     assert_eq!(before, scene.state());
+    let kept = scene.gateway.logged();
+    let kept = kept.matches("a change could not be undone").count();
     println!(
-        "{}: the disk was full at {tried} points (it has {}), {succeeded} of them too late to \
-         matter, 0 failures; {passes} passes of the reader",
+        "{}: the disk was full at {tried} points (it has {}); {succeeded} too late to matter, {kept} \
+         undone when there was room again; 0 failures; {passes} passes of the reader",
         operation.name,
         points.len(),
     );
