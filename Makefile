@@ -9,6 +9,7 @@ programs = --package funicular --package funicular-hooks --bins
 help:
 	@echo 'make demo [SITE=/path/to/a/git/repository]   from an upload to Live and back, then stays up'
 	@echo 'make test                                    all tests, with real clients'
+	@echo 'make crash [ROUNDS=3]                         kills, full disks and power cuts at every point (root)'
 	@echo 'make check                                   format, lints, documentation'
 	@echo 'make fuzz [SECONDS=60]                        what strangers send, made up (nightly, cargo-fuzz)'
 	@echo 'make advisories                              known holes in what is built in (network)'
@@ -27,6 +28,15 @@ demo:
 test:
 	tests/install-clients.sh
 	$(CARGO) test --locked --workspace
+
+# Ordinary tests try a part of the points of each operation; this tries all of them, so often, and
+# as many random moments of each. Prints how many were tried, and what failed.
+ROUNDS ?= 3
+.PHONY: crash
+crash:
+	tests/install-clients.sh
+	FUNICULAR_CRASH_ROUNDS=$(ROUNDS) $(CARGO) test --locked --package funicular-tests --test suite \
+		-- --nocapture crash
 
 .PHONY: check
 check:

@@ -11,7 +11,7 @@ set -eu
 
 packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools
     openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm nginx-light
-    php-fpm php-cli openssl bubblewrap"
+    php-fpm php-cli openssl bubblewrap e2fsprogs xfsprogs"
 cache=${FUNICULAR_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/funicular-tests}
 
 # Debian's ssh-audit knows no key exchange of the last years; this one is from PyPI, by its hash.
@@ -46,6 +46,8 @@ present() {
     bubblewrap) command -v bwrap ;;
     php-cli) command -v php ;;
     nodejs) command -v node ;;
+    e2fsprogs) test -x /usr/sbin/mkfs.ext4 || test -x /sbin/mkfs.ext4 ;;
+    xfsprogs) test -x /usr/sbin/mkfs.xfs || test -x /sbin/mkfs.xfs ;;
     python3-*) test -x /usr/bin/python3 && test -e "/usr/lib/python3/dist-packages/${1#python3-}" ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1

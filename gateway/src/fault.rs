@@ -23,15 +23,16 @@ impl Fault {
     /// Returns what a person may be told: what was being done, and a full disk by its name; causes
     /// and paths of the server stay in the log.
     pub fn for_person(&self) -> String {
-        match self.io().map(std::io::Error::kind) {
-            Some(std::io::ErrorKind::StorageFull) => {
-                format!("{} failed: no space is left on the server", self.public())
-            }
-            Some(std::io::ErrorKind::QuotaExceeded) => {
-                format!("{} failed: the quota is used up", self.public())
-            }
-            Some(_) | None => format!("{} failed", self.public()),
+        let quota = std::io::ErrorKind::QuotaExceeded;
+        if self.io().is_some_and(|error| error.kind() == quota) {
+            return format!("{} failed: the quota is used up", self.public());
         }
+        // SQLite, git and libgit2 have words of their own for it, and no kind.
+        let whole = self.to_string();
+        if FULL.iter().any(|words| whole.contains(words)) {
+            return format!("{} failed: no space is left on the server", self.public());
+        }
+        format!("{} failed", self.public())
     }
 
     /// The sentence without absolute paths of the server.
@@ -67,6 +68,9 @@ impl fmt::Display for Fault {
 }
 
 impl Error for Fault {}
+
+/// How the system and the libraries say that the disk is full.
+const FULL: [&str; 2] = ["No space left on device", "database or disk is full"];
 
 /// Turns the error of a result into a [`Fault`] that says what was being done.
 pub trait OrFault<T> {

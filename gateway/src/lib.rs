@@ -22,6 +22,7 @@ pub mod blocking;
 pub mod cli;
 pub mod config;
 pub mod confine;
+pub mod crash;
 pub mod daemon;
 pub mod fault;
 pub mod gate;

@@ -1,204 +1,220 @@
-//! The daemon is killed at each step of each operation that changes an environment. It leaves the
-//! old state or the new one, repairs at its next start what had been begun, and says so.
+//! The daemon is killed at each point of each operation that changes an environment. It leaves the
+//! old state or the new one, ends at its next start what had been begun, and says so; what is
+//! served meanwhile is always a whole release.
 
-use support::Client;
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
+use crate::crash_operations::{Operation, Wanted};
+use crate::crash_points::{Point, chosen, rounds};
+use crate::crash_reader::Reader;
 use crate::crash_site::{Scene, State};
 
-#[test]
-fn a_push_to_dev() {
-    let scene = Scene::new("crash-push");
-    let begin = |point: &str| scene.change(point);
-    let act = |_: &str| scene.push();
-    at_each(&scene, "dev", &POINTS, begin, act);
-}
-
-#[test]
-fn a_deploy_to_test() {
-    let scene = Scene::new("crash-test");
-    let begin = |point: &str| {
-        let commit = scene.change(point);
-        scene.push().run().ok();
-        commit
-    };
-    let act = |_: &str| scene.console(&["env:deploy", "SITE.test", "--note", "to test"]);
-    at_each(&scene, "test", &POINTS, begin, act);
-}
-
-#[test]
-fn a_deploy_to_live() {
-    let scene = Scene::new("crash-live");
-    let begin = |point: &str| {
-        let commit = scene.change(point);
-        scene.push().run().ok();
-        scene.site.must(&["env:deploy", "SITE.test"]);
-        commit
-    };
-    let act = |_: &str| scene.console(&["env:deploy", "SITE.live", "--note", "to live"]);
-    at_each(&scene, "live", &POINTS, begin, act);
-}
-
-#[test]
-fn a_hotfix_to_live() {
-    let scene = Scene::new("crash-hotfix");
-    let begin = |point: &str| scene.change(point);
-    let act = |point: &str| {
-        let branch = format!("HEAD:refs/heads/hotfix/{point}");
-        scene
-            .clone
-            .git(&["push", "-o", "reason=a test", "live", &branch])
-    };
-    at_each(&scene, "live", &POINTS, begin, act);
-    // What was repaired is a hotfix like any other.
-    scene.site.must(&["hotfix:merge", "SITE", "refs-moved"]);
-    scene.state();
-}
-
-#[test]
-fn a_rollback_of_live() {
-    let scene = Scene::new("crash-rollback");
-    let begin = |point: &str| {
-        let live = scene.state().environments["live"].commit.clone();
-        scene.change(point);
-        scene.push().run().ok();
-        scene.site.must(&["env:deploy", "SITE.test"]);
-        scene.site.must(&["env:deploy", "SITE.live"]);
-        live.expect("Live is deployed")
-    };
-    let act = |_: &str| scene.console(&["env:rollback", "SITE.live", "--note", "back"]);
-    at_each(&scene, "live", &POINTS, begin, act);
-}
-
-#[test]
-fn a_switch_of_the_mode() {
-    let scene = Scene::new("crash-mode");
-    // No ref moves, so the pointer says what is to be.
-    let points = POINTS
-        .iter()
-        .filter(|point| !point.0.starts_with("move-refs"));
-    let points: Vec<Point> = points
-        .map(|&(name, leaves)| match name {
-            "switch-after" | "switched" | "verified" => (name, Leaves::New),
-            _ => (name, leaves),
-        })
-        .collect();
-    let act = |mode: &'static str| {
-        let scene = &scene;
-        move |_: &str| scene.console(&["connection:set", "SITE.dev", mode, "--yes"])
-    };
-    // Test runs an older commit, or there would be nothing to write for Git mode.
-    scene.change("newer");
-    scene.push().run().ok();
-    for (from, to) in [("git", "sftp"), ("sftp", "git")] {
-        let begin = |_: &str| {
-            act(from)("").run().ok();
-            to.to_owned()
-        };
-        at_each(&scene, "dev", &points, begin, act(to));
-    }
-}
-
-/// A step, and what a crash there leaves.
-type Point = (&'static str, Leaves);
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Leaves {
-    /// The old state; what had been begun is dropped.
-    Old,
-    /// The new state; what had been begun is completed.
-    New,
-    /// The new state; the audit lacks its row, which is added.
-    Unrecorded,
-}
-
-/// The steps in their order. A release that has been switched to is turned back as long as no ref
-/// says that it is to stay.
-const POINTS: [Point; 12] = [
-    ("prepare-middle", Leaves::Old),
-    ("prepare-end", Leaves::Old),
-    ("intent-written", Leaves::Old),
-    ("switch-before", Leaves::Old),
-    ("switch-after", Leaves::Old),
-    ("switched", Leaves::Old),
-    ("verified", Leaves::Old),
-    ("move-refs-before", Leaves::Old),
-    ("move-refs-after", Leaves::New),
-    ("refs-moved", Leaves::New),
-    ("completed", Leaves::Unrecorded),
-    ("recorded", Leaves::Unrecorded),
-];
-
-/// Kills the daemon at each point of what `act` does. `begin` makes something to do, and returns
-/// the commit or the mode that `environment` then has.
-fn at_each(
-    scene: &Scene,
-    environment: &'static str,
-    points: &[Point],
-    begin: impl Fn(&str) -> String,
-    act: impl Fn(&str) -> Client,
-) {
-    for &(point, leaves) in points {
-        let wanted = begin(point);
-        let before = scene.state();
-        let rows = scene.rows(environment);
-        scene.restart_to_die_at(point);
-        let finished = act(point).run();
-        assert_ne!(finished.code, Some(0), "{point}: {finished}");
-        let ended = scene.gateway.ended();
-        let signal = std::os::unix::process::ExitStatusExt::signal(&ended);
-        assert_eq!(signal, Some(9), "{point} was not reached: {finished}");
-
-        let said = scene.recover();
-        let after = scene.state();
-        let (word, is_new) = match leaves {
-            Leaves::Old => ("Dropped", false),
-            Leaves::New => ("Completed", true),
-            Leaves::Unrecorded => ("Recorded", true),
-        };
-        for one in ["Dropped", "Completed", "Recorded"] {
-            let expected = word == one;
-            assert_eq!(
-                said.contains(one),
-                expected,
-                "{point}: the log says\n{said}"
-            );
+/// Kills the daemon at each point of an operation; what the points are is seen by running it once.
+pub(crate) fn kill_at_each(operation: &Operation) {
+    let scene = Scene::new(&format!("crash-{}", operation.place));
+    let points = recorded(&scene, operation);
+    let reader = Reader::of(&scene, watched(operation));
+    let (mut tried, mut after_turn) = (0, None);
+    for round in 0..rounds().unwrap_or(1) {
+        after_turn = None;
+        for (number, point) in chosen(&points, operation.place, 5).iter().enumerate() {
+            let what = format!("k{round}-{number}");
+            let Some(is_new) = one_kill(&scene, operation, point, &what) else {
+                continue;
+            };
+            tried += 1;
+            if point.is_aside() {
+                continue;
+            }
+            match after_turn {
+                None if is_new => after_turn = Some(point.clone()),
+                Some(ref turned) => {
+                    assert!(is_new, "{turned} leads to the new state, {point} back")
+                }
+                None => {}
+            }
         }
-        if is_new {
-            runs(&after, environment, &wanted, point);
-            unchanged_elsewhere(&before, &after, environment);
-            let now = scene.rows(environment);
-            assert!(now > rows, "{point}: no row of the audit tells of it");
-            continue;
-        }
-        assert_eq!(before, after, "{point} left something of the new state");
-        act(point).run().ok();
-        let again = scene.state();
-        runs(&again, environment, &wanted, point);
-        unchanged_elsewhere(&before, &again, environment);
     }
-    let _ = begin("at-the-end");
-    act("at-the-end").run().ok();
-    scene.state();
-}
-
-#[track_caller]
-fn runs(state: &State, environment: &str, wanted: &str, point: &str) {
-    let found = &state.environments[environment];
-    let wanted = Some(wanted.to_owned());
-    assert!(
-        found.commit == wanted || found.mode == wanted,
-        "{point} should lead to {wanted:?}: {found:?}"
+    let turned = after_turn.expect("late enough, a crash leaves the new state");
+    // A change of mode moves no ref, so the pointer decides.
+    let expected = match operation.name {
+        "sftp_mode" | "git_mode" => "pointer-renamed",
+        _ => "move-refs-after",
+    };
+    assert_eq!(turned.name, expected, "the first that leaves the new state");
+    if operation.place == 0 || rounds().is_some() {
+        tried += kill_repairs(&scene, operation);
+    }
+    let passes = reader.end(&scene);
+    println!(
+        "{}: the daemon was killed at {tried} points (it has {}), 0 failures; {passes} passes of the reader",
+        operation.name,
+        points.len(),
     );
 }
 
+/// What the reader watches: code that is being edited over SFTP is no release.
+pub(crate) fn watched(operation: &Operation) -> &'static [&'static str] {
+    match operation.name {
+        "commit" => &["test", "live"],
+        _ => &["dev", "test", "live"],
+    }
+}
+
+/// Returns the points that an operation passes.
+pub(crate) fn recorded(scene: &Scene, operation: &Operation) -> Vec<Point> {
+    // Until nothing is new any more: at first there are no old releases to collect.
+    for number in 0..2 {
+        let what = format!("before-{}-{number}", operation.place);
+        (operation.begin)(scene, &what);
+        (operation.act)(scene, &what).run().ok();
+    }
+    let what = format!("recorded-{}", operation.place);
+    (operation.begin)(scene, &what);
+    scene.settle();
+    scene.faults.record();
+    (operation.act)(scene, &what).run().ok();
+    scene.settle();
+    let points = scene.faults.recorded();
+    scene.state();
+    for needed in ["pointer-renamed", "state-after: completing a workflow"] {
+        let has = points.iter().any(|point| point.name == needed);
+        assert!(
+            has || operation.name == "commit",
+            "{needed} is not in {points:?}"
+        );
+    }
+    points
+}
+
+/// Kills the daemon at one point and looks at what that leaves. Returns whether it is the new
+/// state; none if the point was not passed, as may be with what goes on in the background.
+fn one_kill(scene: &Scene, operation: &Operation, point: &Point, what: &str) -> Option<bool> {
+    let wanted = (operation.begin)(scene, what);
+    let before = scene.state();
+    scene.faults.kill(point);
+    let finished = (operation.act)(scene, what).run();
+    let limit = match (point.is_aside(), finished.code) {
+        (true, Some(0)) => Duration::from_secs(2),
+        _ => Duration::from_secs(30),
+    };
+    let ended = scene.gateway.ended_within(limit);
+    scene.faults.clear();
+    let Some(ended) = ended else {
+        assert!(point.is_aside(), "{point} was not reached: {finished}");
+        finished.ok();
+        return None;
+    };
+    assert_eq!(ended.signal(), Some(9), "{point}: {finished}");
+    let said = scene.recover();
+    let is_new = look(
+        scene,
+        operation,
+        &wanted,
+        &before,
+        &said,
+        &point.to_string(),
+    );
+    if finished.code == Some(0) {
+        assert!(
+            is_new,
+            "{point}: success was told and taken back: {finished}"
+        );
+    }
+    if !is_new {
+        (operation.act)(scene, what).run().ok();
+        let again = scene.state();
+        let arrived = wanted.is_there(operation.environment, &before, &again);
+        assert!(arrived, "{point}: the next try leads to {again:?}");
+    }
+    Some(is_new)
+}
+
+/// Checks that the state is the old one or the new one, and that what repair says fits; returns
+/// whether it is the new one.
 #[track_caller]
-fn unchanged_elsewhere(before: &State, after: &State, environment: &str) {
-    for (name, found) in &after.environments {
-        if *name != environment {
-            assert_eq!(
-                found, &before.environments[name],
-                "{name} has nothing to do with it"
-            );
+fn look(
+    scene: &Scene,
+    operation: &Operation,
+    wanted: &Wanted,
+    before: &State,
+    said: &str,
+    point: &str,
+) -> bool {
+    let after = scene.state();
+    let is_new = wanted.is_there(operation.environment, before, &after);
+    if is_new {
+        for (name, found) in &after.environments {
+            if *name != operation.environment {
+                assert_eq!(found, &before.environments[name], "{point} changed {name}");
+            }
+        }
+    } else {
+        assert_eq!(*before, after, "{point} left something of the new state");
+    }
+    let unfit: &[&str] = if is_new {
+        &["Dropped"]
+    } else {
+        &["Completed", "Recorded"]
+    };
+    for word in unfit {
+        assert!(!said.contains(word), "{point}: new: {is_new}, and:\n{said}");
+    }
+    is_new
+}
+
+/// Kills the daemon in the middle of an operation, and then at each point of the repair of that;
+/// the start after that ends it. Returns how many kills there were.
+fn kill_repairs(scene: &Scene, operation: &Operation) -> usize {
+    let mut tried = 0;
+    for (number, at) in ["pointer-renamed", "move-refs-after"].iter().enumerate() {
+        let crash = |what: &str| {
+            let wanted = (operation.begin)(scene, what);
+            let before = scene.state();
+            scene.faults.kill(&Point {
+                name: (*at).to_owned(),
+                time: 1,
+            });
+            let _ = (operation.act)(scene, what).run();
+            scene.gateway.ended();
+            scene.faults.clear();
+            (wanted, before)
+        };
+        let what = format!("r{number}");
+        let (wanted, before) = crash(&what);
+        scene.faults.record();
+        let said = scene.recover();
+        let points = scene.faults.recorded();
+        let is_new = look(scene, operation, &wanted, &before, &said, at);
+        for (inner, point) in points.iter().filter(|point| !point.is_aside()).enumerate() {
+            let (wanted, before) = crash(&format!("{what}-{inner}"));
+            scene.faults.kill(point);
+            let died = scene.serve_to_die();
+            scene.faults.clear();
+            let said = scene.recover();
+            let told = format!("{at}, then {point} in its repair (died: {died})");
+            let now = look(scene, operation, &wanted, &before, &said, &told);
+            assert_eq!(now, is_new, "{told}");
+            tried += 1;
         }
     }
+    tried
+}
+
+#[test]
+fn the_daemon_is_killed_by_nobody_in_between() {
+    // The harness itself: without an order nothing happens, and one that names no point neither.
+    let scene = Scene::new("crash-none");
+    scene.faults.kill(&Point {
+        name: "no such point".to_owned(),
+        time: 1,
+    });
+    let commit = scene.change("untouched");
+    scene.push().run().ok();
+    assert_eq!(scene.runs("dev"), commit);
+    assert!(!scene.faults.reached());
+    assert_eq!(scene.gateway.stop(Signal::SIGTERM), Some(0));
 }

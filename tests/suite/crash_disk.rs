@@ -90,7 +90,7 @@ fn a_full_disk_stops_writing_and_nothing_else() {
 
 /// Waits until the audit takes records again.
 #[track_caller]
-fn writes_again(scene: &Scene) {
+pub(crate) fn writes_again(scene: &Scene) {
     let limit = Duration::from_secs(30);
     wait_for("the gateway to write again", limit, || {
         let words = ["site:team:role", "SITE", Role::Viewer.person(), "viewer"];
@@ -107,7 +107,7 @@ fn says_no_space(finished: &Finished) {
 }
 
 /// A gateway whose data lies on a file system of 96 MiB; none where nothing can be mounted.
-fn gateway_on_a_small_disk() -> Option<(Disk, Gateway)> {
+pub(crate) fn gateway_on_a_small_disk() -> Option<(Disk, Gateway)> {
     let mut disk = None;
     if !mount_works() {
         assert!(
@@ -140,7 +140,7 @@ fn mount(folder: &Path, options: &str) -> Client {
 }
 
 /// Unmounted at the end, and its folder removed.
-struct Disk(PathBuf);
+pub(crate) struct Disk(PathBuf);
 
 impl Drop for Disk {
     fn drop(&mut self) {

@@ -158,7 +158,7 @@ fn look(push: &mut Running, mut at: impl FnMut(usize) -> ControlFlow<()>) -> usi
 }
 
 /// Returns the state once what a push had prepared is gone.
-fn ended(scene: &Scene, before: &State) -> State {
+pub(crate) fn ended(scene: &Scene, before: &State) -> State {
     scene.settle();
     let generations = scene.folder("dev").join("generations");
     let release = before.environments["dev"].release();
@@ -208,7 +208,7 @@ fn large_change(scene: &Scene, what: &str) -> String {
 
 /// Finds a descendant of `ancestor` whose command line holds `what`, among those that were started
 /// after the process `after`: few are looked at, so that a short life is seen.
-fn find(ancestor: i32, after: i32, what: &str) -> Option<i32> {
+pub(crate) fn find(ancestor: i32, after: i32, what: &str) -> Option<i32> {
     process_ids()
         .filter(|&id| id > after)
         .filter(|&id| command_line(id).is_some_and(|line| line.contains(what)))

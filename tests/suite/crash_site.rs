@@ -11,12 +11,16 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use support::{Client, Clone, Gateway, Person, Role, Site, Tree, wait_for};
 
+use crate::crash_books;
+use crate::crash_points::Faults;
+
 /// A gateway of its own with one site in Git mode, whose Test and Live are deployed.
 pub(crate) struct Scene {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) site: Site,
     pub(crate) tom: Person,
     pub(crate) clone: Clone,
+    pub(crate) faults: Faults,
 }
 
 impl Scene {
@@ -31,16 +35,43 @@ impl Scene {
         site.deploy_all();
         let tom = site.person(Role::TeamMember).clone();
         let clone = Clone::new(&site, &tom);
-        Self {
+        let faults = Faults::new(gateway.folder().join("faults"));
+        let scene = Self {
             gateway,
             site,
             tom,
             clone,
+            faults,
+        };
+        assert_eq!(scene.gateway.stop(Signal::SIGTERM), Some(0));
+        scene.serve();
+        scene
+    }
+
+    /// Starts the daemon so that it obeys `faults`.
+    pub(crate) fn serve(&self) {
+        self.gateway.serve_with(&[self.faults.variable()]);
+    }
+
+    /// Starts the daemon, which is to die before it is ready; says whether it did.
+    pub(crate) fn serve_to_die(&self) -> bool {
+        match self.gateway.try_to_serve(&[self.faults.variable()]) {
+            Ok(()) => {
+                self.gateway.stop(Signal::SIGKILL);
+                false
+            }
+            Err(_ended) => true,
         }
     }
 
-    /// Commits something that no release has had, to `menu.php` and to a file of its own.
+    /// Commits something that no release has had, to `menu.php`, to a file of its own and to a
+    /// number of files, so that a mixture of two releases shows.
     pub(crate) fn change(&self, what: &str) -> String {
+        for number in 0..24 {
+            let path = self.clone.folder().join(format!("set/{number}.php"));
+            fs::create_dir_all(path.parent().expect("it lies in a folder")).unwrap();
+            fs::write(path, format!("<?php // {what} {number}\n")).unwrap();
+        }
         let path = self.clone.folder().join(format!("new/{what}.php"));
         fs::create_dir_all(path.parent().expect("it lies in a folder")).unwrap();
         fs::write(path, what).unwrap();
@@ -56,16 +87,10 @@ impl Scene {
         self.site.console(&self.tom, words)
     }
 
-    /// Ends the daemon as an administrator would, and starts it so that it dies at `point`.
-    pub(crate) fn restart_to_die_at(&self, point: &str) {
-        assert_eq!(self.gateway.stop(Signal::SIGTERM), Some(0));
-        self.gateway.serve_with(&[("FUNICULAR_CRASH_AT", point)]);
-    }
-
     /// Starts the daemon after it was killed; returns what it says of its repairs.
     pub(crate) fn recover(&self) -> String {
         let before = self.gateway.logged().len();
-        self.gateway.serve();
+        self.serve();
         let logged = self.gateway.logged();
         let lines = logged[before..]
             .lines()
@@ -122,26 +147,10 @@ impl Scene {
         state
     }
 
-    /// Counts the rows of the audit about permitted changes of an environment.
-    pub(crate) fn rows(&self, environment: &str) -> usize {
-        let listed = self
-            .site
-            .must(&[
-                "audit:list",
-                "--site",
-                "SITE",
-                "--env",
-                environment,
-                "--decision",
-                "permit",
-                "--format",
-                "json",
-            ])
-            .out();
-        listed
-            .lines()
-            .filter(|line| line.contains("\"incident"))
-            .count()
+    /// Returns the commit that an environment runs.
+    pub(crate) fn runs(&self, environment: &str) -> String {
+        let info = self.json(&["env:info", &format!("SITE.{environment}")]);
+        info["commit"].as_str().expect("it is deployed").to_owned()
     }
 
     pub(crate) fn json(&self, words: &[&str]) -> Value {
@@ -192,8 +201,7 @@ impl Scene {
                 assert!(state.hotfixes.contains(commit.as_str()), "{state:?}");
             }
         }
-        let workflows = self.json(&["workflow:list", "SITE"]).to_string();
-        assert!(!workflows.contains("\"running\""), "{workflows}");
+        crash_books::check(self);
         // A pack that is packed anew while fsck reads is missed by it; real damage stays.
         wait_for("fsck to find no fault", Duration::from_secs(20), || {
             let checked = self.git_command(&["fsck", "--full", "--strict"]).run();
@@ -219,8 +227,17 @@ impl Scene {
             Some(Path::new(&expected)),
             "{name}'s pointer and its state"
         );
-        self.tree_of(commit)
-            .must_equal(&self.site.tree(name, "code"));
+        let (whole, found) = (self.tree_of(commit), self.site.tree(name, "code"));
+        if environment.mode.as_deref() != Some("sftp") || whole == found {
+            whole.must_equal(&found);
+        } else {
+            let changed = self.json(&["env:diffstat", &format!("SITE.{name}")]);
+            assert_ne!(
+                changed.as_array().map(Vec::len),
+                Some(0),
+                "{name}: {changed}"
+            );
+        }
         for found in fs::read_dir(folder.join("generations")).unwrap() {
             let found = found.unwrap().file_name().into_string().unwrap();
             let number: Option<u64> = found.parse().ok();
@@ -230,7 +247,9 @@ impl Scene {
                 environment.release
             );
         }
-        for left in ["current.new", "uploads"] {
+        let kept = fs::read_dir(folder.join("generations")).unwrap().count();
+        assert!(kept <= 3, "{name} keeps {kept} generations");
+        for left in ["current.new", "newest.new", "uploads"] {
             let left = folder.join(left);
             let empty =
                 fs::read_dir(&left).map_or(!left.exists(), |mut inside| inside.next().is_none());
@@ -281,7 +300,7 @@ impl Scene {
         self.git_command(words).run().ok().out()
     }
 
-    fn git_command(&self, words: &[&str]) -> Client {
+    pub(crate) fn git_command(&self, words: &[&str]) -> Client {
         Client::new("git")
             .folder(self.site.repository())
             .args(words)

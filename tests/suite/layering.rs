@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-/// What everybody may use: how a fault is told, where slow work goes, what the settings are.
-const WORDS_FOR_ALL: [&str; 4] = ["fault", "blocking", "config", "pattern"];
+/// What everybody may use: how a fault is told, where slow work goes, what the settings are, where
+/// tests have the process killed.
+const WORDS_FOR_ALL: [&str; 5] = ["fault", "blocking", "config", "pattern", "crash"];
 
 /// What each part of the gateway may use beside itself. A path allows what lies below it.
 const MAY_USE: [(&str, &[&str]); 11] = [

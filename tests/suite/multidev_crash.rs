@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 
+use nix::sys::signal::Signal;
 use support::Client;
 
 use crate::crash_site::{Scene, State};
@@ -158,10 +159,7 @@ fn a_removal_for_good_that_was_cut_off_is_ended() {
     let kept = names(&scene, "deleted");
     let id = kept.first().unwrap();
     let folder = scene.gateway.data().join("sites/crash-removal/deleted");
-    assert_eq!(
-        scene.gateway.stop(nix::sys::signal::Signal::SIGTERM),
-        Some(0)
-    );
+    assert_eq!(scene.gateway.stop(Signal::SIGTERM), Some(0));
     fs::rename(folder.join(id), folder.join(format!("{id}.removing"))).unwrap();
     scene.gateway.serve();
     assert_eq!(seen(&scene), before);
@@ -219,7 +217,8 @@ fn at_each(
     for &(point, leaves) in points {
         begin();
         let before = seen(scene);
-        scene.restart_to_die_at(point);
+        assert_eq!(scene.gateway.stop(Signal::SIGTERM), Some(0));
+        scene.gateway.serve_with(&[("FUNICULAR_CRASH_AT", point)]);
         let finished = act().run();
         assert_ne!(finished.code, Some(0), "{point}: {finished}");
         let signal = scene.gateway.ended().signal();

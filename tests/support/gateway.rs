@@ -91,6 +91,17 @@ impl Gateway {
 
     /// As `serve_with`; the daemon is started by `starter`, which becomes what its arguments name.
     pub fn serve_through(&self, starter: &[&Path], variables: &[(&str, &str)]) {
+        if let Err(ended) = self.try_through(starter, variables) {
+            panic!("{ended}:\n{}", self.log_tail());
+        }
+    }
+
+    /// As `serve_with`, where the daemon may end before it is ready; the error says so.
+    pub fn try_to_serve(&self, variables: &[(&str, &str)]) -> Result<(), String> {
+        self.try_through(&[], variables)
+    }
+
+    fn try_through(&self, starter: &[&Path], variables: &[(&str, &str)]) -> Result<(), String> {
         let log = File::options()
             .create(true)
             .append(true)
@@ -119,12 +130,9 @@ impl Gateway {
                 }
             }
         });
-        let ready = told.recv_timeout(READY).unwrap_or_else(|_| {
-            panic!(
-                "the daemon was not ready in {READY:?}:\n{}",
-                self.log_tail()
-            )
-        });
+        let ready = told
+            .recv_timeout(READY)
+            .map_err(|why| format!("the daemon was not ready in {READY:?}: {why}"))?;
         let address = ready
             .strip_prefix("Funicular is ready: ssh ")
             .and_then(|address| address.split_whitespace().next())
@@ -136,6 +144,7 @@ impl Gateway {
         self.people
             .iter()
             .for_each(|person| person.meet(address, &known_hosts));
+        Ok(())
     }
 
     /// Ends the daemon with `signal` and returns its exit code (`None` when the signal ended it).
@@ -148,6 +157,14 @@ impl Gateway {
     pub fn signal(&self, signal: Signal) {
         let daemon = self.daemon.lock().unwrap();
         daemon.as_ref().expect("the daemon runs").signal(signal);
+    }
+
+    /// Waits for the daemon's end; `None` when `limit` has passed first, and it runs on.
+    pub fn ended_within(&self, limit: Duration) -> Option<ExitStatus> {
+        let mut place = self.daemon.lock().unwrap();
+        let status = place.as_mut().expect("the daemon runs").wait(limit)?;
+        *place = None;
+        Some(status)
     }
 
     /// Waits until the daemon has ended.

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::chain::{Hash, Head};
+use crate::crash;
 use crate::fault::{Fault, OrFault};
 
 /// Where the head is kept.
@@ -58,7 +59,10 @@ impl HeadFile {
             .or_fault(doing)?;
         writeln!(file, "{TITLE} {head}").or_fault(doing)?;
         file.sync_data().or_fault(doing)?;
-        fs::rename(&new, &self.path).or_fault(doing)
+        crash::point("audit-head-written");
+        fs::rename(&new, &self.path).or_fault(doing)?;
+        crash::point("audit-head-renamed");
+        Ok(())
     }
 }
 

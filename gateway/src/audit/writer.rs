@@ -17,6 +17,7 @@ use super::queue::{Alarm, Queue};
 use super::record::Record;
 use super::row::{self, COLUMNS, Columns, WIDTH};
 use super::stretches::Stretch;
+use crate::crash;
 use crate::fault::{Fault, OrFault};
 
 /// Owns the database for writing.
@@ -154,7 +155,9 @@ impl Writer {
             let seq = i64::try_from(head.seq).unwrap_or(i64::MAX);
             transaction.execute("UPDATE synced SET seq = ?1", [seq])?;
         }
+        crash::point("audit-before");
         transaction.commit()?;
+        crash::point("audit-after");
         self.head = head;
         self.stretch = stretch;
         Ok(())

@@ -206,16 +206,16 @@ fn release_plan(
     };
     let kind = ReleaseKind::ReadOnly;
     let (release, permit) = workflow::prepare(sites, run, permit, Event::Deploy, &origin, kind)?;
-    let number = next_number(sites, &repository, &site, &environment)?;
-    let tag = format!("{environment}_{number}");
-    let object = repository::write_tag(
-        &permit,
-        &repository,
-        &tag,
-        commit,
-        &Author::of(&permit, &sites.state),
-        note,
-    )?;
+    let tagged = next_number(sites, &repository, &site, &environment).and_then(|number| {
+        let tag = format!("{environment}_{number}");
+        let author = Author::of(&permit, &sites.state);
+        let object = repository::write_tag(&permit, &repository, &tag, commit, &author, note)?;
+        Ok((number, tag, object))
+    });
+    let (number, tag, object) = match tagged {
+        Ok(tagged) => tagged,
+        Err(fault) => return Err(workflow::give_up(sites, permit, release, fault)),
+    };
     let intent = Intent {
         refs: vec![RefMove {
             name: format!("refs/tags/{tag}"),

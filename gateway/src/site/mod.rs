@@ -3,7 +3,8 @@
 mod blobs;
 pub mod changes;
 mod contents;
-pub mod crash;
+#[cfg(test)]
+mod crash_tests;
 pub mod database;
 pub mod deploy;
 mod differing;
@@ -54,6 +55,7 @@ pub use targets::Targets;
 pub use uploads::Uploads;
 pub use workflow::{Busy, Run, Undone, Workflows};
 
+pub use crate::crash;
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
 use crate::state::State;

@@ -9,7 +9,7 @@ use policy::SiteName;
 
 use super::release;
 use super::repository::{self, MoveError};
-use super::{Sites, multidev, orphans, runtime, targets, workflow};
+use super::{Sites, crash, multidev, orphans, runtime, targets, workflow};
 use crate::audit::Outcome;
 use crate::fault::{Fault, OrFault};
 use crate::gate::{Gate, Permit};
@@ -136,10 +136,18 @@ fn repair_one(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<St
         release::switch(&permit, &environment, generation)?;
     }
     targets::ask_for_sync(sites, workflow, None)?;
+    // Repair may be cut off as well: what it has completed is told by the next one.
+    sites
+        .state
+        .complete_workflow(workflow, workflow::UNRECORDED)?;
+    crash::point("repair-completed");
     let result = "completed after the gateway had been cut off";
-    sites.state.complete_workflow(workflow, result)?;
     permit.describe(result);
     permit.finish(Outcome::Done)?;
+    crash::point("repair-recorded");
+    sites
+        .state
+        .end_workflow(&workflow.id, WorkflowStatus::Succeeded, result, &[])?;
     Ok(format!("Completed what had been cut off: {name}."))
 }
 
@@ -157,11 +165,13 @@ fn drop_it(
         targets::ask_for_sync(sites, workflow, None)?;
     }
     let result = "dropped: the gateway had been cut off before anything was changed";
+    // In this order, a repair that is cut off in between leaves two rows and not none.
+    permit.describe(result);
+    permit.finish(Outcome::Failed)?;
+    crash::point("repair-recorded");
     sites
         .state
         .end_workflow(&workflow.id, WorkflowStatus::Failed, result, &[])?;
-    permit.describe(result);
-    permit.finish(Outcome::Failed)?;
     Ok(format!(
         "Dropped what had been cut off before anything was changed: {name}."
     ))

@@ -42,6 +42,7 @@ pub use targets::{Host, NewTarget, Reload, Secret, Target, TargetKind};
 pub use told::{TargetEvent, Told};
 pub use workflows::{Intent, Lease, RefMove, Step, StepStatus, Workflow, WorkflowStatus};
 
+use crate::crash;
 use crate::fault::{Fault, OrFault};
 
 /// The state, open for reading and writing.
@@ -124,7 +125,9 @@ impl State {
         let transaction = connection.transaction().or_fault(|| doing)?;
         let value = change(&transaction)?;
         let model = Model::load(&transaction)?;
+        crash::point_of("state-before", doing);
         transaction.commit().or_fault(|| doing)?;
+        crash::point_of("state-after", doing);
         *self.model.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(model);
         self.epoch.fetch_add(1, Ordering::AcqRel);
         Ok(value)

@@ -11,6 +11,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
 use super::push::Pushes;
+use crate::crash;
 use crate::fault::{Fault, OrFault};
 
 /// The listening half.
@@ -73,6 +74,11 @@ async fn answer(stream: UnixStream, pushes: &Pushes) -> Result<(), Fault> {
     let push = pushes
         .find(&question.token)
         .ok_or_else(|| Fault::new("a hook has a token that no push has"))?;
+    let name = match question.hook {
+        Hook::PreReceive => "pre-receive",
+        Hook::ProcReceive => "proc-receive",
+    };
+    crash::point_of("hook-asks", name);
 
     let (say, mut said) = mpsc::unbounded_channel::<String>();
     let answering = async {
@@ -92,6 +98,7 @@ async fn answer(stream: UnixStream, pushes: &Pushes) -> Result<(), Fault> {
     };
     let (message, mut writing) = tokio::join!(answering, telling);
     let message = hooks::line(&message).or_fault(|| "writing an answer to a hook")?;
+    crash::point_of("hook-is-answered", name);
     writing
         .write_all(&message)
         .await

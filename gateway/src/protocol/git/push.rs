@@ -185,7 +185,7 @@ impl Pushes {
             return failed(&updates, "git asks for other refs than were accepted");
         }
         let sites = Arc::clone(&self.sites);
-        let work = blocking(move || push::carry_out(&sites, ready));
+        let work = blocking(move || Ok(push::carry_out(&sites, ready)));
         let done = follow(&mut watch, &say, work).await;
         match done {
             Ok(results) => results,

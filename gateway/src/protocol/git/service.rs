@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::packs::Packs;
 use super::push::{Push, Pushes};
+use crate::crash;
 use crate::fault::{Fault, OrFault};
 use crate::gate::{Denied, Evidence, Gate, Identity};
 use crate::protocol::refusal_lines;
@@ -155,6 +156,7 @@ impl Service {
             .spawn()
             .or_fault(doing)?;
         widen(child.stdout.as_ref());
+        crash::point_of("git-begun", request.program.word());
         Ok(Running { child, stdin, push })
     }
 
@@ -243,6 +245,7 @@ impl Service {
             leaving.abort();
         }
         if let Some(push) = push {
+            crash::point("push-ended");
             self.pushes.end(&push).await;
             let well = matches!(&ended, Ok(Ok(status)) if status.success());
             if let Some(id) = id.filter(|_| !well) {

@@ -2,6 +2,7 @@
 
 mod facts;
 mod plain;
+mod plan;
 mod tag;
 
 use std::path::Path;
@@ -12,15 +13,14 @@ use policy::{Environment, FailedRelease, PushFacts, RefChange, RefKind, SiteName
 
 pub use facts::imagined;
 use facts::{facts, object, open};
-use tag::deploy_tag;
+use plan::{Planned, plan};
 
 use crate::fault::Fault;
 use crate::gate::Permit;
+use crate::site::failed;
 use crate::site::release::{Origin, ReleaseKind};
 use crate::site::workflow::{self, Change, Release};
 use crate::site::{Run, Sites, Undone};
-use crate::site::{deploy, failed};
-use crate::state::{DeploymentKind, Intent, RefMove};
 use crate::steps_file::Event;
 
 /// The refs of a push, with the facts that the policy asks for.
@@ -240,103 +240,41 @@ fn prepare_release(
 }
 
 /// Moves the refs and switches what runs from them.
-///
-/// # Errors
-/// When nothing was changed for a reason that git has no word for.
-pub fn carry_out(sites: &Sites, ready: Ready) -> Result<Vec<RefResult>, Fault> {
+pub fn carry_out(sites: &Sites, ready: Ready) -> Vec<RefResult> {
     let branches = sites.workflows.branches(&ready.examined.site);
     let _still = plain::hold(&branches, &ready.examined);
     if let Some(results) = plain::overtaken(sites, &ready.examined) {
         abandon(sites, ready);
-        return Ok(results);
+        return results;
     }
+    let Planned {
+        kind,
+        intent,
+        mut results,
+        done,
+    } = match plan(sites, &ready) {
+        Ok(planned) => planned,
+        Err(fault) => {
+            tracing::error!("planning a push: {fault}");
+            let updates = &ready.examined.updates;
+            let mut results: Vec<RefResult> = updates.iter().map(result).collect();
+            let undone = Undone::Fault(fault);
+            fail(&mut results, &undone);
+            drop_prepared(sites, ready, undone);
+            return results;
+        }
+    };
     let Ready {
         run,
-        examined,
         permits,
         deployed,
-    } = ready;
-    let Examined {
-        site: name,
-        remote,
-        updates,
         ..
-    } = examined;
-    let repository = open(sites, &name, None)?;
-    let mut intent = Intent::default();
-    let mut results = Vec::new();
-    let mut kind = "push";
-    let mut release = None;
-    let deployed_place = deployed.as_ref().map(|(place, _)| *place);
-    let mut done = Vec::new();
-    for (place, (one, permit)) in updates.iter().zip(&permits).enumerate() {
-        let mut result = RefResult {
-            name: one.update.name.clone(),
-            failure: None,
-            instead: None,
-        };
-        let moved = RefMove {
-            name: one.update.name.clone(),
-            old: object(&one.update.old)?.map(|id| id.to_string()),
-            new: object(&one.update.new)?.map(|id| id.to_string()),
-        };
-        if deployed_place == Some(place) {
-            let commit =
-                object(&one.update.new)?.ok_or_else(|| Fault::new("a deploy of no commit"))?;
-            intent.commit = Some(commit.to_string());
-            if let RefKind::Hotfix(hotfix) = &one.facts.kind {
-                kind = "hotfix";
-                let tag = deploy_tag(sites, &repository, permit, &name, &remote, commit, one)?;
-                intent.number = Some(tag.0);
-                intent.kind = Some(DeploymentKind::Hotfix);
-                intent.note = note(one);
-                if matches!(remote, Environment::Live) {
-                    intent.hotfix = Some(hotfix.clone());
-                    intent.refs.push(moved);
-                } else {
-                    // Test only tries the hotfix: the branch itself comes into being on Live, or
-                    // the push to Live would find nothing new to send.
-                    result.instead = Some(Update {
-                        old: Oid::ZERO_SHA1.to_string(),
-                        new: tag.1.new.clone().unwrap_or_default(),
-                        name: tag.1.name.clone(),
-                    });
-                }
-                done.push(format!("{} is {}.", tag.1.name, short(commit)));
-                intent.refs.push(tag.1);
-            } else {
-                kind = "sync_code";
-                intent.refs.push(moved);
-                if one.facts.kind == RefKind::Trunk {
-                    intent.merged = deploy::merged_hotfixes(sites, &repository, &name, commit)?;
-                }
-            }
-            done.insert(0, format!("Deployed {} to {name}.{remote}.", short(commit)));
-        } else {
-            intent.refs.push(moved);
-        }
-        results.push(result);
-    }
-    if let Some((_, built)) = deployed {
-        intent.generation = Some(built.generation());
-        release = Some(built);
-    }
-    for hotfix in &intent.merged {
-        done.push(format!(
-            "hotfix/{hotfix} is now on trunk, and so no longer open."
-        ));
-    }
-    if intent.hotfix.is_some() {
-        done.push(format!(
-            "This hotfix stays open until trunk contains it: hotfix:merge {name} {}",
-            intent.hotfix.as_ref().map_or("", |hotfix| hotfix.as_str())
-        ));
-    }
+    } = ready;
     let change = Change {
         kind,
         permits,
         intent,
-        release,
+        release: deployed.map(|(_, release)| release),
     };
     let carried_out = workflow::carry_out(sites, &run, change);
     match &carried_out {
@@ -347,19 +285,36 @@ pub fn carry_out(sites: &Sites, ready: Ready) -> Result<Vec<RefResult>, Fault> {
         }
         Err(undone) => {
             run.say(&format!("The push failed. {undone}"));
-            let reason = undone.to_string().replace(['\n', '\r'], " ");
-            for result in &mut results {
-                result.failure = Some(reason.clone());
-                result.instead = None;
-            }
+            fail(&mut results, undone);
         }
     }
     run.end_if_begun(&carried_out);
-    Ok(results)
+    results
+}
+
+fn result(one: &One) -> RefResult {
+    RefResult {
+        name: one.update.name.clone(),
+        failure: None,
+        instead: None,
+    }
+}
+
+fn fail(results: &mut [RefResult], undone: &Undone) {
+    let reason = undone.to_string().replace(['\n', '\r'], " ");
+    for result in results {
+        result.failure = Some(reason.clone());
+        result.instead = None;
+    }
 }
 
 /// Drops a push that was prepared and never carried out.
 pub fn abandon(sites: &Sites, ready: Ready) {
+    let sentence = "The push ended before it was carried out, so nothing was changed.";
+    drop_prepared(sites, ready, Undone::Impossible(sentence.to_owned()));
+}
+
+fn drop_prepared(sites: &Sites, ready: Ready, undone: Undone) {
     let Ready {
         run,
         permits,
@@ -374,9 +329,7 @@ pub fn abandon(sites: &Sites, ready: Ready) {
             tracing::error!("an abandoned push could not be recorded: {fault}");
         }
     }
-    let abandoned: Result<(), Undone> = Err(Undone::Impossible(
-        "The push ended before it was carried out, so nothing was changed.".to_owned(),
-    ));
+    let abandoned: Result<(), Undone> = Err(undone);
     run.end_if_begun(&abandoned);
 }
 

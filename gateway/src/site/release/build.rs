@@ -59,6 +59,7 @@ pub fn prepare(
     let built = built.and_then(|counts| {
         generations
             .rename(&half, &generations, &name)
+            .inspect(|()| crash::point("generation-named"))
             // Without this a power cut after the switch leaves a tree of empty files.
             .and_then(|()| generations.sync_file_system())
             .or_fault(doing)?;
@@ -128,7 +129,9 @@ fn build(
         kind,
         shareable,
     };
+    crash::point("folders-made");
     let shared = plan.carry_out(origin)?;
+    crash::point("files-written");
     if let Some(path) = files_path {
         let (above, name) = split(path.as_bytes());
         code.below(above)

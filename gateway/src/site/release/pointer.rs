@@ -55,8 +55,10 @@ pub fn switch(
         folder.remove_all(FRESH).or_fault(doing)?;
         folder
             .make_link(FRESH, format!("generations/{generation}").as_bytes())
+            .inspect(|()| crash::point("pointer-made"))
             .and_then(|()| folder.rename(FRESH, &folder, b"current"))
             .or_fault(doing)?;
+        crash::point("pointer-renamed");
     }
     folder.sync().or_fault(doing)?;
     crash::point("switch-after");
@@ -73,6 +75,7 @@ pub fn switch_off(permit: &Permit, environment: &EnvironmentLayout) -> Result<()
     let doing = || format!("taking {} out of service", environment.name());
     let folder = Folder::open(environment.folder()).or_fault(doing)?;
     folder.remove_all(b"current").or_fault(doing)?;
+    crash::point("pointer-removed");
     folder.sync().or_fault(doing)
 }
 
@@ -130,8 +133,10 @@ pub(super) fn next(environment: &EnvironmentLayout) -> Result<u64, Fault> {
     folder
         .remove_all(&fresh)
         .and_then(|()| folder.make_link(&fresh, number.to_string().as_bytes()))
+        .inspect(|()| crash::point("number-made"))
         .and_then(|()| folder.rename(&fresh, &folder, NEWEST))
         .or_fault(doing)?;
+    crash::point("numbered");
     Ok(number)
 }
 
@@ -145,7 +150,10 @@ pub(super) fn remove(environment: &EnvironmentLayout, number: u64) -> std::io::R
         Err(error) if !gone(&error) => return Err(error),
         _moved_or_gone => {}
     }
-    folder.remove_all(&doomed)
+    crash::point("generation-doomed");
+    folder.remove_all(&doomed)?;
+    crash::point("generation-removed");
+    Ok(())
 }
 
 fn numbers(environment: &EnvironmentLayout) -> Result<BTreeSet<u64>, Fault> {

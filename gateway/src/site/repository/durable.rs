@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use git2::{ObjectType, Oid, Repository};
 
+use crate::crash;
 use crate::fault::{Fault, OrFault};
 use crate::site::folder::Folder;
 
@@ -20,7 +21,10 @@ pub(in crate::site) fn make_durable(repository: &Repository, commit: Oid) -> Res
     };
     let mut objects = HashSet::from([commit]);
     new_objects(repository, found.tree_id(), base, &mut objects)?;
-    make_objects_durable(repository, &objects)
+    crash::point("commit-made");
+    make_objects_durable(repository, &objects)?;
+    crash::point("commit-durable");
+    Ok(())
 }
 
 /// Makes single objects durable.

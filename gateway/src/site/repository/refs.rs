@@ -75,7 +75,9 @@ pub fn write_tag(
     let tag = repository
         .tag_annotation_create(name, &target, &signature, &message)
         .or_fault(doing)?;
+    crash::point("tag-made");
     make_objects_durable(repository, &HashSet::from([tag]))?;
+    crash::point("tag-durable");
     Ok(tag)
 }
 

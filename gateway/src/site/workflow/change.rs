@@ -13,6 +13,7 @@ use git2::Repository;
 
 use super::Run;
 use super::phases::{self, Release};
+use super::settle::{self, Stuck};
 use crate::audit::Outcome;
 use crate::fault::Fault;
 use crate::gate::{Denied, Permit};
@@ -126,11 +127,28 @@ pub(in crate::site) fn prepare(
     }
 }
 
+/// Ends a change that is prepared and cannot be carried out; returns why. Nothing is left of it.
+pub(in crate::site) fn give_up(
+    sites: &Sites,
+    mut permit: Permit,
+    release: Release,
+    fault: Fault,
+) -> Undone {
+    tracing::error!("a change that was prepared: {fault}");
+    release.discard(sites, &permit);
+    let undone = Undone::Fault(fault);
+    permit.describe(undone.to_string());
+    if let Err(fault) = permit.finish(Outcome::Failed) {
+        tracing::error!("a change that failed could not be recorded: {fault}");
+    }
+    undone
+}
+
 /// Carries out a change.
 ///
 /// # Errors
 /// [`Undone`] when nothing was changed. A failure after the refs have moved is undone, too, by
-/// moving them back; where even that fails, the next start repairs it.
+/// moving them back; where even that fails, nobody else gets the environment until it is done.
 pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Result<(), Undone> {
     let Change {
         kind,
@@ -147,25 +165,53 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
         .layout
         .site(&workflow.site)
         .environment(&workflow.environment);
+    let stuck = Stuck::default();
+    let mut begun = None;
     let done = release::current(&environment)
         .map_err(Undone::from)
         .and_then(|before| {
             let intent = Intent { before, ..intent };
-            let workflow = Workflow {
+            let workflow = begun.insert(Workflow {
                 intent: Some(intent),
                 ..workflow
-            };
-            let hosts = targets::prepare(sites, run, &workflow)?;
+            });
+            let workflow = &*workflow;
+            let hosts = targets::prepare(sites, run, workflow)?;
             let release = release.as_ref();
             let done = confirmed(&permits)
                 .and_then(|()| run.pass_the_switch())
-                .and_then(|()| perform(sites, run, permit, &workflow, release, &hosts));
+                .and_then(|()| perform(sites, run, permit, workflow, release, &hosts, &stuck));
             match &done {
-                Ok(()) => targets::settle(sites, run, &workflow, &hosts),
-                Err(_) => hosts.turn_back(sites, &workflow),
+                Ok(()) => targets::settle(sites, run, workflow, &hosts),
+                Err(_) => hosts.turn_back(sites, workflow),
             }
             done
         });
+    if let (Err(undone), Some(workflow)) = (&done, begun)
+        && stuck.is_stuck()
+    {
+        // The release stays as well: the pointer may still lead to it.
+        let cause = match undone {
+            Undone::Fault(fault) => format!("{}.", capitalized(&fault.for_person())),
+            other => other.to_string(),
+        };
+        let place = format!("{}.{}", workflow.site, workflow.environment);
+        let undone = Undone::Impossible(format!(
+            "{cause} It cannot be undone yet either: {place} is busy, and may serve the new \
+             release, until that works; then it is as it was before."
+        ));
+        settle::undo_later(
+            run,
+            sites.layout.clone(),
+            workflow,
+            permits,
+            &stuck,
+            &undone,
+        );
+        let done = Err(undone);
+        run.end_unless_begun(&done);
+        return done;
+    }
     let outcome = match &done {
         Ok(()) => Outcome::Done,
         Err(_) => Outcome::Failed,
@@ -221,6 +267,7 @@ fn perform(
     workflow: &Workflow,
     release: Option<&Release>,
     hosts: &targets::Prepared,
+    stuck: &Stuck,
 ) -> Result<(), Undone> {
     let Some(intent) = &workflow.intent else {
         return Err(Fault::new("a change without an intent").into());
@@ -232,6 +279,7 @@ fn perform(
         tracing::error!("a change is being undone: {why:?}");
         if let Err(fault) = turn_back(permit, environment, intent) {
             tracing::error!("the former release was not switched back to: {fault}");
+            stuck.pointer.set(true);
         }
         let switched = intent.generation.is_some();
         targets::turn_back(sites, workflow, hosts, switched, intent.before);
@@ -262,7 +310,10 @@ fn perform(
     if let Err(fault) = sites.state.complete_workflow(workflow, UNRECORDED) {
         // Pointer first: repair takes refs that have moved for a change to complete.
         back(&fault);
-        move_refs_back(&repository, permit, intent);
+        if let Err(fault) = move_refs_back(&repository, permit, intent) {
+            tracing::error!("refs were not moved back: {fault}");
+            stuck.refs.set(true);
+        }
         return Err(fault.into());
     }
     crash::point("completed");
@@ -272,6 +323,7 @@ fn perform(
     {
         tracing::warn!("old releases were not collected: {fault}");
     }
+    crash::point("collected");
     Ok(())
 }
 
@@ -298,7 +350,15 @@ pub(in crate::site) fn turn_back(
     }
 }
 
-fn move_refs_back(repository: &Repository, permit: &Permit, intent: &Intent) {
+/// Moves the refs of a change that is not to be back to where they were. May be repeated.
+///
+/// # Errors
+/// When they cannot be moved.
+pub(super) fn move_refs_back(
+    repository: &Repository,
+    permit: &Permit,
+    intent: &Intent,
+) -> Result<(), Fault> {
     let back: Vec<RefMove> = intent
         .refs
         .iter()
@@ -308,7 +368,8 @@ fn move_refs_back(repository: &Repository, permit: &Permit, intent: &Intent) {
             new: one.old.clone(),
         })
         .collect();
-    if let Err(error) = repository::move_refs(permit, repository, &back) {
-        tracing::error!("refs were not moved back: {error:?}");
-    }
+    repository::move_refs(permit, repository, &back).map_err(|error| match error {
+        MoveError::Fault(fault) => fault,
+        MoveError::Moved { name } => Fault::new(format!("{name} was moved by somebody else")),
+    })
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use policy::Environment;
 
 use super::Entry;
+use crate::crash;
 use crate::fault::{Fault, OrFault};
 use crate::site::layout::{EnvironmentLayout, SiteLayout};
 
@@ -38,6 +39,7 @@ impl LogFile {
             .create(true)
             .open(&path)
             .or_fault(doing)?;
+        crash::point("log-made");
         Ok(Self {
             file,
             left: LONGEST,
@@ -114,6 +116,7 @@ fn remove_oldest(folder: &Path, keep: usize) {
     names.sort();
     let surplus = names.len().saturating_sub(keep);
     for old in names.iter().take(surplus) {
+        crash::point("log-removed");
         if let Err(error) = fs::remove_file(old) {
             tracing::warn!("removing the old log {}: {error}", old.display());
         }

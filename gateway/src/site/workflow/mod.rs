@@ -14,6 +14,7 @@ mod log;
 mod phases;
 mod queue;
 mod run;
+mod settle;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -23,7 +24,7 @@ use policy::{Environment, PersonName, SiteName};
 use tokio::sync::watch;
 
 pub use change::Undone;
-pub(super) use change::{Change, UNRECORDED, carry_out, prepare, turn_back};
+pub(super) use change::{Change, UNRECORDED, carry_out, give_up, prepare, turn_back};
 pub use entry::{Entry, Event};
 pub use live::{Cancelling, Heard, Live, Watch};
 pub(super) use log::outlive;

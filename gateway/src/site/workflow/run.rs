@@ -1,24 +1,28 @@
 //! The right to change an environment, from the start of a workflow to its end.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Workflows;
 use super::change::{UNRECORDED, Undone};
 use super::live::{Live, Watch};
 use super::log::{self, LogFile};
 use super::queue::Turn;
+use super::settle;
 use crate::audit::IncidentId;
+use crate::crash;
 use crate::fault::Fault;
 use crate::site::layout::EnvironmentLayout;
-use crate::state::{Lease, StepStatus, Workflow, WorkflowStatus};
+use crate::state::{Lease, State, StepStatus, Workflow, WorkflowStatus};
 
 /// A workflow whose turn it is. Nobody else changes its environment until it is dropped.
 #[derive(Debug)]
 pub struct Run {
     workflows: Arc<Workflows>,
     live: Arc<Live>,
-    turn: Option<Turn>,
+    turn: Mutex<Option<Turn>>,
+    /// Whether it could not be undone, and whoever undoes it ends it.
+    kept: AtomicBool,
     /// Whether `perform` has begun it, and so ends it.
     performed: AtomicBool,
     /// Whether the audit has the row of what it changed.
@@ -32,7 +36,8 @@ impl Run {
         Self {
             workflows,
             live,
-            turn: Some(turn),
+            turn: Mutex::new(Some(turn)),
+            kept: AtomicBool::new(false),
             performed: AtomicBool::new(false),
             recorded: AtomicBool::new(false),
             intended: AtomicBool::new(false),
@@ -141,18 +146,17 @@ impl Run {
             Err(undone @ Undone::Cancelled(_)) => (WorkflowStatus::Cancelled, undone.to_string()),
             Err(undone) => (WorkflowStatus::Failed, undone.to_string()),
         };
-        let ended = self.workflows.state.end_workflow(
-            self.id().as_str(),
-            status,
-            &result,
-            &self.live.steps(),
-        );
-        if let Err(fault) = ended {
-            // Where the state takes no writes; the next start finds what has changed, and ends it.
-            tracing::error!("a workflow could not be ended: {fault}");
+        if !self.kept.load(Ordering::Acquire) {
+            let (id, steps) = (self.id().to_string(), self.live.steps());
+            let state = &self.workflows.state;
+            if let Err(fault) = state.end_workflow(&id, status, &result, &steps) {
+                tracing::error!("a workflow could not be ended: {fault}");
+                settle::end_later(Arc::clone(state), id, status, result.clone(), steps);
+            }
         }
         self.live.end(status, &result);
         log::rotate(&self.environment(), self.workflows.keeping.logs);
+        crash::point("workflow-ended");
     }
 
     /// Ends it if it was begun: one that deploys nothing has no record of its own.
@@ -188,6 +192,19 @@ impl Run {
         } else {
             state.begin_workflow(workflow, &self.lease())
         }
+    }
+
+    /// Gives up its turn to whoever undoes what it did, and ends it; and what it is written down in.
+    pub(super) fn hand_over(&self) -> (Option<Turn>, Arc<State>) {
+        self.kept.store(true, Ordering::Release);
+        (self.turn(), Arc::clone(&self.workflows.state))
+    }
+
+    fn turn(&self) -> Option<Turn> {
+        self.turn
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Says that the audit has the row of what it changed.
@@ -228,6 +245,6 @@ impl Drop for Run {
         // Who follows one that was refused, or had nothing to do, follows it no longer.
         self.live.end(WorkflowStatus::Failed, "nothing was done");
         self.workflows.forget(self.id().as_str());
-        drop(self.turn.take());
+        drop(self.turn());
     }
 }
