@@ -20,12 +20,12 @@ fn making_one() {
         ("prepare-middle", Leaves::Old),
         ("prepare-end", Leaves::Old),
         ("intent-written", Leaves::Old),
+        ("switch-before", Leaves::Old),
+        ("switch-after", Leaves::Old),
+        ("switched", Leaves::Old),
         ("move-refs-before", Leaves::Old),
         ("move-refs-after", Leaves::New),
         ("refs-moved", Leaves::New),
-        ("switch-before", Leaves::New),
-        ("switch-after", Leaves::New),
-        ("switched", Leaves::New),
         ("completed", Leaves::Unrecorded),
         ("recorded", Leaves::Unrecorded),
     ];
@@ -48,10 +48,10 @@ fn making_one_of_a_branch() {
     let points = [
         ("multidev-folders", Leaves::Old),
         ("intent-written", Leaves::Old),
-        ("refs-moved", Leaves::Old),
         ("switch-before", Leaves::Old),
         ("switch-after", Leaves::New),
         ("switched", Leaves::New),
+        ("refs-moved", Leaves::New),
         ("completed", Leaves::Unrecorded),
     ];
     scene
@@ -97,11 +97,11 @@ fn bringing_one_back() {
     delete();
     let points = [
         ("multidev-folder-back", Leaves::Nothing),
-        ("intent-written", Leaves::New),
-        ("move-refs-before", Leaves::New),
+        ("intent-written", Leaves::Old),
+        ("switched", Leaves::Old),
+        ("move-refs-before", Leaves::Old),
         ("move-refs-after", Leaves::New),
         ("refs-moved", Leaves::New),
-        ("switched", Leaves::New),
         ("completed", Leaves::Unrecorded),
         ("recorded", Leaves::Unrecorded),
     ];
@@ -183,10 +183,10 @@ enum Leaves {
 /// The steps of what takes an environment away; its pointer does not turn.
 const GOING: [Point; 8] = [
     ("intent-written", Leaves::Old),
+    ("switched", Leaves::Old),
     ("move-refs-before", Leaves::Old),
     ("move-refs-after", Leaves::New),
     ("refs-moved", Leaves::New),
-    ("switched", Leaves::New),
     ("completed", Leaves::Unrecorded),
     ("recorded", Leaves::Unrecorded),
     ("multidev-deleted", Leaves::Unrecorded),
@@ -196,11 +196,11 @@ const GOING: [Point; 8] = [
 const CHANGING: [Point; 9] = [
     ("prepare-end", Leaves::Old),
     ("intent-written", Leaves::Old),
+    ("switch-before", Leaves::Old),
+    ("switch-after", Leaves::Old),
     ("move-refs-before", Leaves::Old),
     ("move-refs-after", Leaves::New),
     ("refs-moved", Leaves::New),
-    ("switch-before", Leaves::New),
-    ("switch-after", Leaves::New),
     ("completed", Leaves::Unrecorded),
     ("recorded", Leaves::Unrecorded),
 ];
