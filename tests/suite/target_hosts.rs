@@ -135,6 +135,7 @@ fn a_host_that_cannot_prepare_refuses_the_push() {
     );
     let last = audited.last().expect("a row");
     assert_eq!(last["outcome"], "failed", "{last}");
+    scene.hosts[1].behaves("well");
     scene.site.must(&["target:remove", "SITE.dev", "web2"]);
     scene.add(&scene.hosts[1], "web2", &["--timeout", "20"]);
     scene.let_in(&scene.hosts[1], "web2");
