@@ -129,6 +129,7 @@ fn a_host_that_cannot_prepare_refuses_the_push() {
     };
     scene.hosts[1].behaves("no-prepare");
     refused(2, &["no space left on device"]);
+    assert_eq!(releases()[0], had[0], "nothing is left on the others");
     let audited = rows(
         &scene.site,
         &["audit:list", "--site", "SITE", "--env", "dev"],
