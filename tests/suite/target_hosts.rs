@@ -128,12 +128,14 @@ fn a_host_that_cannot_prepare_refuses_the_push() {
     };
     scene.hosts[1].behaves("no-prepare");
     refused(2, &["no space left on device"]);
+    assert_eq!(releases()[0], had[0], "nothing is left on the others");
     let audited = rows(
         &scene.site,
         &["audit:list", "--site", "SITE", "--env", "dev"],
     );
     let last = audited.last().expect("a row");
     assert_eq!(last["outcome"], "failed", "{last}");
+    scene.hosts[1].behaves("well");
     scene.site.must(&["target:remove", "SITE.dev", "web2"]);
     scene.add(&scene.hosts[1], "web2", &["--timeout", "20"]);
     scene.let_in(&scene.hosts[1], "web2");
