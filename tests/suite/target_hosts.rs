@@ -118,6 +118,7 @@ fn a_host_that_cannot_prepare_refuses_the_push() {
             .map(WebHost::releases)
             .collect::<Vec<_>>()
     };
+    let had = releases();
     let refused = |number: usize, why: &[&str]| {
         let push = scene.push(number).fails();
         let screen = push.screen();
