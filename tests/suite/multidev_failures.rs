@@ -63,3 +63,33 @@ fn one_that_cannot_be_made_leaves_nothing_but_its_log() {
     let kept = fs::read_dir(folder.join("deleted")).unwrap().next();
     assert!(kept.unwrap().unwrap().path().join("found").exists());
 }
+
+#[test]
+fn the_sites_own_steps_may_stop_it() {
+    let (site, dana, clone) = site("m-steps");
+    let create = || {
+        let words = ["multidev:create", "SITE.dev", "feature-x"];
+        site.console(&dana, &words).run()
+    };
+    for (stage, stop) in [("before", ""), ("after", "on_failure = 'stop'\n")] {
+        let file = format!(
+            "[[step]]\nname = 'one'\nevent = 'multidev_create'\nstage = '{stage}'\n{stop}\
+             command = ['sh', '-c', 'echo told $FUNICULAR_ENVIRONMENT; exit 3']\n"
+        );
+        clone.commit("funicular.toml", &file);
+        clone.must(&["push", "--quiet", "dev", "main"]);
+        let before = held(&site);
+        create().fails().says("told feature-x");
+        assert_eq!(held(&site), before, "{stage}");
+        let flow = &rows(&site, &["workflow:list", "SITE"])[0];
+        assert_eq!(flow["status"], "failed", "{stage}");
+        site.must(&["workflow:logs", flow["id"].as_str().unwrap()])
+            .says("told feature-x");
+    }
+    let file = "[[step]]\nname = 'one'\nevent = 'multidev_create'\nstage = 'after'\n\
+                command = ['sh', '-c', 'echo well']\n";
+    clone.commit("funicular.toml", file);
+    clone.must(&["push", "--quiet", "dev", "main"]);
+    create().ok().says("well");
+    assert!(index(&site, "feature-x").contains("first"));
+}
