@@ -67,6 +67,7 @@ mod multidev_merge;
 mod multidev_rules;
 mod owed_answers;
 mod penalties;
+mod preflight;
 mod proxy_protocol;
 mod rekeying;
 mod rsync;

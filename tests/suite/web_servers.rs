@@ -115,19 +115,19 @@ fn the_usual_configuration_serves_old_pages_and_a_reload_ends_that() {
 }
 
 /// A site whose pages show the version of each of their parts.
-struct Scene {
-    site: Site,
-    clone: Clone,
+pub(crate) struct Scene {
+    pub(crate) site: Site,
+    pub(crate) clone: Clone,
 }
 
 impl Scene {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let site = deliveries::site(name, &[]);
         let clone = Clone::new(&site, site.person(Role::TeamMember));
         Self { site, clone }
     }
 
-    fn deploy(&self, version: usize) {
+    pub(crate) fn deploy(&self, version: usize) {
         let write = |path: &str, text: String| {
             let path = self.clone.folder().join(path);
             fs::create_dir_all(path.parent().expect("it lies in a folder")).unwrap();
@@ -150,7 +150,7 @@ impl Scene {
         self.site.deploy_all();
     }
 
-    fn serve(&self, server: &str, php: &str) -> WebServer {
+    pub(crate) fn serve(&self, server: &str, php: &str) -> WebServer {
         let environment = self.site.disk("live", "files");
         let environment = environment.ancestors().find(|path| path.ends_with("live"));
         let environment = environment
@@ -169,7 +169,7 @@ impl Scene {
 
     /// The version that a page shows, in all of its parts.
     #[track_caller]
-    fn page(&self, server: &WebServer) -> usize {
+    pub(crate) fn page(&self, server: &WebServer) -> usize {
         let answer = server.get("/");
         assert_eq!(answer.status, 200, "{answer:?}");
         let shown = versions(&answer.body);
@@ -189,7 +189,7 @@ fn versions(body: &str) -> Vec<usize> {
 }
 
 /// The server block that administrators are told to copy.
-fn documented() -> String {
+pub(crate) fn documented() -> String {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/web-servers.md");
     let text = fs::read_to_string(page).unwrap();
     let (_, rest) = text.split_once("```nginx\n").expect("an nginx block");

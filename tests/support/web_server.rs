@@ -114,6 +114,11 @@ impl WebServer {
         self.folder.join("php.pid")
     }
 
+    /// Where PHP-FPM listens, as `env:set` takes it.
+    pub fn fastcgi(&self) -> String {
+        format!("unix:{}", self.folder.join("php.sock").display())
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.address
     }

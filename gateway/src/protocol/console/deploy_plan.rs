@@ -5,7 +5,7 @@ use policy::{Action, Target};
 use super::command::SiteEnvironment;
 use super::table::Table;
 use super::{Done, Run};
-use crate::gate::Evidence;
+use crate::gate::{Evidence, Held};
 use crate::site::deploy::{self, Plan};
 use crate::site::{blocking, push};
 use crate::state::for_people;
@@ -63,6 +63,11 @@ impl Run<'_> {
         let target = Target::Environment(place.site.clone(), place.environment.clone());
         let evidence = Evidence {
             deploy: Some(plan.facts.clone()),
+            failed_release: plan.failed.clone(),
+            held: Held {
+                commit: plan.commit,
+                ..Held::default()
+            },
             ..Evidence::default()
         };
         let gate = &self.console.gate;
