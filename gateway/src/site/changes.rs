@@ -122,11 +122,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn names(
-        &self,
-        tree: &Tree<'_>,
-        path: &mut Vec<u8>,
-    ) -> Result<HashMap<Vec<u8>, Under>, Fault> {
+    fn names(&self, tree: &Tree<'_>, path: &mut Vec<u8>) -> Result<HashMap<Vec<u8>, Under>, Fault> {
         let length = path.len();
         let mut names = HashMap::new();
         for entry in tree {

@@ -161,10 +161,15 @@ impl<'a> Place<'a> {
 
 /// Counts the files and links beneath a folder.
 pub(super) fn count(folder: &Folder) -> io::Result<usize> {
-    let (folders, others) = folder.folders_and_others()?;
-    folders.iter().try_fold(others, |sum, name| {
-        Ok(sum + count(&folder.below(name)?)?)
-    })
+    let mut sum = 0;
+    for (name, is_folder) in folder.listing()? {
+        sum += if is_folder {
+            count(&folder.below(&name)?)?
+        } else {
+            1
+        };
+    }
+    Ok(sum)
 }
 
 /// So many files are written at a time by one thread: most of a folder's, so that both seldom open

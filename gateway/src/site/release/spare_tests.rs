@@ -63,8 +63,7 @@ impl Releases {
         });
         let kind = ReleaseKind::ReadOnly;
         let uploads = self.uploads.as_ref();
-        let prepared =
-            prepare(&permit, &self.environment, &origin, kind, uploads, reuse).unwrap();
+        let prepared = prepare(&permit, &self.environment, &origin, kind, uploads, reuse).unwrap();
         let code = self.environment.code(prepared.generation);
         let differences = verify(&self.repository, self.newest, &code, uploads).unwrap();
         assert_eq!(differences, []);
@@ -114,7 +113,11 @@ fn the_oldest_release_becomes_the_next() {
     });
     let prepared = releases.deploy();
     let code = releases.environment.code(prepared.generation);
-    assert_eq!(inode(code.join("keep")), folder, "the folder is the spare's");
+    assert_eq!(
+        inode(code.join("keep")),
+        folder,
+        "the folder is the spare's"
+    );
     assert!(!code.join("a/b").exists(), "a commit has no empty folders");
     // What changed between the spare and now is shared with what ran before.
     let before = releases.environment.code(prepared.generation - 1);
@@ -134,7 +137,12 @@ fn the_oldest_release_becomes_the_next() {
         // The same commit again, and again.
         let _ = releases.deploy();
     }
-    assert_eq!(fs::read_dir(releases.environment.generations()).unwrap().count(), 4);
+    assert_eq!(
+        fs::read_dir(releases.environment.generations())
+            .unwrap()
+            .count(),
+        4
+    );
 }
 
 #[test]
@@ -187,8 +195,7 @@ fn what_may_be_written_in_is_no_spare_and_comes_of_none() {
     };
     let (permit, uploads) = (releases.bench.permit(), releases.uploads.as_ref());
     let kind = ReleaseKind::Writable;
-    let prepared =
-        prepare(&permit, &releases.environment, &origin, kind, uploads, None).unwrap();
+    let prepared = prepare(&permit, &releases.environment, &origin, kind, uploads, None).unwrap();
     assert!(releases.spare().is_dir(), "it was left");
     let code = releases.environment.code(prepared.generation);
     assert_eq!(fs::metadata(code.join("a/d")).unwrap().nlink(), 1);
@@ -197,7 +204,10 @@ fn what_may_be_written_in_is_no_spare_and_comes_of_none() {
     let name = |number: u64| number.to_string().into_bytes();
     assert!(!spare::keep(&generations, &name(prepared.generation)).unwrap());
     assert!(spare::keep(&generations, &name(prepared.generation - 1)).unwrap());
-    assert!(!spare::keep(&generations, &name(prepared.generation - 2)).unwrap(), "one is enough");
+    assert!(
+        !spare::keep(&generations, &name(prepared.generation - 2)).unwrap(),
+        "one is enough"
+    );
 }
 
 #[test]
@@ -213,8 +223,7 @@ fn a_generation_that_never_ran_is_no_spare() {
     };
     let kind = ReleaseKind::ReadOnly;
     let uploads = releases.uploads.as_ref();
-    let prepared =
-        prepare(&permit, &releases.environment, &origin, kind, uploads, None).unwrap();
+    let prepared = prepare(&permit, &releases.environment, &origin, kind, uploads, None).unwrap();
     let removed = collect(&permit, &releases.environment).unwrap();
     assert_eq!(removed, [prepared.generation]);
     assert!(!releases.spare().exists());
