@@ -37,6 +37,9 @@ pub(super) fn make_folders(
     Ok(())
 }
 
+/// The code of a read-only release, and the paths that it has otherwise or not at all.
+pub(super) type Shareable = (Folder, HashSet<Vec<u8>>);
+
 /// What is to be written where.
 pub(super) struct Plan<'a> {
     /// The code folder of the release.
@@ -45,8 +48,8 @@ pub(super) struct Plan<'a> {
     pub entries: &'a [Entry],
     /// Whether people may write in it.
     pub kind: ReleaseKind,
-    /// The code of a read-only release, and the paths that it has otherwise or not at all.
-    pub shareable: Option<(Folder, HashSet<Vec<u8>>)>,
+    /// What files may be shared with.
+    pub shareable: Option<Shareable>,
 }
 
 impl Plan<'_> {
