@@ -23,7 +23,10 @@ fn a_release_that_fails_before_the_switch_is_never_seen() {
                php_admin_value[output_buffering] = 0";
     let server = scene.serve(&documented(), php);
     let unknown = site.console(tom, &["env:set", "SITE.live", "fastcgi", &server.fastcgi()]);
-    unknown.run().code(3).says("only the server's administrators");
+    unknown
+        .run()
+        .code(3)
+        .says("only the server's administrators");
     site.must(&["env:set", "SITE.live", "fastcgi", &server.fastcgi()]);
     scene.deploy(1);
     assert_eq!(scene.page(&server), 1);
@@ -41,9 +44,15 @@ fn a_release_that_fails_before_the_switch_is_never_seen() {
     };
     let deploy = || site.console(tom, &["env:deploy", "SITE.live"]).run();
     for (page, why) in [
-        ("<?php echo 'almost '; no_such_function();\n", "lacks the marker '1 1 1 1'"),
+        (
+            "<?php echo 'almost '; no_such_function();\n",
+            "lacks the marker '1 1 1 1'",
+        ),
         ("<?php syntax error\n", "index.php"),
-        ("<?php http_response_code(503); echo '1 1 1 1';\n", "503 instead of 200"),
+        (
+            "<?php http_response_code(503); echo '1 1 1 1';\n",
+            "503 instead of 200",
+        ),
     ] {
         let bad = scene.clone.commit("index.php", page);
         scene.clone.must(&["push", "--quiet", "dev", "main"]);

@@ -132,10 +132,11 @@ impl Folder {
         Ok(names)
     }
 
-    /// Returns the names of the folders in this folder, and how many other names it has.
-    pub(super) fn folders_and_others(&self) -> io::Result<(Vec<Vec<u8>>, usize)> {
-        let (mut folders, mut others) = (Vec::new(), 0);
-        for entry in Dir::from_fd(self.below(b"")?.0)?.iter() {
+    /// Returns the names in this folder, each with whether it is a folder. Two threads must not list
+    /// the same handle at once.
+    pub(super) fn listing(&self) -> io::Result<Vec<(Vec<u8>, bool)>> {
+        let mut names = Vec::new();
+        for entry in Dir::from_fd(self.0.try_clone()?)?.iter() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name == b"." || name == b".." {
@@ -144,15 +145,15 @@ impl Folder {
             let is_folder = match entry.file_type() {
                 Some(kind) => kind == Type::Directory,
                 // Not every file system says it in its listings.
-                None => standing(&self.stat(name)?) == Standing::Folder,
+                None => match self.stat(name) {
+                    Ok(stat) => standing(&stat) == Standing::Folder,
+                    Err(error) if gone(&error) => continue,
+                    Err(error) => return Err(error),
+                },
             };
-            if is_folder {
-                folders.push(name.to_vec());
-            } else {
-                others += 1;
-            }
+            names.push((name.to_vec(), is_folder));
         }
-        Ok((folders, others))
+        Ok(names)
     }
 
     /// Removes everything under a name, whatever its permissions; nothing there is right.

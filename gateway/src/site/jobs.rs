@@ -12,6 +12,8 @@ struct Left<T> {
     waiting: Vec<T>,
     /// Those that wait, and those that a thread is at.
     unfinished: usize,
+    /// How many threads have nothing to do: waking nobody costs a system call as well.
+    idle: usize,
     /// A thread has failed.
     over: bool,
 }
@@ -23,6 +25,7 @@ impl<T> Jobs<T> {
             left: Mutex::new(Left {
                 waiting: vec![first],
                 unfinished: 1,
+                idle: 0,
                 over: false,
             }),
             changed: Condvar::new(),
@@ -41,8 +44,11 @@ impl<T> Jobs<T> {
             let mut left = self.left();
             left.unfinished = (left.unfinished + more.len()).saturating_sub(1);
             left.waiting.append(&mut more);
+            let wake = left.idle > 0 && (left.unfinished == 0 || !left.waiting.is_empty());
             drop(left);
-            self.changed.notify_all();
+            if wake {
+                self.changed.notify_all();
+            }
         }
         std::mem::forget(unless_done);
         Ok(())
@@ -57,10 +63,12 @@ impl<T> Jobs<T> {
             if let Some(job) = left.waiting.pop() {
                 return Some(job);
             }
+            left.idle += 1;
             left = self
                 .changed
                 .wait(left)
                 .unwrap_or_else(PoisonError::into_inner);
+            left.idle -= 1;
         }
     }
 

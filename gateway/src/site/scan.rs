@@ -191,11 +191,11 @@ impl Walk<'_> {
             Err(error) if gone(&error) => return Ok(Vec::new()),
             Err(error) => return Err(error).or_fault(|| doing(&path)),
         };
-        let names = folder.names().or_fault(|| doing(&path))?;
+        let names = folder.listing().or_fault(|| doing(&path))?;
         let mut above = job.above;
         if let Looking::Work { .. } = self.looking
             && !job.ignored
-            && names.iter().any(|name| name == b".gitignore")
+            && names.iter().any(|(name, _)| name == b".gitignore")
             && let Some(patterns) = read_patterns(&folder).or_fault(|| doing(&path))?
         {
             above = Some(Arc::new(Above {
@@ -206,14 +206,19 @@ impl Walk<'_> {
         }
         let mut below = Vec::new();
         let length = path.len();
-        for name in names {
+        for (name, is_folder) in names {
             path.extend_from_slice(&name);
-            if let Some(ignored) =
-                self.name(&folder, &name, &mut path, above.as_deref(), job.ignored)?
-            {
+            if self.is_left_out(&name, &path) {
+                path.truncate(length);
+                continue;
+            }
+            let above = above.as_ref();
+            if !is_folder {
+                self.file(&folder, &name, &path, above, job.ignored)?;
+            } else if let Some(ignored) = self.goes_into(&mut path, above, job.ignored) {
                 below.push(Job {
                     path: path.clone(),
-                    above: above.clone(),
+                    above: above.cloned(),
                     ignored,
                     depth: job.depth + 1,
                 });
@@ -223,75 +228,88 @@ impl Walk<'_> {
         Ok(below)
     }
 
-    /// Looks at one name; for a folder that is to be walked, says whether it is ignored.
-    fn name(
+    fn is_left_out(&self, name: &[u8], path: &[u8]) -> bool {
+        let work = matches!(self.looking, Looking::Work { .. });
+        self.skip == Some(path) || work && is_never_work(name)
+    }
+
+    /// Says whether a folder that is to be walked is ignored; none for one that is not to be.
+    fn goes_into(
+        &mut self,
+        path: &mut Vec<u8>,
+        above: Option<&Arc<Above>>,
+        ignored: bool,
+    ) -> Option<bool> {
+        let Looking::Work {
+            tracked,
+            with_ignored,
+        } = self.looking
+        else {
+            path.push(b'/');
+            return Some(ignored);
+        };
+        let ignored = ignored || ignores(above, path, true);
+        path.push(b'/');
+        if ignored && !with_ignored && !holds_folder(tracked, path) {
+            self.scan.ignored.push(path.clone());
+            return None;
+        }
+        Some(ignored)
+    }
+
+    /// Looks at what is no folder.
+    fn file(
         &mut self,
         folder: &Folder,
         name: &[u8],
-        path: &mut Vec<u8>,
-        above: Option<&Above>,
+        path: &[u8],
+        above: Option<&Arc<Above>>,
         ignored: bool,
-    ) -> Result<Option<bool>, Fault> {
-        let work = match self.looking {
-            Looking::Everything => None,
-            Looking::Work {
-                tracked,
-                with_ignored,
-            } => Some((tracked, with_ignored)),
-        };
-        if self.skip == Some(path) || work.is_some() && is_never_work(name) {
-            return Ok(None);
-        }
+    ) -> Result<(), Fault> {
         let stat = match folder.stat(name) {
             Ok(stat) => stat,
-            Err(error) if gone(&error) => return Ok(None),
+            Err(error) if gone(&error) => return Ok(()),
             Err(error) => return Err(error).or_fault(|| format!("reading {}", escape(path))),
         };
         let kind = match standing(&stat) {
-            Standing::Folder => {
-                let ignored = ignored || work.is_some() && ignores(above, path, true);
-                path.push(b'/');
-                if let Some((tracked, false)) = work
-                    && ignored
-                    && !holds_folder(tracked, path)
-                {
-                    self.scan.ignored.push(path.clone());
-                    return Ok(None);
-                }
-                return Ok(Some(ignored));
-            }
+            // It has become one since the folder was listed, and so is not there yet.
+            Standing::Folder => return Ok(()),
             Standing::File if stat.st_mode & 0o100 != 0 => Some(Kind::Executable),
             Standing::File => Some(Kind::File),
             Standing::Link => Some(Kind::Link),
             Standing::Special => None,
         };
-        if let Some((tracked, with_ignored)) = work {
+        if let Looking::Work {
+            tracked,
+            with_ignored,
+        } = self.looking
+        {
             if kind.is_none() {
-                return Ok(None);
+                return Ok(());
             }
             let ignored = (ignored || ignores(above, path, false)) && !holds_file(tracked, path);
             if ignored && !with_ignored {
-                self.scan.ignored.push(path.clone());
-                return Ok(None);
+                self.scan.ignored.push(path.to_vec());
+                return Ok(());
             }
         }
         self.scan.found.push(Found {
-            path: path.clone(),
+            path: path.to_vec(),
             kind,
             stat,
         });
-        Ok(None)
+        Ok(())
     }
 }
 
 /// Asks the nearest `.gitignore` that has a word to say.
-fn ignores(mut above: Option<&Above>, path: &[u8], folder: bool) -> bool {
+fn ignores(mut above: Option<&Arc<Above>>, path: &[u8], folder: bool) -> bool {
     while let Some(here) = above {
         let below = path.get(here.length..).unwrap_or_default();
         if let Some(said) = here.patterns.ignores(below, folder) {
             return said;
         }
-        above = here.above.as_deref();
+        above = here.above.as_ref();
     }
     false
 }

@@ -1,10 +1,8 @@
 //! Builds a generation that nobody points to yet.
 
-use std::collections::HashSet;
-
 use policy::SitePath;
 
-use super::fill::{Plan, count, make_folders};
+use super::fill::{Plan, Shareable, count, make_folders};
 use super::pointer::{HALF_BUILT, next, remove};
 use super::record::{Record, built_from};
 use super::{Origin, Prepared, ReleaseKind, Reuse, spare};
@@ -144,10 +142,7 @@ fn build(
 
 /// Opens a release that files can be shared with, if it is what it is said to be; returns its code,
 /// and the paths that it has otherwise than the commit to be built.
-pub(super) fn shareable(
-    origin: &Origin<'_>,
-    reuse: Reuse<'_>,
-) -> Result<Option<(Folder, HashSet<Vec<u8>>)>, Fault> {
+pub(super) fn shareable(origin: &Origin<'_>, reuse: Reuse<'_>) -> Result<Option<Shareable>, Fault> {
     if built_from(reuse.code)? != Some((reuse.commit, ReleaseKind::ReadOnly)) {
         return Ok(None);
     }

@@ -37,6 +37,9 @@ pub(super) fn make_folders(
     Ok(())
 }
 
+/// The code of a read-only release, and the paths that it has otherwise or not at all.
+pub(super) type Shareable = (Folder, HashSet<Vec<u8>>);
+
 /// What is to be written where.
 pub(super) struct Plan<'a> {
     /// The code folder of the release.
@@ -45,8 +48,8 @@ pub(super) struct Plan<'a> {
     pub entries: &'a [Entry],
     /// Whether people may write in it.
     pub kind: ReleaseKind,
-    /// The code of a read-only release, and the paths that it has otherwise or not at all.
-    pub shareable: Option<(Folder, HashSet<Vec<u8>>)>,
+    /// What files may be shared with.
+    pub shareable: Option<Shareable>,
 }
 
 impl Plan<'_> {
@@ -161,10 +164,15 @@ impl<'a> Place<'a> {
 
 /// Counts the files and links beneath a folder.
 pub(super) fn count(folder: &Folder) -> io::Result<usize> {
-    let (folders, others) = folder.folders_and_others()?;
-    folders
-        .iter()
-        .try_fold(others, |sum, name| Ok(sum + count(&folder.below(name)?)?))
+    let mut sum = 0;
+    for (name, is_folder) in folder.listing()? {
+        sum += if is_folder {
+            count(&folder.below(&name)?)?
+        } else {
+            1
+        };
+    }
+    Ok(sum)
 }
 
 /// So many files are written at a time by one thread: most of a folder's, so that both seldom open
