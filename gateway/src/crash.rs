@@ -3,7 +3,8 @@
 //! it can have one session panic, to see that it alone ends. Does nothing in released builds.
 //!
 //! A debug build that was started with `FUNICULAR_CRASH_AT` set to a point's name kills itself
-//! there. One that was started with `FUNICULAR_FAULTS` set to a folder looks there for an order at
+//! there; with `FUNICULAR_WAIT_IN` set to a folder it waits while that holds a file of a point's name,
+//! and says there that it does. One that was started with `FUNICULAR_FAULTS` set to a folder looks there for an order at
 //! each point: see [`obey`]. The order can change while the process runs, and one of the orders is to
 //! write down each point that is passed, so that no list of points has to be kept anywhere.
 
@@ -11,7 +12,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -29,23 +30,36 @@ pub fn point_of(part: &str, what: &str) {
     if !cfg!(debug_assertions) {
         return;
     }
-    static WANTED: OnceLock<(Option<OsString>, Option<PathBuf>)> = OnceLock::new();
-    let (crash_at, orders) = WANTED.get_or_init(|| {
-        let folder = std::env::var_os("FUNICULAR_FAULTS").map(PathBuf::from);
-        (std::env::var_os("FUNICULAR_CRASH_AT"), folder)
+    static WANTED: OnceLock<[Option<OsString>; 3]> = OnceLock::new();
+    let [crash_at, orders, gates] = WANTED.get_or_init(|| {
+        [
+            "FUNICULAR_CRASH_AT",
+            "FUNICULAR_FAULTS",
+            "FUNICULAR_WAIT_IN",
+        ]
+        .map(std::env::var_os)
     });
-    if crash_at.is_none() && orders.is_none() {
+    if crash_at.is_none() && orders.is_none() && gates.is_none() {
         return;
     }
     let name = match part {
         "" => what.to_owned(),
         part => format!("{part}: {what}"),
     };
+    if let Some(folder) = gates {
+        let gate = Path::new(folder).join(&name);
+        if gate.exists() {
+            let _ = fs::write(gate.with_extension("reached"), "");
+        }
+        while gate.exists() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
     if crash_at.as_ref().is_some_and(|at| *at == *name) {
         die();
     }
     if let Some(folder) = orders
-        && let Err(error) = obey(folder, &name)
+        && let Err(error) = obey(Path::new(folder), &name)
     {
         tracing::error!("an order of a test cannot be carried out: {error}");
     }

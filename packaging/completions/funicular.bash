@@ -30,7 +30,9 @@ _funicular() {
         env:deploy env:rollback env:code-log
         release:list release:allow
         connection:info connection:set
-        hotfix:list hotfix:merge hotfix:drop
+        hotfix:list hotfix:merge hotfix:drop env:revert
+        multidev:create multidev:delete multidev:restore multidev:list
+        multidev:merge-to-dev multidev:merge-from-dev
         workflow:list workflow:info workflow:logs workflow:watch workflow:wait workflow:cancel
         audit:list audit:verify'
     local word command=''
@@ -49,7 +51,7 @@ _funicular() {
             return
             ;;
         site:create) choices='--from --trunk --files-path' ;;
-        site:set) choices='force-push yes no' ;;
+        site:set) choices='force-push hotfix-require-test yes no' ;;
         site:team:add | site:team:role) choices='administrator team_member developer viewer' ;;
         user:add) choices='--email --administrator' ;;
         ssh-key:add) choices='--user --expires --valid-for --from --site --environment --action' ;;
@@ -59,8 +61,11 @@ _funicular() {
         env:set) choices='database url fastcgi none' ;;
         env:discard) choices='--yes' ;;
         env:restore-work) choices='--list' ;;
-        env:deploy) choices='--note --ref' ;;
-        env:rollback) choices='--to --note' ;;
+        env:deploy) choices='--note --ref --dry-run' ;;
+        env:rollback) choices='--to --note --dry-run' ;;
+        multidev:create) choices='--from-branch --no-db --no-files' ;;
+        multidev:delete) choices='--delete-branch --yes' ;;
+        multidev:list) choices='--deleted' ;;
         env:code-log) choices='--limit' ;;
         hotfix:drop) choices='--reason' ;;
         workflow:logs) choices='--follow' ;;

@@ -85,10 +85,32 @@ pub enum Action {
     MergeHotfix,
     /// Gives up a hotfix by name.
     DropHotfix,
+    /// Makes a Multidev environment.
+    CreateMultidev,
+    /// Takes a Multidev environment away, keeping it aside for a while.
+    DeleteMultidev,
+    /// Brings back a Multidev environment that was deleted.
+    RestoreMultidev,
+    /// Merges trunk into a Multidev's branch, or that branch into trunk.
+    Merge,
+    /// Takes back a commit or a deploy by a commit that undoes it.
+    Revert,
     /// Has a workflow end before it changes anything.
     CancelWorkflow,
     /// Lets a release be deployed again that has failed its check.
     AllowRelease,
+    /// Freezes an environment.
+    Freeze,
+    /// Ends a freeze.
+    EndFreeze,
+    /// Says when deploys go to an environment.
+    SetWindows,
+    /// Asks that a second person approves a deploy or hotfix.
+    AskApproval,
+    /// Approves somebody else's deploy or hotfix.
+    Approve,
+    /// Denies the approval of a deploy or hotfix.
+    DenyApproval,
     /// Opens a connection to an environment's database.
     ConnectDatabase,
     /// Says where an environment's database is.
@@ -133,8 +155,19 @@ impl Action {
             Action::Rollback,
             Action::MergeHotfix,
             Action::DropHotfix,
+            Action::CreateMultidev,
+            Action::DeleteMultidev,
+            Action::RestoreMultidev,
+            Action::Merge,
+            Action::Revert,
             Action::CancelWorkflow,
             Action::AllowRelease,
+            Action::Freeze,
+            Action::EndFreeze,
+            Action::SetWindows,
+            Action::AskApproval,
+            Action::Approve,
+            Action::DenyApproval,
             Action::ConnectDatabase,
             Action::SetDatabase,
             Action::SetFront,
@@ -170,8 +203,19 @@ impl Action {
             Action::Rollback => "rollback",
             Action::MergeHotfix => "hotfix-merge",
             Action::DropHotfix => "hotfix-drop",
+            Action::CreateMultidev => "multidev-create",
+            Action::DeleteMultidev => "multidev-delete",
+            Action::RestoreMultidev => "multidev-restore",
+            Action::Merge => "merge",
+            Action::Revert => "revert",
             Action::CancelWorkflow => "workflow-cancel",
             Action::AllowRelease => "release-allow",
+            Action::Freeze => "lock-enable",
+            Action::EndFreeze => "lock-disable",
+            Action::SetWindows => "window-set",
+            Action::AskApproval => "deploy-ask",
+            Action::Approve => "deploy-approve",
+            Action::DenyApproval => "deploy-deny",
             Action::ConnectDatabase => "database-connect",
             Action::SetDatabase => "database-set",
             Action::SetFront => "front-set",
@@ -209,8 +253,19 @@ impl Action {
             | Action::Rollback
             | Action::MergeHotfix
             | Action::DropHotfix
+            | Action::CreateMultidev
+            | Action::DeleteMultidev
+            | Action::RestoreMultidev
+            | Action::Merge
+            | Action::Revert
             | Action::CancelWorkflow
             | Action::AllowRelease
+            | Action::Freeze
+            | Action::EndFreeze
+            | Action::SetWindows
+            | Action::AskApproval
+            | Action::Approve
+            | Action::DenyApproval
             | Action::ConnectDatabase
             | Action::SetDatabase
             | Action::SetFront

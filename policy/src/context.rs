@@ -1,6 +1,7 @@
 //! The facts that rules look at. The gate gathers them; a missing fact refuses.
 
 use crate::environment::{ConnectionMode, Environment};
+use crate::hold::Hold;
 use crate::name::{HotfixName, MultidevName, PersonName};
 
 /// Facts about the target of a request.
@@ -16,6 +17,8 @@ pub struct Context {
     pub deploy: Option<DeployFacts>,
     /// That the commit in question has failed its check here, and nobody has allowed it since.
     pub failed_release: Option<FailedRelease>,
+    /// Facts about a Multidev that is to be made.
+    pub multidev: Option<MultidevFacts>,
     /// How many files of code hold work that is not committed.
     pub uncommitted: usize,
     /// Whether the person has said that such work may be put aside.
@@ -28,6 +31,8 @@ pub struct Context {
     pub own_workflow: bool,
     /// Whether it is known where the environment's database is.
     pub has_database: bool,
+    /// What holds the environment's code where it is.
+    pub hold: Hold,
     /// How a person reaches this gateway, as `HOST:PORT`, for hints that can be copied.
     pub address: String,
 }
@@ -128,6 +133,8 @@ pub struct PushFacts {
     pub descends_from_live: bool,
     /// Whether the new commit holds commits of trunk that Live does not run.
     pub brings_trunk: bool,
+    /// Whether the site asks that a hotfix runs on Test before Live, and this commit has not.
+    pub untested: bool,
     /// The reason given with `-o reason="…"`.
     pub reason: Option<String>,
     /// A path that the new commit holds although uploads live there.
@@ -147,4 +154,21 @@ pub struct DeployFacts {
     pub on_trunk: bool,
     /// Open hotfixes on Live that the commit does not contain.
     pub would_lose: Vec<HotfixName>,
+}
+
+/// Facts about a Multidev that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MultidevFacts {
+    /// The branch that Dev runs, without `refs/heads/`.
+    pub trunk: String,
+    /// The branch that was named to take the code from, without `refs/heads/`.
+    pub from_branch: Option<String>,
+    /// Whether there is a commit to begin with: that branch, or what the named environment runs.
+    pub source_ready: bool,
+    /// Whether a branch of the new name exists.
+    pub branch_exists: bool,
+    /// A branch whose name keeps git from making one of the new name.
+    pub in_the_way: Option<String>,
+    /// A path in the commit that a release must not hold.
+    pub forbidden_path: Option<String>,
 }

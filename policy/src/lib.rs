@@ -10,6 +10,7 @@ mod action;
 mod context;
 mod decision;
 mod environment;
+mod hold;
 mod limits;
 mod name;
 mod path;
@@ -19,13 +20,15 @@ mod target;
 
 pub use action::{Action, TreeChange};
 pub use context::{
-    Context, DeployFacts, FailedRelease, InTheWay, ModeFacts, PushFacts, RefChange, RefKind,
+    Context, DeployFacts, FailedRelease, InTheWay, ModeFacts, MultidevFacts, PushFacts, RefChange,
+    RefKind,
 };
 pub use decision::{Decision, Refusal, Rule};
 pub use environment::{Area, ConnectionMode, Environment};
+pub use hold::{Approval, ApprovalState, Freeze, Hold, Hours};
 pub use limits::{ActionGroup, Limits};
 pub use name::{HotfixName, MultidevName, NameError, PersonName, SiteName};
 pub use path::{PathError, SitePath, escape};
 pub use principal::{Ended, Principal, Role, Standing};
-pub use rules::decide;
+pub use rules::{NEEDS_APPROVAL, decide};
 pub use target::Target;

@@ -71,17 +71,30 @@ impl ActionGroup {
                 ActionGroup::Read | ActionGroup::Fetch | ActionGroup::Push
             ),
             Action::Push | Action::UpdateRef => self == ActionGroup::Push,
-            Action::Commit | Action::Discard | Action::RestoreWork | Action::SetConnectionMode => {
-                self == ActionGroup::Work
-            }
-            Action::Deploy | Action::Rollback | Action::AllowRelease | Action::CancelWorkflow => {
-                self == ActionGroup::Deploy
-            }
+            Action::Commit
+            | Action::Discard
+            | Action::RestoreWork
+            | Action::SetConnectionMode
+            | Action::CreateMultidev
+            | Action::DeleteMultidev
+            | Action::RestoreMultidev
+            | Action::Merge
+            | Action::Revert => self == ActionGroup::Work,
+            Action::Deploy
+            | Action::Rollback
+            | Action::AllowRelease
+            | Action::CancelWorkflow
+            | Action::Freeze
+            | Action::EndFreeze => self == ActionGroup::Deploy,
+            Action::AskApproval => matches!(self, ActionGroup::Deploy | ActionGroup::Push),
             Action::MergeHotfix | Action::DropHotfix => self == ActionGroup::Hotfix,
             Action::ConnectDatabase => self == ActionGroup::Database,
             Action::ViewAudit | Action::ExplainOthers => self == ActionGroup::Audit,
+            // An approval is the word of a person, and no program's that holds a key for one task.
+            Action::Approve | Action::DenyApproval => false,
             // Who may do these could give themselves what the key may not.
             Action::ChangeTeam
+            | Action::SetWindows
             | Action::CreateSite
             | Action::SetDatabase
             | Action::SetFront

@@ -13,7 +13,9 @@
 )]
 
 mod cancelling;
+mod holds;
 mod limited;
+mod multidevs;
 mod settings;
 mod table;
 mod words;
@@ -69,6 +71,8 @@ fn matrix() -> String {
             "Who is told of switches",
             plain("environment", [Action::ViewTargets, Action::ManageTargets]),
         ),
+        ("Freezes, hours of deploys, approvals", holds::items()),
+        ("Multidevs, merges and reverts", multidevs::items()),
         ("Sites, people, keys, audit", others()),
     ] {
         section(&mut text, title, items);
@@ -225,6 +229,7 @@ fn pushes() -> Vec<Item> {
                         ask(&|facts| facts.descends_from_live = false),
                     ),
                     ("brings trunk", ask(&|facts| facts.brings_trunk = true)),
+                    ("Test comes first", ask(&|facts| facts.untested = true)),
                     (
                         "live never deployed",
                         ask(&|facts| facts.live_deployed = false),

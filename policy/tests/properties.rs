@@ -23,8 +23,8 @@ use invariants::{
 };
 use model::{Ask, Request, Site};
 use policy::{
-    Action, Area, ConnectionMode, Context, Decision, Ended, Environment, Principal, RefKind, Role,
-    Standing, Target, decide,
+    Action, ApprovalState, Area, ConnectionMode, Context, Decision, Ended, Environment, Hold,
+    NEEDS_APPROVAL, Principal, RefKind, Role, Standing, Target, decide,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -161,6 +161,56 @@ proptest! {
                     prop_assert!(!text.contains("{"), "{text:?} has a hole");
                 }
             }
+        }
+    }
+
+    /// A hold only ever takes away; what it takes it tells by a rule of its own.
+    #[test]
+    fn a_hold_never_permits_more(
+        standing in select(&STANDINGS[..]), action in action(), target in target(),
+        context in context(),
+    ) {
+        let free = Context { hold: Hold::default(), ..context.clone() };
+        let with = decide(&alice(standing), action, &target, &context);
+        let without = decide(&alice(standing), action, &target, &free);
+        if matches!(action, Action::AskApproval | Action::Freeze | Action::EndFreeze | Action::Approve) {
+            return Ok(());
+        }
+        prop_assert!(!with.is_permit() || without.is_permit(), "{with:?}");
+        if !with.is_permit() && without.is_permit() {
+            let rules = [
+                "environment-frozen", "override-is-for-administrators", "outside-deploy-window",
+                NEEDS_APPROVAL,
+            ];
+            prop_assert!(rules.contains(&with.rule()), "{with:?}");
+        }
+    }
+
+    /// However much somebody may, and whatever they say: a frozen environment's code moves by a
+    /// repair under an administrator's word only, and what is to be approved by nobody's alone.
+    #[test]
+    fn a_frozen_environment_takes_no_code(
+        standing in select(&STANDINGS[..]), action in code_action(), target in target(),
+        context in context(),
+    ) {
+        let hotfix = matches!(
+            context.push.as_ref().map(|facts| &facts.kind), Some(RefKind::Hotfix(_))
+        ) && action == Action::UpdateRef;
+        let permitted = decide(&alice(standing), action, &target, &context).is_permit();
+        let stored = action == Action::UpdateRef && context.push.as_ref().is_some_and(|facts| {
+            matches!(facts.kind, RefKind::PlainBranch | RefKind::PlainTag)
+        });
+        let in_code = !matches!(&target, Target::Tree(_, _, area, _) if *area != Area::Code);
+        if permitted && context.hold.freeze.is_some() && in_code && !stored {
+            prop_assert!(hotfix || action == Action::Rollback);
+            prop_assert!(standing.role() == Some(Role::Administrator));
+            prop_assert!(context.hold.overriding.as_deref().is_some_and(|why| !why.trim().is_empty()));
+        }
+        let owed = context.hold.approval.as_ref().is_some_and(|approval| {
+            !matches!(approval.state, ApprovalState::Given(_))
+        });
+        if owed && (hotfix || action == Action::Deploy) {
+            prop_assert!(!permitted);
         }
     }
 

@@ -53,6 +53,12 @@ impl Scene {
         self.gateway.serve_with(&[self.faults.variable()]);
     }
 
+    /// Ends the daemon as an administrator would, and starts it so that it dies at `point`.
+    pub(crate) fn restart_to_die_at(&self, point: &str) {
+        assert_eq!(self.gateway.stop(Signal::SIGTERM), Some(0));
+        self.gateway.serve_with(&[("FUNICULAR_CRASH_AT", point)]);
+    }
+
     /// Starts the daemon, which is to die before it is ready; says whether it did.
     pub(crate) fn serve_to_die(&self) -> bool {
         match self.gateway.try_to_serve(&[self.faults.variable()]) {
@@ -142,6 +148,7 @@ impl Scene {
                 .map(|name| (name, self.environment(name)))
                 .into(),
             hotfixes: self.json(&["hotfix:list", "SITE"]).to_string(),
+            multidevs: self.multidevs(),
         };
         self.check(&state);
         state
@@ -170,6 +177,17 @@ impl Scene {
             .collect()
     }
 
+    /// Returns what each Multidev runs.
+    fn multidevs(&self) -> BTreeMap<String, String> {
+        let listed = self.json(&["multidev:list", "SITE"]);
+        let rows = listed.as_array().into_iter().flatten();
+        rows.map(|row| {
+            let word = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+            (word("id"), word("commit"))
+        })
+        .collect()
+    }
+
     fn environment(&self, name: &str) -> Environment {
         let info = self.json(&["env:info", &format!("SITE.{name}")]);
         let word = |field: &str| info[field].as_str().map(str::to_owned);
@@ -189,6 +207,14 @@ impl Scene {
             if let Some(commit) = &environment.commit {
                 assert!(listed.contains(commit.as_str()), "{name}: {listed}");
             }
+        }
+        for (name, commit) in &state.multidevs {
+            assert_eq!(
+                state.reference(&format!("refs/heads/{name}")),
+                Some(commit.as_str())
+            );
+            self.tree_of(commit)
+                .must_equal(&self.site.tree(name, "code"));
         }
         let dev = state.environments["dev"].commit.as_ref();
         assert_eq!(
@@ -281,7 +307,7 @@ impl Scene {
     }
 
     /// Returns what git itself makes of a commit.
-    fn tree_of(&self, commit: &str) -> Tree {
+    pub(crate) fn tree_of(&self, commit: &str) -> Tree {
         let folder = self.tom.desk(&format!("tree-{commit}"));
         let script = "git archive \"$0\" | tar -x -C \"$1\"";
         Client::new("sh")
@@ -313,6 +339,15 @@ pub(crate) struct State {
     refs: BTreeMap<String, String>,
     pub(crate) environments: BTreeMap<&'static str, Environment>,
     hotfixes: String,
+    /// The commit of each Multidev.
+    pub(crate) multidevs: BTreeMap<String, String>,
+}
+
+impl State {
+    /// Returns what a ref points to.
+    pub(crate) fn reference(&self, name: &str) -> Option<&str> {
+        self.refs.get(name).map(String::as_str)
+    }
 }
 
 /// What an environment runs.

@@ -208,9 +208,10 @@ fn after_a_crash_hosts_run_what_the_environment_runs() {
     scene.push(1).ok();
     for (number, point, completed) in [
         (2, "intent-written", false),
-        (3, "switched", true),
-        (4, "hosts-switched", true),
-        (5, "completed", true),
+        (3, "switched", false),
+        (4, "hosts-switched", false),
+        (5, "refs-moved", true),
+        (6, "completed", true),
     ] {
         let gateway = &scene.site.gateway;
         let before = version(&scene.hosts[0]);
@@ -229,8 +230,8 @@ fn after_a_crash_hosts_run_what_the_environment_runs() {
                 .must_equal(&Tree::read(host.code()));
         }
     }
-    scene.push(6).ok();
-    assert_eq!(version(&scene.hosts[1]), Some(6));
+    scene.push(7).ok();
+    assert_eq!(version(&scene.hosts[1]), Some(7));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod algorithms;
 mod identity;
+mod multidev;
 mod network;
 mod penalties;
 mod startups;
@@ -19,6 +20,7 @@ use serde::de::IgnoredAny;
 
 pub use algorithms::{Algorithms, Ciphers, Ssh};
 pub use identity::{Identity, SecurityKeys};
+pub use multidev::Multidev;
 pub use network::Network;
 pub use penalties::{Overflow, Penalties};
 pub use startups::Startups;
@@ -79,6 +81,9 @@ pub struct Config {
     /// Who is told of an environment's switches.
     #[serde(default)]
     pub targets: Targets,
+    /// Multidevs.
+    #[serde(default)]
+    pub multidev: Multidev,
 }
 
 /// Where and as what the gateway is reached.

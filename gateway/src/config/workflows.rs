@@ -10,6 +10,8 @@ pub struct Workflows {
     pub max_wait_seconds: u64,
     /// How many logs are kept of each environment; the oldest go first.
     pub keep_logs: usize,
+    /// How long a request for an approval may be answered, and an approval be used, in seconds.
+    pub approval_seconds: u64,
 }
 
 impl Default for Workflows {
@@ -17,6 +19,7 @@ impl Default for Workflows {
         Self {
             max_wait_seconds: 1800,
             keep_logs: 500,
+            approval_seconds: 86_400,
         }
     }
 }

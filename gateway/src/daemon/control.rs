@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use policy::PersonName;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
@@ -106,16 +107,36 @@ async fn answer(stream: UnixStream, console: &Console) -> Result<(), Fault> {
         let status = console.run(&who, call.invocation, &mut reply).await;
         reply.end(status).await;
     };
-    let telling = async {
-        while let Some(one) = said.recv().await {
-            if let Ok(mut line) = serde_json::to_vec(&one) {
-                line.push(b'\n');
-                // Who has gone hears nothing; the command goes on to its end.
-                let _ = writing.write_all(&line).await;
+    let telling = async move {
+        loop {
+            let one = tokio::select! {
+                biased;
+                one = said.recv() => one,
+                () = gone(&writing) => None,
+            };
+            // Who has gone hears nothing; the command goes on to its end.
+            let Some(Ok(mut line)) = one.map(|one| serde_json::to_vec(&one)) else {
+                return;
+            };
+            line.push(b'\n');
+            if writing.write_all(&line).await.is_err() {
+                return;
             }
         }
     };
     tokio::join!(running, telling);
     feeding.abort();
     Ok(())
+}
+
+/// Waits until the other end has gone; that it sends nothing more is no sign of that. The kernel
+/// tells it as a socket that takes nothing more, which can be looked up but not waited for.
+async fn gone(writing: &OwnedWriteHalf) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        match writing.ready(Interest::WRITABLE).await {
+            Ok(ready) if !ready.is_write_closed() => {}
+            Ok(_) | Err(_) => return,
+        }
+    }
 }

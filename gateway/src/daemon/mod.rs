@@ -37,7 +37,7 @@ use crate::site::layout::Layout;
 use crate::site::packs::PackCache;
 use crate::site::steps::Steps;
 use crate::site::workflow::Keeping;
-use crate::site::{Sites, Targets, Uploads, Workflows, blocking, repair, targets};
+use crate::site::{Sites, Targets, Uploads, Workflows, blocking, multidev, repair, targets};
 use crate::state::State;
 use doors::Doors;
 use listen::Reception;
@@ -65,7 +65,7 @@ pub mod place {
 /// The name of the program that git runs as a hook.
 const HOOK_PROGRAM: &str = "funicular-hook";
 
-/// The time between two looks for uploads that nobody resumed.
+/// The time between two looks for uploads that nobody resumed, and for what else has had its time.
 const EXPIRY: Duration = Duration::from_secs(5 * 60);
 
 /// Where packages put it.
@@ -132,6 +132,7 @@ async fn run(config: Config) -> Result<(), Fault> {
             Keeping {
                 wait_seconds: config.workflows.max_wait_seconds,
                 logs: config.workflows.keep_logs,
+                approval_seconds: config.workflows.approval_seconds,
             },
         )),
         uploads: Uploads::new(config.uploads.keep()),
@@ -151,6 +152,11 @@ async fn run(config: Config) -> Result<(), Fault> {
 
     tokio::spawn(expire_uploads(Arc::clone(&sites)));
     tokio::spawn(targets::deliver(Arc::clone(&sites)));
+    tokio::spawn(expire_multidevs(
+        Arc::clone(&sites),
+        Arc::clone(&gate),
+        config.multidev.keep_deleted(),
+    ));
 
     let run_folder = private_folder(&data.join(place::RUN))?;
     let hooks = hooks_folder(&data)?;
@@ -168,6 +174,7 @@ async fn run(config: Config) -> Result<(), Fault> {
         audit: Arc::clone(&audit),
         audit_path,
         sites: Arc::clone(&sites),
+        keep_deleted: config.multidev.keep_deleted(),
     });
     let control = control::Control::bind(&run_folder.join(CONTROL_SOCKET), Arc::clone(&console))?;
     tokio::spawn(control.run());
@@ -248,6 +255,16 @@ async fn expire_uploads(sites: Arc<Sites>) {
         if let Err(fault) = expired.await {
             tracing::error!("uploads that nobody resumed could not be removed: {fault}");
         }
+    }
+}
+
+/// Removes deleted Multidevs whose time is over, at the start and from time to time.
+async fn expire_multidevs(sites: Arc<Sites>, gate: Arc<Gate>, keep: Duration) {
+    loop {
+        if let Err(fault) = multidev::expire(&sites, &gate, keep).await {
+            tracing::error!("deleted Multidevs could not be removed: {fault}");
+        }
+        tokio::time::sleep(EXPIRY).await;
     }
 }
 

@@ -2,6 +2,7 @@
 //! the audit, and makes the [`Permit`]s without which no effect can be called.
 
 mod certified;
+mod held;
 mod identity;
 mod permit;
 mod trust;
@@ -10,20 +11,22 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use policy::{
-    Action, Area, Context, Decision, DeployFacts, FailedRelease, InTheWay, ModeFacts, Principal,
-    PushFacts, Refusal, Target,
+    Action, Area, Context, Decision, DeployFacts, FailedRelease, InTheWay, ModeFacts,
+    MultidevFacts, Principal, PushFacts, Refusal, Target,
 };
 
 pub use certified::Certified;
+pub use held::Held;
 use identity::Asked;
 pub use identity::Identity;
 pub use permit::Permit;
+use permit::Since;
 pub use trust::{Sources, Trust};
 
 use crate::audit::{Audit, Decided, IncidentId, Outcome, Record, Who};
 use crate::blocking;
 use crate::fault::Fault;
-use crate::state::{State, Workflow};
+use crate::state::{Matter, State, Workflow};
 
 /// Facts that the caller has to look up, since they lie in the repository.
 #[derive(Debug, Clone, Default)]
@@ -34,16 +37,23 @@ pub struct Evidence {
     pub deploy: Option<DeployFacts>,
     /// That the commit in question has failed there.
     pub failed_release: Option<FailedRelease>,
+    /// About a Multidev that is to be made.
+    pub multidev: Option<MultidevFacts>,
     /// How many files hold work that is not committed.
     pub uncommitted: usize,
     /// Whether the person has said that such work may be put aside.
     pub confirmed: bool,
     /// The generation of the environment that an open file belongs to, when it is one of code.
     pub opened_in: Option<u64>,
+    /// When the environment was made that the request began on: one of the same name that was made
+    /// later is another.
+    pub made: Option<Timestamp>,
     /// What was found at the target or on the way to it that keeps it from being touched.
     pub in_the_way: Option<InTheWay>,
     /// Whether the workflow that is asked about was begun by the same person.
     pub own_workflow: bool,
+    /// What counts where an environment is held as it is.
+    pub held: Held,
     /// What else the audit should say.
     pub detail: Option<String>,
     /// The workflow that the action is part of; the row gets its id.
@@ -123,8 +133,10 @@ impl Gate {
         evidence: Evidence,
     ) -> Result<Permit, Denied> {
         let epoch = self.state.epoch();
-        let (decision, mode) = self.decide(who, action, target, &evidence, Asked::Really);
-        let (detail, workflow) = (evidence.detail, evidence.workflow);
+        let (decision, mode, hold) = self.decide(who, action, target, &evidence, Asked::Really);
+        let again = permit::Again::new(action, &evidence);
+        let detail = held::said(decision.rule(), &hold, evidence.detail);
+        let workflow = evidence.workflow;
         let record = || {
             let mut record = self.record(who, action, target, mode, &decision, detail);
             if let Some(workflow) = workflow {
@@ -144,9 +156,9 @@ impl Gate {
                     who.clone(),
                     action,
                     target.clone(),
-                    evidence.opened_in.or_else(|| self.generation(target)),
+                    self.since(target, evidence.opened_in, evidence.made),
                     record,
-                    epoch,
+                    (epoch, again),
                 ))
             }
             Decision::Refuse(refusal) => {
@@ -157,6 +169,19 @@ impl Gate {
                 Err(Denied::Refused(Refused { refusal, incident }))
             }
         }
+    }
+
+    /// Returns what a second person has to approve and nobody has asked for yet.
+    pub fn wanting_approval(
+        &self,
+        who: &Identity,
+        target: &Target,
+        evidence: &Evidence,
+    ) -> Option<Matter> {
+        let model = self.state.model();
+        let matter = held::matter(&model, who, Action::AskApproval, target, evidence)?;
+        let asked = held::lasting(&model, target, &matter, Timestamp::now()).is_some();
+        (!asked).then_some(matter)
     }
 
     /// Decides without doing or recording anything, for `explain`.
@@ -217,7 +242,7 @@ impl Gate {
     ) -> Result<Refused, Fault> {
         let decision = Decision::Refuse(refusal.clone());
         let action = Action::ReadTree;
-        let (_, mode) = self.decide(who, action, target, &Evidence::default(), Asked::Really);
+        let (_, mode, _) = self.decide(who, action, target, &Evidence::default(), Asked::Really);
         let record = Record {
             object: Some(policy::escape(object)),
             action: asked.to_owned(),
@@ -280,13 +305,14 @@ impl Gate {
         target: &Target,
         evidence: &Evidence,
         asked: Asked,
-    ) -> (Decision, Option<String>) {
+    ) -> (Decision, Option<String>, policy::Hold) {
         let model = self.state.model();
         let standing = self.standing_for(&model, who, action, target, asked);
         let environment = target
             .site()
             .zip(target.environment())
-            .and_then(|(site, environment)| model.environment(site, environment));
+            .and_then(|(site, environment)| model.environment(site, environment))
+            .filter(|found| evidence.made.is_none_or(|made| made == found.created));
         let mode = environment.and_then(|environment| environment.mode.clone());
         let release_replaced = match (evidence.opened_in, environment) {
             (Some(opened), Some(environment)) => opened != environment.generation,
@@ -307,28 +333,35 @@ impl Gate {
             push: evidence.push.clone(),
             deploy: evidence.deploy.clone(),
             failed_release: evidence.failed_release.clone(),
+            multidev: evidence.multidev.clone(),
             uncommitted: evidence.uncommitted,
             confirmed: evidence.confirmed,
             release_replaced,
             in_the_way: evidence.in_the_way,
             own_workflow: evidence.own_workflow,
             has_database: environment.is_some_and(|environment| environment.database.is_some()),
+            hold: held::facts(&model, who, action, target, evidence),
             address: self.address.clone(),
         };
-        (policy::decide(&principal, action, target, &context), word)
+        let decision = policy::decide(&principal, action, target, &context);
+        (decision, word, context.hold)
     }
 
-    /// The generation that a file of code opened now belongs to.
-    fn generation(&self, target: &Target) -> Option<u64> {
-        let Target::Tree(site, environment, Area::Code, _) = target else {
-            return None;
+    /// What a permit given now is about: the environment as it is, and for code the generation.
+    fn since(&self, target: &Target, opened_in: Option<u64>, made: Option<Timestamp>) -> Since {
+        let (Some(site), Some(name)) = (target.site(), target.environment()) else {
+            return Since::default();
         };
-        Some(
-            self.state
-                .model()
-                .environment(site, environment)?
-                .generation,
-        )
+        let model = self.state.model();
+        let environment = model.environment(site, name);
+        let is_code = matches!(target, Target::Tree(_, _, Area::Code, _));
+        let generation = environment
+            .filter(|_| is_code)
+            .map(|found| found.generation);
+        Since {
+            generation: opened_in.or(generation),
+            made: made.or_else(|| environment.map(|found| found.created)),
+        }
     }
 
     fn record(

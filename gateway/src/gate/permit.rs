@@ -18,9 +18,35 @@ pub struct Permit {
     who: Identity,
     action: Action,
     target: Target,
-    opened_in: Option<u64>,
+    since: Since,
     record: Option<Record>,
     epoch: u64,
+    again: Option<Box<Again>>,
+}
+
+/// What a change of an environment was permitted by, to decide it once more at its switch.
+#[derive(Debug, Clone)]
+pub(super) struct Again(Evidence);
+
+impl Again {
+    /// Keeps the evidence of a change that is prepared before it is made.
+    pub(super) fn new(action: Action, evidence: &Evidence) -> Option<Box<Self>> {
+        let prepared = action.changes() && !matches!(action, Action::ChangeTree(_));
+        prepared.then(|| {
+            let mut evidence = evidence.clone();
+            evidence.held.at.get_or_insert_with(Timestamp::now);
+            Box::new(Self(evidence))
+        })
+    }
+}
+
+/// What was there when a permit was given, so that what has come in its place is known as another.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Since {
+    /// The generation, where the target is in code.
+    pub(super) generation: Option<u64>,
+    /// When the environment was made.
+    pub(super) made: Option<Timestamp>,
 }
 
 impl Permit {
@@ -29,18 +55,19 @@ impl Permit {
         who: Identity,
         action: Action,
         target: Target,
-        opened_in: Option<u64>,
+        since: Since,
         record: Option<Record>,
-        epoch: u64,
+        (epoch, again): (u64, Option<Box<Again>>),
     ) -> Self {
         Self {
             gate,
             who,
             action,
             target,
-            opened_in,
+            since,
             record,
             epoch,
+            again,
         }
     }
 
@@ -52,8 +79,9 @@ impl Permit {
             who,
             action: Action::Deploy,
             target,
-            opened_in: None,
+            since: Since::default(),
             record: Some(record),
+            again: None,
         }
     }
 
@@ -95,7 +123,7 @@ impl Permit {
     /// Returns the generation of the environment that was permitted to be changed, where the target
     /// is in its code.
     pub fn generation(&self) -> Option<u64> {
-        self.opened_in
+        self.since.generation
     }
 
     /// Returns the id of the audit row, if there will be one.
@@ -127,7 +155,7 @@ impl Permit {
             who: self.who.clone(),
             action: self.action,
             target: Target::Tree(site.clone(), environment.clone(), *area, path.clone()),
-            opened_in: self.opened_in,
+            since: self.since,
             record: Some(Record {
                 time: now,
                 incident: IncidentId::new(now),
@@ -135,6 +163,7 @@ impl Permit {
                 ..record
             }),
             epoch: self.epoch,
+            again: None,
         })
     }
 
@@ -166,7 +195,8 @@ impl Permit {
             return Ok(());
         }
         let evidence = Evidence {
-            opened_in: self.opened_in,
+            opened_in: self.since.generation,
+            made: self.since.made,
             ..Evidence::default()
         };
         let fresh = self
@@ -174,6 +204,29 @@ impl Permit {
             .authorize(&self.who, self.action, &self.target, evidence)?;
         fresh.forget();
         self.epoch = epoch;
+        Ok(())
+    }
+
+    /// Decides once more, on the same evidence, what was permitted a while ago: preparing a change
+    /// takes time, in which the person may have lost their role or the environment been frozen. The
+    /// hours of deploys count as of the start, so that a deploy which began in them ends.
+    ///
+    /// # Errors
+    /// When the answer is now no, which has a row of its own.
+    pub fn confirm(&self) -> Result<(), Denied> {
+        let Some(again) = &self.again else {
+            return Ok(());
+        };
+        if self.gate.state.epoch() == self.epoch {
+            return Ok(());
+        }
+        let evidence = Evidence {
+            workflow: None,
+            ..again.0.clone()
+        };
+        self.gate
+            .authorize(&self.who, self.action, &self.target, evidence)?
+            .forget();
         Ok(())
     }
 
@@ -210,8 +263,19 @@ impl Permit {
             | Action::Rollback
             | Action::MergeHotfix
             | Action::DropHotfix
+            | Action::CreateMultidev
+            | Action::DeleteMultidev
+            | Action::RestoreMultidev
+            | Action::Merge
+            | Action::Revert
             | Action::CancelWorkflow
             | Action::AllowRelease
+            | Action::Freeze
+            | Action::EndFreeze
+            | Action::SetWindows
+            | Action::AskApproval
+            | Action::Approve
+            | Action::DenyApproval
             | Action::ConnectDatabase
             | Action::SetDatabase
             | Action::SetFront

@@ -3,6 +3,7 @@
 use git2::{Oid, Repository};
 use policy::{DeployFacts, Environment, FailedRelease, HotfixName, SiteName};
 
+use super::changes::Changes;
 use super::failed;
 use super::push::short;
 use super::release::{self, Origin, Prepared, ReleaseKind, Reuse};
@@ -24,6 +25,8 @@ pub struct Plan {
     pub running: Option<Oid>,
     /// That the commit has failed there.
     pub failed: Option<FailedRelease>,
+    /// By which commits the two differ.
+    pub changes: Changes,
     kind: DeploymentKind,
     rolled_back: Vec<u64>,
     back_to: Option<u64>,
@@ -87,11 +90,16 @@ pub fn plan(
             facts.would_lose = lost_hotfixes(&model, &repository, site, commit)?;
         }
     }
+    let running = runs(environment);
     Ok(Plan {
+        changes: match commit {
+            Some(commit) => Changes::between(&repository, running, commit)?,
+            None => Changes::default(),
+        },
         facts,
         commit,
-        running: runs(environment),
         failed: commit.and_then(|commit| failed::fact(&model, site, environment, commit)),
+        running,
         kind: DeploymentKind::Deploy,
         rolled_back: Vec::new(),
         back_to: None,
@@ -131,6 +139,11 @@ pub fn plan_rollback(
             })?)
         }
     };
+    let repository = repository::open(&sites.layout.site(site).repository())?;
+    let changes = match good {
+        Some(good) => Changes::between(&repository, running, good.commit)?,
+        None => Changes::default(),
+    };
     let rolled_back = deployments
         .iter()
         .filter(|one| Some(one.commit) == running && !one.rolled_back)
@@ -145,6 +158,7 @@ pub fn plan_rollback(
         commit: good.map(|one| one.commit),
         running,
         failed: good.and_then(|one| has_failed(one.commit)),
+        changes,
         kind: DeploymentKind::Rollback,
         rolled_back,
         back_to: good.map(|one| one.number),
@@ -182,6 +196,9 @@ fn release_plan(
         "Preparing {} for {site}.{environment} …",
         short(commit)
     ));
+    for line in plan.changes.told_of_loss(&format!("{site}.{environment}")) {
+        run.say(&line);
+    }
     let origin = Origin {
         repository: &repository,
         quarantine: None,

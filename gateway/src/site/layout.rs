@@ -72,6 +72,16 @@ impl SiteLayout {
         self.folder.join("repository.git")
     }
 
+    /// Returns the folder of a Multidev that was deleted and can be brought back.
+    pub fn deleted(&self, id: &str) -> PathBuf {
+        self.folder.join("deleted").join(id)
+    }
+
+    /// Returns the logs of workflows whose environment is gone, or never came to be.
+    pub fn logs(&self) -> PathBuf {
+        self.folder.join("logs")
+    }
+
     /// Returns the folder of one environment.
     pub fn environment(&self, environment: &Environment) -> EnvironmentLayout {
         EnvironmentLayout {

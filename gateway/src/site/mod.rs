@@ -1,6 +1,7 @@
 //! Effects. Every function that changes something takes a [`crate::gate::Permit`].
 
 mod blobs;
+pub mod changes;
 mod contents;
 #[cfg(test)]
 mod crash_tests;
@@ -10,11 +11,13 @@ pub mod failed;
 mod folder;
 pub mod front;
 pub mod git;
+pub mod holds;
 pub mod hotfix;
 mod ignore;
 pub mod import;
 pub mod layout;
 pub mod mode;
+pub mod multidev;
 mod orphans;
 pub mod packs;
 mod probe;
@@ -24,6 +27,7 @@ mod real_tree;
 pub mod release;
 pub mod repair;
 pub mod repository;
+pub mod revert;
 mod runtime;
 mod scan;
 pub mod settings;

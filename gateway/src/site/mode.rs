@@ -282,7 +282,12 @@ fn end<T>(mut permit: Permit, done: Result<T, Undone>) -> Result<T, Undone> {
     done
 }
 
-fn branch(sites: &Sites, site: &SiteName, environment: &Environment) -> Result<String, Fault> {
+/// Returns the full name of the branch that an environment runs.
+pub(super) fn branch(
+    sites: &Sites,
+    site: &SiteName,
+    environment: &Environment,
+) -> Result<String, Fault> {
     match environment {
         Environment::Multidev(name) => Ok(format!("refs/heads/{name}")),
         Environment::Dev | Environment::Test | Environment::Live => {
@@ -296,7 +301,8 @@ fn branch(sites: &Sites, site: &SiteName, environment: &Environment) -> Result<S
     }
 }
 
-fn merged(
+/// Returns the open hotfixes that are merged when an environment runs a commit.
+pub(super) fn merged(
     sites: &Sites,
     repository: &Repository,
     site: &SiteName,
@@ -310,7 +316,7 @@ fn merged(
 }
 
 /// Returns what a person is told of work that could not be handled.
-fn undone(error: WorkError) -> Undone {
+pub(super) fn undone(error: WorkError) -> Undone {
     let list = |paths: &[SitePath]| {
         paths
             .iter()

@@ -9,7 +9,7 @@ use policy::SiteName;
 
 use super::release;
 use super::repository::{self, MoveError};
-use super::{Sites, crash, orphans, runtime, targets, workflow};
+use super::{Sites, crash, multidev, orphans, runtime, targets, workflow};
 use crate::audit::Outcome;
 use crate::fault::{Fault, OrFault};
 use crate::gate::{Gate, Permit};
@@ -28,9 +28,11 @@ pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
     for held in sites.state.take_over_leases()? {
         tracing::info!("taking over {held}");
     }
-    for workflow in sites.state.workflows(None)? {
-        said.push(repair_one(sites, gate, &workflow)?);
+    let cut_off = sites.state.workflows(None)?;
+    for workflow in &cut_off {
+        said.push(repair_one(sites, gate, workflow)?);
     }
+    multidev::repair(sites, gate, &cut_off)?;
     let names: Vec<SiteName> = sites.state.model().sites.keys().cloned().collect();
     for site in &names {
         for workflow in sites.state.workflows(Some(site))? {

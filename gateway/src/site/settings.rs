@@ -165,6 +165,24 @@ pub fn set_step_network(state: &State, mut permit: Permit, allowed: bool) -> Res
     permit.finish(Outcome::Done)
 }
 
+/// Asks that a hotfix runs on Test before it goes to Live, or not.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn set_hotfix_require_test(
+    state: &State,
+    mut permit: Permit,
+    required: bool,
+) -> Result<(), Fault> {
+    let site = permit.site()?.clone();
+    permit.describe(format!(
+        "hotfix-require-test {}",
+        if required { "yes" } else { "no" }
+    ));
+    state.set_hotfix_require_test(&site, required)?;
+    permit.finish(Outcome::Done)
+}
+
 /// Gives a person a role on a site.
 ///
 /// # Errors

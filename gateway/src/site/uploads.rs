@@ -81,6 +81,15 @@ impl Sites {
         Ok(self.parts(site, environment)?.unfinished())
     }
 
+    /// Forgets what is known of uploads to an environment whose folder goes away or changes.
+    pub(super) fn forget_parts(&self, site: &SiteName, environment: &Environment) {
+        self.uploads
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&(site.clone(), environment.clone()));
+    }
+
     pub(super) fn parts(
         &self,
         site: &SiteName,

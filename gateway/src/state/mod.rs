@@ -3,12 +3,17 @@
 //! The rows are in SQLite; all that decisions need is also held in memory as one [`Model`], so that
 //! a decision costs no query. Knows no rules.
 
+mod approvals;
 mod databases;
 mod deliveries;
+mod deploy_windows;
 mod deployments;
 mod fronts;
+mod holds;
+mod kept_rows;
 mod keys;
 mod model;
+mod multidevs;
 mod people;
 mod schema;
 mod sites;
@@ -24,10 +29,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rusqlite::{Connection, Transaction};
 
+pub use approvals::{Answer, Matter, Request, RequestStatus, Subject};
 pub use deliveries::{Delivery, DeliveryStatus};
+pub use deploy_windows::{DeployWindow, NotAWindow};
 pub use deployments::{Deployment, DeploymentKind};
 pub use fronts::{Failed, Front};
+pub use holds::{Freeze, Holds};
 pub use model::{Authority, EnvironmentState, Hotfix, HotfixStatus, Key, Model, Person, Site};
+pub use multidevs::{DeletedMultidev, MultidevChange};
 pub use sites::{NewSite, for_people};
 pub use targets::{Host, NewTarget, Reload, Secret, Target, TargetKind};
 pub use told::{TargetEvent, Told};

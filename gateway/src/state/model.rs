@@ -12,6 +12,7 @@ use policy::{
 use rusqlite::{Connection, Row};
 
 use super::fronts::{Failed, Front};
+use super::holds::{self, Holds};
 use crate::fault::{Fault, OrFault};
 
 /// People, keys and sites at one moment.
@@ -25,6 +26,8 @@ pub struct Model {
     pub authorities: BTreeMap<String, Authority>,
     /// All sites.
     pub sites: BTreeMap<SiteName, Site>,
+    /// What holds the code of sites where it is; see [`Model::holds`].
+    pub(super) holds: BTreeMap<SiteName, Holds>,
 }
 
 /// Somebody with a name on this server.
@@ -87,6 +90,8 @@ pub struct Site {
     pub force_push: bool,
     /// Whether its steps reach the network.
     pub step_network: bool,
+    /// Whether a hotfix has to run on Test before it goes to Live.
+    pub hotfix_require_test: bool,
     /// When it was made.
     pub created: Timestamp,
     /// Who has which role.
@@ -209,6 +214,12 @@ impl Model {
         self.sites.get_mut(site)?.environments.get_mut(environment)
     }
 
+    /// Returns what holds a site's code where it is.
+    pub fn holds(&self, site: &SiteName) -> &Holds {
+        static NOTHING: Holds = Holds::NOTHING;
+        self.holds.get(site).unwrap_or(&NOTHING)
+    }
+
     fn is_administrator(&self, person: &PersonName) -> bool {
         self.people
             .get(person)
@@ -241,21 +252,23 @@ impl Model {
         super::keys::load(connection, &mut model)?;
         load_sites(connection, &mut model)?;
         load_environments(connection, &mut model)?;
+        holds::load(connection, &mut model)?;
         Ok(model)
     }
 }
 
 fn load_sites(connection: &Connection, model: &mut Model) -> Result<(), Fault> {
-    for (name, trunk, files_path, force_push, created) in rows(
+    for (name, trunk, files_path, force_push, hotfix_require_test, created) in rows(
         connection,
-        "SELECT name, trunk, files_path, force_push, created FROM site",
+        "SELECT name, trunk, files_path, force_push, hotfix_require_test, created FROM site",
         |row| {
             Ok((
                 row.get::<_, String>(0)?,
                 row.get::<_, String>(1)?,
                 row.get::<_, Option<String>>(2)?,
                 row.get::<_, bool>(3)?,
-                row.get::<_, String>(4)?,
+                row.get::<_, bool>(4)?,
+                row.get::<_, String>(5)?,
             ))
         },
     )? {
@@ -270,6 +283,7 @@ fn load_sites(connection: &Connection, model: &mut Model) -> Result<(), Fault> {
             files_path,
             force_push,
             step_network: false,
+            hotfix_require_test,
             created: parse(&created)?,
             team: BTreeMap::new(),
             environments: BTreeMap::new(),

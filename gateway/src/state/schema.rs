@@ -19,6 +19,8 @@ const MIGRATIONS: &[&str] = &[
     super::fronts::TABLES,
     super::step_networks::TABLE,
     super::targets::TABLES,
+    super::holds::TABLES,
+    super::multidevs::TABLE,
 ];
 
 /// Keys with an end and limits; authorities of certificates.

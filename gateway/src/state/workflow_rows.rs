@@ -5,12 +5,13 @@ use jiff::Timestamp;
 use policy::SiteName;
 use rusqlite::params;
 
+use super::approvals;
 use super::deliveries::announce;
 use super::deployments::{self, Deployment};
 use super::model::{Hotfix, HotfixStatus, parse, rows};
 use super::told::Told;
 use super::workflows::{Lease, Step, Workflow, WorkflowStatus};
-use super::{State, sites};
+use super::{State, multidevs, sites};
 use crate::fault::{Fault, OrFault};
 
 impl State {
@@ -138,6 +139,9 @@ impl State {
         let now = Timestamp::now();
         self.change(doing, |transaction| {
             let old = sites::commit_of(transaction, &workflow.site, &workflow.environment)?;
+            if let Some(change) = &intent.multidev {
+                multidevs::apply(transaction, workflow, change)?;
+            }
             if let Some(generation) = intent.generation {
                 sites::set_generation(
                     transaction,
@@ -169,6 +173,7 @@ impl State {
                         &deployment,
                         &intent.rolled_back,
                     )?;
+                    approvals::consume(transaction, workflow, kind, commit)?;
                 }
                 if let Some(name) = &intent.hotfix {
                     let hotfix = Hotfix {

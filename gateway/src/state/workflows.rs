@@ -7,6 +7,7 @@ use policy::{ConnectionMode, Environment, HotfixName, PersonName, SiteName};
 use serde::{Deserialize, Serialize};
 
 use super::deployments::DeploymentKind;
+use super::multidevs::MultidevChange;
 use crate::fault::Fault;
 
 /// What the first release's table lacks: who asked and from where, the steps, and who holds which
@@ -170,6 +171,9 @@ pub struct Intent {
     pub hotfix: Option<HotfixName>,
     /// Hotfixes that trunk then contains.
     pub merged: Vec<HotfixName>,
+    /// What becomes of its environment itself, if it is a Multidev that comes or goes.
+    #[serde(default)]
+    pub multidev: Option<MultidevChange>,
 }
 
 /// One ref of an intent. Object ids are hexadecimal; absent means that the ref does not exist.

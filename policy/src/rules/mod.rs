@@ -1,7 +1,10 @@
 //! The rules. The first that refuses wins; what no rule permits is refused.
 
 mod database;
+mod hold;
+mod holding;
 mod limits;
+mod multidev;
 mod push;
 mod release;
 mod server;
@@ -17,6 +20,8 @@ use crate::name::SiteName;
 use crate::principal::{Ended, Principal, Role, Standing};
 use crate::target::Target;
 
+pub use hold::NEEDS_APPROVAL;
+
 /// Decides one request.
 pub fn decide(
     principal: &Principal,
@@ -30,6 +35,12 @@ pub fn decide(
     if let Some(refusal) = limits::refusal(principal, action, target) {
         return refusal;
     }
+    let allowed = usual(principal, action, target, context);
+    hold::decide(principal, action, target, context, allowed)
+}
+
+/// Decides as if nothing held the environment where it is.
+fn usual(principal: &Principal, action: Action, target: &Target, context: &Context) -> Decision {
     match action {
         Action::CreateSite
         | Action::ManagePeople
@@ -74,6 +85,22 @@ pub fn decide(
         Action::DropHotfix => on_environment(principal, target, context, |role, site, _| {
             workflow::drop_hotfix(role, site)
         }),
+        Action::CreateMultidev | Action::RestoreMultidev => {
+            as_member(principal, target, |role, site| match target.environment() {
+                Some(environment) => multidev::make(role, action, site, environment, context),
+                None => unfit_target(action.as_str()),
+            })
+        }
+        Action::DeleteMultidev => {
+            on_environment(principal, target, context, |role, site, environment| {
+                multidev::delete(role, site, environment, context)
+            })
+        }
+        Action::Merge | Action::Revert => {
+            on_environment(principal, target, context, |role, site, environment| {
+                multidev::bring(role, action, site, environment, context)
+            })
+        }
         Action::CancelWorkflow => {
             on_environment(principal, target, context, |role, site, environment| {
                 workflow::cancel(role, site, environment, context)
@@ -82,6 +109,23 @@ pub fn decide(
         Action::AllowRelease => {
             on_environment(principal, target, context, |role, site, environment| {
                 release::allow(role, site, environment)
+            })
+        }
+        Action::Freeze | Action::EndFreeze | Action::SetWindows => {
+            on_environment(principal, target, context, |role, site, environment| {
+                holding::keep(role, action, site, environment, context)
+            })
+        }
+        Action::AskApproval => {
+            let wanted = match target {
+                Target::Ref(_, _, _) => Action::UpdateRef,
+                _other => Action::Deploy,
+            };
+            holding::ask(decide(principal, wanted, target, context))
+        }
+        Action::Approve | Action::DenyApproval => {
+            on_environment(principal, target, context, |role, site, _| {
+                holding::answer(role, action, site, context)
             })
         }
         Action::ConnectDatabase => {

@@ -300,6 +300,18 @@ impl Push<'_> {
                 "Fetch, begin the branch at the newest live_N tag, and put your fix on top of it.",
             );
         }
+        if matches!(remote, Environment::Live) && facts.untested {
+            return refuse(
+                "hotfix-goes-to-test-first",
+                format!(
+                    "{site} asks that a hotfix runs on Test before it goes to Live, and this commit of {name} has not."
+                ),
+                format!(
+                    "Try it: git push {} HEAD:hotfix/{hotfix}   and then push the same commit to Live.",
+                    self.url(&Environment::Test)
+                ),
+            );
+        }
         let reason = facts.reason.as_deref().unwrap_or_default();
         if matches!(remote, Environment::Live) && reason.trim().is_empty() {
             return refuse(

@@ -40,9 +40,20 @@ pub(super) fn decide(principal: &Principal, action: Action, target: &Target) -> 
         | Action::Rollback
         | Action::MergeHotfix
         | Action::DropHotfix
+        | Action::CreateMultidev
+        | Action::DeleteMultidev
+        | Action::RestoreMultidev
+        | Action::Merge
+        | Action::Revert
         | Action::CancelWorkflow
         | Action::AllowRelease
         | Action::SetFront
+        | Action::Freeze
+        | Action::EndFreeze
+        | Action::SetWindows
+        | Action::AskApproval
+        | Action::Approve
+        | Action::DenyApproval
         | Action::ConnectDatabase
         | Action::SetDatabase
         | Action::ViewTargets

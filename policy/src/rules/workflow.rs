@@ -27,8 +27,19 @@ pub(super) fn on_environment(
         | Action::UpdateRef
         | Action::MergeHotfix
         | Action::DropHotfix
+        | Action::CreateMultidev
+        | Action::DeleteMultidev
+        | Action::RestoreMultidev
+        | Action::Merge
+        | Action::Revert
         | Action::CancelWorkflow
         | Action::AllowRelease
+        | Action::Freeze
+        | Action::EndFreeze
+        | Action::SetWindows
+        | Action::AskApproval
+        | Action::Approve
+        | Action::DenyApproval
         | Action::ConnectDatabase
         | Action::SetDatabase
         | Action::SetFront

@@ -1,14 +1,17 @@
 //! Any request, any facts, any path: what the property tests draw from.
 
 use policy::{
-    Action, ActionGroup, Area, ConnectionMode, Context, DeployFacts, Environment, InTheWay, Limits,
-    PushFacts, RefChange, RefKind, SitePath, Target, TreeChange,
+    Action, ActionGroup, Approval, ApprovalState, Area, ConnectionMode, Context, DeployFacts,
+    Environment, Freeze, Hold, Hours, InTheWay, Limits, MultidevFacts, PushFacts, RefChange,
+    RefKind, SitePath, Target, TreeChange,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::model::{Ask, Base, Request, feature};
-use crate::words::{ADDRESS, STANDINGS, acme, failed_release, good_push, mode, name};
+use crate::words::{
+    ADDRESS, STANDINGS, acme, closed, failed_release, frozen, good_push, mode, name,
+};
 
 /// Any request; people with a right on the site come more often than others.
 pub fn request() -> impl Strategy<Value = Request> {
@@ -73,6 +76,8 @@ fn ask() -> impl Strategy<Value = Ask> {
         Action::Rollback,
         Action::MergeHotfix,
         Action::DropHotfix,
+        Action::Merge,
+        Action::Revert,
     ];
     let modes = select(vec![ConnectionMode::Sftp, ConnectionMode::Git]);
     prop_oneof![
@@ -114,6 +119,8 @@ pub fn code_action() -> impl Strategy<Value = Action> {
             Action::Deploy,
             Action::Rollback,
             Action::MergeHotfix,
+            Action::Merge,
+            Action::Revert,
         ]),
     ]
 }
@@ -162,7 +169,7 @@ pub fn context() -> impl Strategy<Value = Context> {
         any::<bool>(),
         any::<bool>(),
         in_the_way(),
-        (any::<bool>(), any::<bool>()),
+        ((any::<bool>(), any::<bool>(), multidev_facts()), hold()),
     );
     let push = prop::option::weighted(0.9, push_facts());
     let deploy = prop::option::weighted(0.9, deploy_facts());
@@ -173,22 +180,64 @@ pub fn context() -> impl Strategy<Value = Context> {
     (flags, set, push, deploy, uncommitted).prop_map(|(flags, set, push, deploy, uncommitted)| {
         let (uncommitted, failed_release) = uncommitted;
         let (environment_exists, confirmed, release_replaced, in_the_way, more) = flags;
-        let (has_database, own_workflow) = more;
+        let ((has_database, own_workflow, multidev), hold) = more;
         Context {
             environment_exists,
             mode: set.map(mode),
             push,
             deploy,
             failed_release,
+            multidev,
             uncommitted,
             confirmed,
             release_replaced,
             in_the_way,
             own_workflow,
             has_database,
+            hold,
             address: ADDRESS.to_owned(),
         }
     })
+}
+
+/// What holds an environment; often nothing.
+pub fn hold() -> impl Strategy<Value = Hold> {
+    let freeze = (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(by_administrator, content, ends)| Freeze {
+            content,
+            by_administrator,
+            until: ends.then(|| "2026-12-24 UTC".to_owned()),
+            ..frozen()
+        },
+    );
+    let hours = (any::<bool>(), any::<bool>()).prop_map(|(open, opens)| Hours {
+        open,
+        opens: opens.then(|| "Monday 09:00".to_owned()),
+        ..closed()
+    });
+    let states = vec![
+        ApprovalState::Asked,
+        ApprovalState::Given(name("bob")),
+        ApprovalState::Withdrawn(name("bob")),
+    ];
+    let approval = (any::<bool>(), select(states)).prop_map(|(earnest, state)| Approval {
+        request: earnest.then(|| "01ABC".to_owned()),
+        state,
+    });
+    (
+        prop::option::weighted(0.3, freeze),
+        prop::option::weighted(0.3, hours),
+        prop::option::weighted(0.3, approval),
+        prop::option::weighted(0.3, select(vec!["the shop is down", " "])),
+        any::<bool>(),
+    )
+        .prop_map(|(freeze, hours, approval, overriding, own_request)| Hold {
+            freeze,
+            hours,
+            approval,
+            overriding: overriding.map(str::to_owned),
+            own_request,
+        })
 }
 
 fn push_facts() -> impl Strategy<Value = PushFacts> {
@@ -232,4 +281,20 @@ fn deploy_facts() -> impl Strategy<Value = DeployFacts> {
             would_lose,
         }
     })
+}
+
+fn multidev_facts() -> impl Strategy<Value = Option<MultidevFacts>> {
+    let branch = || prop::option::of(select(vec!["feature".to_owned(), "topic".to_owned()]));
+    let facts = (any::<bool>(), any::<bool>(), branch(), branch(), branch());
+    let facts = facts.prop_map(
+        |(source_ready, branch_exists, from_branch, in_the_way, forbidden_path)| MultidevFacts {
+            trunk: "main".to_owned(),
+            from_branch,
+            source_ready,
+            branch_exists,
+            in_the_way,
+            forbidden_path,
+        },
+    );
+    prop::option::weighted(0.9, facts)
 }

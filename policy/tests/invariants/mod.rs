@@ -66,6 +66,7 @@ pub fn below_changes_by_its_mode(
             }
             Action::UpdateRef => prop_assert_eq!(*mode, ConnectionMode::Git),
             Action::MergeHotfix => prop_assert_eq!(environment, &Environment::Dev),
+            Action::Merge | Action::Revert => prop_assert_eq!(before.code[environment].edits, 0),
             Action::SetConnectionMode => {
                 prop_assert_eq!(before.runs(environment), after.runs(environment));
             }

@@ -1,6 +1,8 @@
 //! A small site that does what the policy permits, and nothing that it refuses. Where a permit
 //! could be read in two ways it takes the worse, so that a rule too wide shows as a change of code.
 
+mod bring;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{
@@ -213,6 +215,7 @@ impl Site {
             live_deployed: live.is_some(),
             descends_from_live: new.is_some_and(grown),
             brings_trunk: false,
+            untested: false,
             reason: None,
             uploads_path: None,
             forbidden_path: None,
@@ -319,6 +322,7 @@ impl Site {
                     self.close_merged();
                 }
             }
+            Action::Merge | Action::Revert => self.bring(environment, action),
             Action::DropHotfix => {
                 self.hotfixes.pop_first();
             }

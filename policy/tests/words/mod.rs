@@ -1,8 +1,8 @@
 //! People, names and facts that the tests of the policy share.
 
 use policy::{
-    ConnectionMode, Ended, FailedRelease, Limits, ModeFacts, Principal, PushFacts, RefChange,
-    RefKind, Role, SiteName, Standing,
+    ConnectionMode, Ended, FailedRelease, Freeze, Hours, Limits, ModeFacts, Principal, PushFacts,
+    RefChange, RefKind, Role, SiteName, Standing,
 };
 
 /// How requests are asked for hints: an address as the gateway would give it.
@@ -68,9 +68,31 @@ pub fn good_push(kind: RefKind, change: RefChange) -> PushFacts {
         live_deployed: true,
         descends_from_live: true,
         brings_trunk: false,
+        untested: false,
         reason: Some("the shop is down".to_owned()),
         uploads_path: None,
         forbidden_path: None,
         is_commit: true,
+    }
+}
+
+/// A freeze by a team member that nothing ends by itself.
+pub fn frozen() -> Freeze {
+    Freeze {
+        by: name("tom"),
+        by_administrator: false,
+        since: "2026-01-02 03:04 UTC".to_owned(),
+        reason: "the sale is on.".to_owned(),
+        until: None,
+        content: false,
+    }
+}
+
+/// Hours of deploys that are not now.
+pub fn closed() -> Hours {
+    Hours {
+        text: "mon-thu 09:00-16:00 Europe/Berlin".to_owned(),
+        open: false,
+        opens: Some("Monday 2026-01-05 09:00 CET".to_owned()),
     }
 }

@@ -6,7 +6,9 @@ use policy::{ConnectionMode, Environment, HotfixName, PersonName, Role, SiteName
 use serde::{Deserialize, Serialize};
 
 use super::audit_query::AuditQuery;
+use super::hold_command::HoldCommand;
 use super::key_limits::KeyLimits;
+use super::multidev_command::MultidevCommand;
 use super::releases::ReleaseCommand;
 use super::target_command::TargetCommand;
 use super::workflow_command::WorkflowCommand;
@@ -109,13 +111,13 @@ pub enum Command {
         /// The site
         site: SiteName,
     },
-    /// Change a setting of a site: force-push yes|no, step-network yes|no
+    /// Change a setting of a site: force-push, hotfix-require-test, approve-live …
     #[command(name = "site:set")]
     SiteSet {
         /// The site
         site: SiteName,
         /// The setting
-        #[arg(value_parser = ["force-push", "step-network"])]
+        #[arg(value_parser = ["force-push", "hotfix-require-test", "approve-live", "approve-hotfix", "step-network"])]
         setting: String,
         /// Its value
         #[arg(value_parser = ["yes", "no"])]
@@ -304,6 +306,13 @@ pub enum Command {
         /// An older commit of trunk, for Test
         #[arg(long = "ref", value_name = "COMMIT")]
         reference: Option<String>,
+        /// As an administrator, why not within the hours of deploys
+        #[arg(long = "override", value_name = "REASON")]
+        overriding: Option<String>,
+        /// Only show what it would bring and take away, and whether it is allowed
+        #[arg(long)]
+        #[serde(default)]
+        dry_run: bool,
     },
     /// Return Test or Live to its last good release
     #[command(name = "env:rollback", visible_alias = "rollback")]
@@ -316,6 +325,13 @@ pub enum Command {
         /// Why
         #[arg(long)]
         note: Option<String>,
+        /// As an administrator, why in spite of a freeze
+        #[arg(long = "override", value_name = "REASON")]
+        overriding: Option<String>,
+        /// Only show what it would bring and take away, and whether it is allowed
+        #[arg(long)]
+        #[serde(default)]
+        dry_run: bool,
     },
     /// What concerns releases
     #[command(flatten)]
@@ -354,6 +370,12 @@ pub enum Command {
         #[arg(long)]
         reason: String,
     },
+    /// What holds code where it is
+    #[command(flatten)]
+    Hold(HoldCommand),
+    /// What concerns Multidevs
+    #[command(flatten)]
+    Multidev(MultidevCommand),
     /// What concerns workflows
     #[command(flatten)]
     Workflow(WorkflowCommand),

@@ -5,18 +5,21 @@ use policy::{Action, Environment, HotfixName, SiteName, Target};
 use super::command::SiteEnvironment;
 use super::table::Table;
 use super::{Done, Run, Stop};
-use crate::gate::Evidence;
-use crate::site::{blocking, deploy, hotfix, mode, push, repository};
+use crate::gate::{Evidence, Held};
+use crate::site::{blocking, deploy, holds, hotfix, mode, push, repository};
 use crate::state::for_people;
 
 /// The longest note, in characters.
 const LONGEST_NOTE: usize = 2000;
 
+/// What somebody says of a deploy: a note, and why in spite of what holds the environment.
+pub(super) type SaidOfDeploy = (Option<String>, Option<String>);
+
 impl Run<'_> {
     pub(super) async fn deploy(
         &mut self,
         place: SiteEnvironment,
-        note: Option<String>,
+        said: SaidOfDeploy,
         reference: Option<String>,
     ) -> Done {
         // A stranger must not learn from an error whether the site exists.
@@ -38,14 +41,14 @@ impl Run<'_> {
                 "--ref picks a commit for Test only.".to_owned(),
             ));
         }
-        self.carry_out(place, run, plan, Action::Deploy, note).await
+        self.carry_out(place, run, plan, Action::Deploy, said).await
     }
 
     pub(super) async fn rollback(
         &mut self,
         place: SiteEnvironment,
         to: Option<String>,
-        note: Option<String>,
+        said: SaidOfDeploy,
     ) -> Done {
         self.view(&place.site)?;
         let run = self.begin(&place, "rollback").await?;
@@ -59,7 +62,7 @@ impl Run<'_> {
             ))
         })
         .await??;
-        self.carry_out(place, run, plan, Action::Rollback, note)
+        self.carry_out(place, run, plan, Action::Rollback, said)
             .await
     }
 
@@ -69,7 +72,7 @@ impl Run<'_> {
         run: crate::site::Run,
         plan: deploy::Plan,
         action: Action,
-        note: Option<String>,
+        (note, overriding): SaidOfDeploy,
     ) -> Done {
         let note: String = note
             .map(|note| note.trim().chars().take(LONGEST_NOTE).collect())
@@ -81,12 +84,23 @@ impl Run<'_> {
             failed_release: plan.failed.clone(),
             detail: Some(note.clone()),
             workflow: Some(run.id().clone()),
+            held: Held {
+                commit: plan.commit,
+                overriding: overriding.map(|why| policy::escape(why.trim().as_bytes())),
+                request: Some(holds::new_request()),
+                ..Held::default()
+            },
             ..Evidence::default()
         };
-        let permit = self
-            .console
-            .gate
-            .authorize(self.who, action, &target, evidence)?;
+        let gate = &self.console.gate;
+        let asked = gate.authorize(self.who, action, &target, evidence.clone());
+        if asked.is_err() {
+            self.tell_of_loss(&place, &plan).await;
+        }
+        let permit = asked.map_err(|denied| {
+            let sites = &self.console.sites;
+            holds::ask_for_approval(sites, gate, self.who, &target, evidence, denied)
+        })?;
         if plan.commit.is_some() && plan.commit == plan.running {
             permit.forget();
             return Err(Stop::Nothing("There is nothing to deploy.".to_owned()));
@@ -104,6 +118,7 @@ impl Run<'_> {
             push::short(done.commit),
             done.tag
         );
+        self.tell_open_hotfixes(&place).await;
         self.reply.conclude(&text).await;
         Ok(())
     }

@@ -42,6 +42,9 @@ impl Run<'_> {
         let newest = deployments.first();
         let busy = self.busy_with(&place);
         let hotfixes = self.open_hotfixes(&place);
+        let frozen = self.frozen(&place.site, &place.environment);
+        let hours = self.hours(&place.site, &place.environment);
+        let requests = self.waiting_requests(&place.site, Some(&place.environment));
         let unfinished = self.unfinished(&place, None).await?;
         let table = Table::record(vec![
             ("id", place.environment.as_str().into()),
@@ -80,6 +83,9 @@ impl Run<'_> {
             ),
             ("busy_with", busy.map_or(Value::Null, Value::from)),
             ("open_hotfixes", hotfixes.map_or(Value::Null, Value::from)),
+            ("frozen", frozen.map_or(Value::Null, Value::from)),
+            ("deploy_windows", hours.map_or(Value::Null, Value::from)),
+            ("waiting_for_approval", requests.into()),
             (
                 "unfinished_uploads",
                 if unfinished.is_empty() {
@@ -234,18 +240,19 @@ impl Run<'_> {
             })
     }
 
-    /// Names the hotfixes that Live runs and trunk has not.
+    /// Names the hotfixes that trunk lacks, which are everybody's concern but a Multidev's.
     fn open_hotfixes(&self, place: &SiteEnvironment) -> Option<String> {
         let model = self.console.state.model();
         let open = &model.sites.get(&place.site)?.open_hotfixes;
         let names: Vec<&str> = open.iter().map(|hotfix| hotfix.name.as_str()).collect();
-        let shown = matches!(place.environment, Environment::Live) && !names.is_empty();
+        let shown = !matches!(place.environment, Environment::Multidev(_)) && !names.is_empty();
         shown.then(|| names.join(", "))
     }
 
-    /// Begins a workflow on an environment, waiting for those that are before it.
+    /// Begins a workflow on an environment, waiting for those that are before it. Who goes away
+    /// while it waits has left the queue.
     pub(super) async fn begin(
-        &self,
+        &mut self,
         place: &SiteEnvironment,
         kind: &'static str,
     ) -> Result<crate::site::Run, Stop> {
@@ -261,13 +268,24 @@ impl Run<'_> {
         let beginning = self.console.sites.workflows.begin(asked, move |line| {
             let _ = sender.send(line.to_owned());
         });
-        let telling = async {
-            while let Some(line) = receiver.recv().await {
-                self.reply.tell(&line).await;
+        tokio::pin!(beginning);
+        loop {
+            tokio::select! {
+                biased;
+                Some(line) = receiver.recv() => self.reply.tell(&line).await,
+                begun = &mut beginning => {
+                    while let Ok(line) = receiver.try_recv() {
+                        self.reply.tell(&line).await;
+                    }
+                    return Ok(begun?);
+                }
+                () = self.reply.gone() => {
+                    return Err(Stop::Failed(
+                        "This has left the queue; nothing was changed.".to_owned(),
+                    ));
+                }
             }
-        };
-        let (run, ()) = tokio::join!(beginning, telling);
-        Ok(run?)
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use policy::{Action, Area, Decision, Environment, PersonName, SitePath, Target};
 use super::table::Table;
 use super::{Done, Run, Stop};
 use crate::gate::{Evidence, Identity};
+use crate::site::multidev::{self, From};
 use crate::site::{blocking, deploy, mode, push};
 
 impl Run<'_> {
@@ -130,18 +131,29 @@ impl Run<'_> {
         let evidence = blocking(move || {
             let mut evidence = Evidence::default();
             match action {
-                Action::Deploy | Action::Rollback => {
-                    let plan = if action == Action::Deploy {
-                        deploy::plan(&sites, &site, &environment, None)
-                    } else {
+                Action::Deploy | Action::Rollback | Action::AskApproval => {
+                    let plan = if action == Action::Rollback {
                         deploy::plan_rollback(&sites, &site, &environment, None)
+                    } else {
+                        deploy::plan(&sites, &site, &environment, None)
                     };
+                    evidence.held.commit = plan.as_ref().ok().and_then(|plan| plan.commit);
                     let (facts, failed) =
                         plan.map_or_else(|_| Default::default(), |plan| (plan.facts, plan.failed));
                     evidence.deploy = Some(facts);
                     evidence.failed_release = failed;
                 }
-                Action::SetConnectionMode => {
+                Action::CreateMultidev => {
+                    if let Environment::Multidev(name) = &environment {
+                        let from = From::Environment(Environment::Dev);
+                        let (facts, _commit) = multidev::facts(&sites, &site, name, &from)?;
+                        evidence.multidev = Some(facts);
+                    }
+                }
+                Action::SetConnectionMode
+                | Action::DeleteMultidev
+                | Action::Merge
+                | Action::Revert => {
                     evidence.uncommitted = mode::uncommitted(&sites, &site, &environment)?;
                 }
                 Action::MergeHotfix => {
@@ -160,8 +172,14 @@ impl Run<'_> {
                 | Action::Discard
                 | Action::RestoreWork
                 | Action::DropHotfix
+                | Action::RestoreMultidev
                 | Action::CancelWorkflow
                 | Action::AllowRelease
+                | Action::Freeze
+                | Action::EndFreeze
+                | Action::SetWindows
+                | Action::Approve
+                | Action::DenyApproval
                 | Action::ConnectDatabase
                 | Action::SetDatabase
                 | Action::SetFront

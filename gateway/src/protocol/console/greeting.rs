@@ -43,6 +43,9 @@ impl Run<'_> {
                     hotfix.name, hotfix.person, hotfix.name
                 ));
             }
+            for line in self.held(name) {
+                text.push_str(&format!("    {line}\n"));
+            }
         }
         text.push_str(&format!("All commands: ssh -p {port} {host} help\n"));
         let _ = self.reply.out(&text).await;

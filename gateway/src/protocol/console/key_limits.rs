@@ -87,7 +87,10 @@ impl KeyLimits {
 }
 
 /// Reads how long something lasts from now on.
-fn later(length: &str, now: Timestamp) -> Result<Timestamp, String> {
+///
+/// # Errors
+/// With a sentence for the person.
+pub(super) fn later(length: &str, now: Timestamp) -> Result<Timestamp, String> {
     let odd = || {
         format!(
             "'{}' is no length of time; write 30d, 8h or 2w.",

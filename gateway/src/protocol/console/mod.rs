@@ -1,5 +1,6 @@
 //! The console: the commands of `ssh HOST COMMAND` and of the command line on the server.
 
+mod approvals;
 mod audit_query;
 mod audits;
 mod authorities;
@@ -7,12 +8,19 @@ mod code;
 mod command;
 mod databases;
 mod deliveries;
+mod deploy_plan;
 mod deploys;
 mod environments;
 mod explain;
 mod greeting;
+mod hold_command;
+mod holds;
 mod key_limits;
 mod keys;
+mod merges;
+mod multidev_command;
+mod multidev_list;
+mod multidevs;
 mod people;
 mod releases;
 mod reply;
@@ -26,6 +34,7 @@ mod workflows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
@@ -65,6 +74,8 @@ pub struct Console {
     pub audit_path: PathBuf,
     /// All sites.
     pub sites: Arc<Sites>,
+    /// For how long a deleted Multidev can be brought back.
+    pub keep_deleted: Duration,
 }
 
 /// Why a command did not do what it was to do.
@@ -252,14 +263,33 @@ impl Run<'_> {
             } => self.restore_work(environment, id, list).await,
             Command::Deploy {
                 environment,
+                reference,
+                dry_run: true,
+                ..
+            } => self.deploy_plan(environment, reference).await,
+            Command::Rollback {
+                environment,
+                to,
+                dry_run: true,
+                ..
+            } => self.rollback_plan(environment, to).await,
+            Command::Deploy {
+                environment,
                 note,
                 reference,
-            } => self.deploy(environment, note, reference).await,
+                overriding,
+                ..
+            } => {
+                self.deploy(environment, (note, overriding), reference)
+                    .await
+            }
             Command::Rollback {
                 environment,
                 to,
                 note,
-            } => self.rollback(environment, to, note).await,
+                overriding,
+                ..
+            } => self.rollback(environment, to, (note, overriding)).await,
             Command::Release(command) => self.release(command).await,
             Command::CodeLog { environment, limit } => self.code_log(environment, limit).await,
             Command::HotfixList { site } => self.hotfix_list(site).await,
@@ -267,6 +297,8 @@ impl Run<'_> {
             Command::HotfixDrop { site, name, reason } => {
                 self.hotfix_drop(site, name, reason).await
             }
+            Command::Hold(command) => self.hold(command).await,
+            Command::Multidev(command) => self.multidev(command).await,
             Command::Workflow(command) => self.workflow(command).await,
             Command::Target(command) => self.target(command).await,
             Command::AuditList(query) => self.audit_list(query).await,

@@ -195,9 +195,28 @@ impl Reply {
         }
     }
 
-    /// Waits until the client has gone. What it sends meanwhile is not read by anybody.
+    /// Waits until the client has gone, or a person at a screen has ended it with Ctrl-C. What is
+    /// typed meanwhile is kept for the next question.
     pub async fn gone(&mut self) {
-        while self.input.recv().await.is_some() {}
+        let output = match &self.door {
+            Door::Ssh(output) => output,
+            Door::Local(said) => return said.closed().await,
+        };
+        if !output.is_screen() {
+            return output.gone().await;
+        }
+        let gone = output.gone();
+        tokio::pin!(gone);
+        loop {
+            tokio::select! {
+                () = &mut gone => return,
+                typed = self.input.recv() => match typed {
+                    Some(keys) if self.read.len() < MOST_INPUT => self.read.extend(keys),
+                    Some(_) => {}
+                    None => return,
+                },
+            }
+        }
     }
 
     /// Ends the command.

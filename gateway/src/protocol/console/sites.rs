@@ -6,10 +6,10 @@ use serde_json::Value;
 use super::table::Table;
 use super::{Done, Run, Stop};
 use crate::gate::{Evidence, Permit};
-use crate::site::blocking;
 use crate::site::import::Source;
 use crate::site::settings::{self, Wanted};
-use crate::state::for_people;
+use crate::site::{blocking, holds};
+use crate::state::{Subject, for_people};
 
 impl Run<'_> {
     pub(super) async fn site_create(
@@ -73,6 +73,11 @@ impl Run<'_> {
             .sites
             .get(&name)
             .ok_or_else(|| Stop::Failed(format!("{name} is gone.")))?;
+        let approves = |subject| model.holds(&name).approved.contains(&subject).into();
+        let held = match self.held(&name).as_slice() {
+            [] => Value::Null,
+            lines => lines.join("; ").into(),
+        };
         let runs = |environment: &policy::Environment| {
             site.environments
                 .get(environment)
@@ -90,28 +95,55 @@ impl Run<'_> {
             ),
             ("force_push", site.force_push.into()),
             ("step_network", site.step_network.into()),
+            ("hotfix_require_test", site.hotfix_require_test.into()),
             ("created", for_people(site.created).into()),
             ("members", site.team.len().into()),
             ("dev", runs(&policy::Environment::Dev)),
             ("test", runs(&policy::Environment::Test)),
             ("live", runs(&policy::Environment::Live)),
             ("open_hotfixes", site.open_hotfixes.len().into()),
+            ("approve_live", approves(Subject::Deploy)),
+            ("approve_hotfix", approves(Subject::Hotfix)),
+            ("held", held),
         ]);
         self.reply.print(&table).await?;
         Ok(())
     }
 
-    pub(super) async fn site_set(&mut self, site: SiteName, setting: &str, allowed: bool) -> Done {
+    pub(super) async fn site_set(&mut self, site: SiteName, setting: &str, on: bool) -> Done {
         if setting == "step-network" {
-            return self.site_set_step_network(site, allowed).await;
+            return self.site_set_step_network(site, on).await;
         }
         let permit = self.permit(Action::ChangeTeam, &Target::Site(site.clone()))?;
-        settings::set_force_push(&self.console.state, permit, allowed)?;
-        let word = if allowed { "may" } else { "may not" };
-        let _ = self
-            .reply
-            .out(&format!("Trunk of {site} {word} be force-pushed.\n"))
-            .await;
+        let state = &self.console.state;
+        if setting == "hotfix-require-test" {
+            settings::set_hotfix_require_test(state, permit, on)?;
+            let text = if on {
+                format!("A hotfix of {site} goes to Live only after the same commit ran on Test.\n")
+            } else {
+                format!("A hotfix of {site} may go to Live at once.\n")
+            };
+            let _ = self.reply.out(&text).await;
+            return Ok(());
+        }
+        let subject = match setting {
+            "approve-live" => Some(Subject::Deploy),
+            "approve-hotfix" => Some(Subject::Hotfix),
+            _force_push => None,
+        };
+        let text = match subject {
+            Some(subject) => {
+                holds::set_approval_rule(state, permit, subject, on)?;
+                let word = if on { "needs" } else { "needs no" };
+                format!("A {subject} to Live of {site} {word} approval by a second person.\n")
+            }
+            None => {
+                settings::set_force_push(state, permit, on)?;
+                let word = if on { "may" } else { "may not" };
+                format!("Trunk of {site} {word} be force-pushed.\n")
+            }
+        };
+        let _ = self.reply.out(&text).await;
         Ok(())
     }
 

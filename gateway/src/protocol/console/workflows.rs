@@ -141,14 +141,9 @@ impl Run<'_> {
                 }
             }
             Known::Past(past) => {
-                let environment = self
-                    .console
-                    .sites
-                    .layout
-                    .site(&past.site)
-                    .environment(&past.environment);
-                let id = past.id.clone();
-                match blocking(move || read_log(&environment, &id)).await? {
+                let site = self.console.sites.layout.site(&past.site);
+                let read = move || read_log(&site, &past.environment, &past.id);
+                match blocking(read).await? {
                     PastLog::Kept(text) => {
                         let _ = self.reply.out(&text).await;
                         Ok(())

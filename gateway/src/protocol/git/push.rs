@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use data_encoding::HEXLOWER;
 use hooks::{Question, RefResult, Update};
 use policy::{Action, Environment, SiteName, Target};
-use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Mutex, Notify};
 
-use crate::gate::{Denied, Evidence, Gate, Identity, Permit};
+use crate::gate::{Denied, Evidence, Gate, Held, Identity, Permit};
 use crate::protocol::refusal_lines;
+use crate::site::holds;
 use crate::site::push::{self, Examined, Ready};
-use crate::site::workflow::{Asked, Busy, Entry, Heard, Watch};
+use crate::site::workflow::{Asked, Entry, Heard, Watch};
 use crate::site::{Run, Sites, Undone, blocking};
 
 /// One push, from the start of `git receive-pack` to its end.
@@ -24,12 +25,19 @@ pub struct Push {
     site: SiteName,
     environment: Environment,
     ready: Mutex<Option<(Ready, Watch)>>,
+    left: Notify,
 }
 
 impl Push {
     /// Returns the site.
     pub fn site(&self) -> &SiteName {
         &self.site
+    }
+
+    /// Says that who pushes has gone. A push that waits for its turn ends with that; one that has
+    /// begun goes on to its end.
+    pub fn leave(&self) {
+        self.left.notify_one();
     }
 
     /// Returns the secret by which the hooks of this push are known.
@@ -77,6 +85,7 @@ impl Pushes {
             site,
             environment,
             ready: Mutex::new(None),
+            left: Notify::new(),
         });
         if !token.is_empty() {
             self.under_way
@@ -102,6 +111,7 @@ impl Pushes {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&push.token);
+        push.leave();
         if let Some((ready, _watch)) = push.ready.lock().await.take() {
             self.drop_prepared(ready).await;
         }
@@ -194,8 +204,8 @@ impl Pushes {
     ) -> Result<Option<(Ready, Watch)>, Undone> {
         let run = match self.begin_run(push, say).await {
             Ok(run) => run,
-            Err(busy) => {
-                let _ = say.send(busy.to_string());
+            Err(sentence) => {
+                let _ = say.send(sentence);
                 return Ok(None);
             }
         };
@@ -221,7 +231,7 @@ impl Pushes {
         Ok(Some((ready, watch)))
     }
 
-    async fn begin_run(&self, push: &Push, say: &UnboundedSender<String>) -> Result<Run, Busy> {
+    async fn begin_run(&self, push: &Push, say: &UnboundedSender<String>) -> Result<Run, String> {
         let asked = Asked {
             site: push.site.clone(),
             environment: push.environment.clone(),
@@ -230,12 +240,16 @@ impl Pushes {
             origin: push.who.origin(),
             waits: true,
         };
-        self.sites
-            .workflows
-            .begin(asked, |line| {
-                let _ = say.send(line.to_owned());
-            })
-            .await
+        let beginning = self.sites.workflows.begin(asked, |line| {
+            let _ = say.send(line.to_owned());
+        });
+        tokio::select! {
+            biased;
+            begun = beginning => begun.map_err(|busy| busy.to_string()),
+            () = push.left.notified() => {
+                Err("Who pushed has gone; the push has left the queue.".to_owned())
+            }
+        }
     }
 
     /// Asks the gate about each ref. Every refused ref is explained, not just the first.
@@ -259,11 +273,19 @@ impl Pushes {
                 failed_release: one.failed.clone(),
                 detail: Some(one.describe()),
                 workflow: permits.is_empty().then(|| run.id().clone()),
+                held: Held {
+                    commit: one.new_commit(),
+                    overriding: examined.overriding.clone(),
+                    request: Some(holds::new_request()),
+                    ..Held::default()
+                },
                 ..Evidence::default()
             };
-            let answer = self
-                .gate
-                .authorize(&push.who, Action::UpdateRef, &target, evidence);
+            let (gate, who) = (&self.gate, &push.who);
+            let answer = gate.authorize(who, Action::UpdateRef, &target, evidence.clone());
+            let answer = answer.map_err(|denied| {
+                holds::ask_for_approval(&self.sites, gate, who, &target, evidence, denied)
+            });
             match answer {
                 Ok(permit) => permits.push(permit),
                 Err(denied) => {

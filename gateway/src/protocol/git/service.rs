@@ -217,6 +217,13 @@ impl Service {
         // A client that goes away ends a fetch, but never a push that has been sent whole: its
         // deploy runs to its end, and git must be able to speak until then.
         let is_push = push.is_some();
+        let leaving = push.clone().map(|push| {
+            let output = output.clone();
+            tokio::spawn(async move {
+                output.gone().await;
+                push.leave();
+            })
+        });
         let id = child.id();
         let said = async {
             tokio::join!(
@@ -234,6 +241,9 @@ impl Service {
         })
         .await;
         feeding.abort();
+        if let Some(leaving) = leaving {
+            leaving.abort();
+        }
         if let Some(push) = push {
             crash::point("push-ended");
             self.pushes.end(&push).await;

@@ -82,7 +82,9 @@ impl Session {
         }
         let model = self.state.model();
         let site = model.sites.get(&self.site);
-        let environment = site.and_then(|site| site.environments.get(&self.environment));
+        let environment = site
+            .and_then(|site| site.environments.get(&self.environment))
+            .filter(|found| Some(found.created) == self.made);
         self.tree
             .turn_to(environment.map_or(0, |environment| environment.generation))?;
         self.files_path = site.and_then(|site| site.files_path.clone());
@@ -262,6 +264,7 @@ impl Session {
         );
         let evidence = Evidence {
             opened_in: (place.area == Area::Code).then(|| self.tree.generation()),
+            made: self.made,
             in_the_way: met,
             ..Evidence::default()
         };

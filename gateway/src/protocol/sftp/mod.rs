@@ -31,6 +31,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use engine::HOLDS_TOO_MUCH;
+use jiff::Timestamp;
 use policy::{Environment, SiteName, SitePath};
 
 use crate::config::Limits;
@@ -69,6 +70,9 @@ pub struct Session {
     who: Identity,
     site: SiteName,
     environment: Environment,
+    /// When the environment was made that the session is on; one of its name that is made later is
+    /// another.
+    made: Option<Timestamp>,
     tree: Tree,
     /// When what follows from the state was last looked up: the path to uploads, the generation
     /// of the tree. No state has the epoch 0.
@@ -91,10 +95,15 @@ impl Session {
         environment: Environment,
         tree: Tree,
     ) -> Self {
+        let made = state
+            .model()
+            .environment(&site, &environment)
+            .map(|found| found.created);
         Self {
             gate,
             state,
             who,
+            made,
             site,
             environment,
             tree,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use russh::ChannelId;
 use russh::server::{Auth, Session};
+use tokio::sync::watch;
 
 use super::channel::{Channel, Wishes};
 use super::few::Few;
@@ -40,6 +41,8 @@ pub struct Connection<D> {
     pub(super) activity: Activity,
     /// SFTP channels whose client has not taken all answers.
     pub(super) behind: Few<ChannelId, Working>,
+    /// Lets the task of a channel learn that its client has gone, by being dropped.
+    pub(super) there: Few<ChannelId, watch::Sender<()>>,
     pub(super) refused_forwards: u32,
     pub(super) refused_listening: bool,
 }
@@ -65,6 +68,7 @@ impl<D: Door> Connection<D> {
             channels: Few::default(),
             activity: Activity::new(),
             behind: Few::default(),
+            there: Few::default(),
             refused_forwards: 0,
             refused_listening: false,
         })
@@ -78,6 +82,13 @@ impl<D: Door> Connection<D> {
     /// Returns the other end of a channel, for a task; the connection is not idle while it lasts.
     pub(super) fn output(&self, channel: ChannelId, session: &Session) -> Output {
         Output::new(session.handle(), channel, self.activity.work())
+    }
+
+    /// Returns the other end of a channel, for a task that wants to know when the client has gone.
+    pub(super) fn attended(&mut self, channel: ChannelId, session: &Session) -> Output {
+        let (here, there) = watch::channel(());
+        self.there.insert(channel, here);
+        self.output(channel, session).attended(there)
     }
 
     /// Notes that somebody wants to be let in.
@@ -187,11 +198,12 @@ impl<D: Door> Connection<D> {
     /// one whose last answers wait to be read.
     fn forget_over(&mut self, session: &Session) {
         let gone = |id: &ChannelId| session.max_packet_size(id) == 0;
-        let behind = &mut self.behind;
+        let (behind, there) = (&mut self.behind, &mut self.there);
         self.channels.retain(|id, channel| {
             let keep = channel.may_be_opening() || !gone(id);
             if !keep {
                 behind.remove(id);
+                there.remove(id);
             }
             keep
         });

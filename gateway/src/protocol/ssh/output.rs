@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use russh::ChannelId;
 use russh::server::Handle;
+use tokio::sync::watch;
 
 use super::Working;
 use super::terminal::ended_for_a_screen;
@@ -17,6 +18,8 @@ pub struct Output {
     /// As long as anybody may still write, the connection is not idle.
     _working: Arc<Working>,
     screen: bool,
+    /// Closed when the client has closed the channel, or its connection has ended.
+    there: Option<watch::Receiver<()>>,
 }
 
 /// Bytes to a packet; below every client's least packet size (RFC 4253 §6.1).
@@ -34,6 +37,30 @@ impl Output {
             channel,
             _working: Arc::new(working),
             screen: false,
+            there: None,
+        }
+    }
+
+    /// Learns from `there` when the client has gone.
+    #[must_use]
+    pub(super) fn attended(self, there: watch::Receiver<()>) -> Self {
+        Self {
+            there: Some(there),
+            ..self
+        }
+    }
+
+    /// Returns whether behind the channel is the screen of a person.
+    pub fn is_screen(&self) -> bool {
+        self.screen
+    }
+
+    /// Waits until the client has closed the channel, or its connection has ended. That its input
+    /// has ended is no sign of that.
+    pub async fn gone(&self) {
+        match self.there.clone() {
+            Some(mut there) => while there.changed().await.is_ok() {},
+            None => std::future::pending().await,
         }
     }
 

@@ -96,7 +96,7 @@ impl<D: Door> Connection<D> {
         let (sender, receiver) = mpsc::channel(INPUT_QUEUE);
         self.channels.insert(channel, Channel::Task(sender));
         session.channel_success(channel)?;
-        let output = self.output(channel, session);
+        let output = self.attended(channel, session);
         let service = Arc::clone(&self.server.git);
         let request = git::Request {
             program,
@@ -151,7 +151,7 @@ impl<D: Door> Connection<D> {
         session: &mut Session,
     ) -> Result<(), russh::Error> {
         let (sender, receiver) = mpsc::channel(INPUT_QUEUE);
-        let output = self.output(channel, session);
+        let output = self.attended(channel, session);
         let (serving, output) = if wishes.terminal {
             (
                 Channel::Terminal(Keyboard::new(sender)),

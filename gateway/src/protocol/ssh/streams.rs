@@ -94,6 +94,7 @@ impl<D: Door> Connection<D> {
     pub(super) fn closed(&mut self, channel: ChannelId, session: &Session) {
         self.activity.touch();
         self.behind.remove(&channel);
+        self.there.remove(&channel);
         let closed = if session.has_pending_data(channel) {
             self.channels.insert(channel, Channel::Over)
         } else {

@@ -24,6 +24,7 @@ pub(super) fn open(
 }
 
 pub(super) fn facts(
+    sites: &Sites,
     site: &Site,
     repository: &Repository,
     update: &Update,
@@ -97,11 +98,29 @@ pub(super) fn facts(
         live_deployed: live.is_some(),
         descends_from_live,
         brings_trunk,
+        untested: untested(sites, site, &update.name, commit)?,
         reason,
         uploads_path,
         forbidden_path,
         is_commit: commit.is_some(),
     })
+}
+
+/// Returns true if the site asks that a hotfix runs on Test before Live, and this commit has not: a
+/// release that was rolled back there does not count.
+fn untested(
+    sites: &Sites,
+    site: &Site,
+    reference: &str,
+    commit: Option<Oid>,
+) -> Result<bool, Fault> {
+    if !site.hotfix_require_test || !matches!(kind(site, reference), RefKind::Hotfix(_)) {
+        return Ok(false);
+    }
+    let tried = sites.state.deployments(&site.name, &Environment::Test)?;
+    Ok(!tried
+        .iter()
+        .any(|one| Some(one.commit) == commit && !one.rolled_back))
 }
 
 /// Returns true if a commit brings Live commits of trunk that Live does not run: where it leaves
@@ -162,6 +181,7 @@ pub fn imagined(
         live_deployed: live.is_some(),
         descends_from_live: live.is_some(),
         brings_trunk: false,
+        untested: untested(sites, site, reference, old)?,
         reason,
         uploads_path: None,
         forbidden_path: None,
@@ -169,7 +189,7 @@ pub fn imagined(
     }))
 }
 
-fn kind(site: &Site, name: &str) -> RefKind {
+pub(super) fn kind(site: &Site, name: &str) -> RefKind {
     if let Some(tag) = name.strip_prefix("refs/tags/") {
         let is_deploy = ["test_", "live_"].iter().any(|prefix| {
             tag.strip_prefix(prefix)

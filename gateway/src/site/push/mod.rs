@@ -1,6 +1,7 @@
 //! What a push changes: refs, and what environments run from them.
 
 mod facts;
+mod plain;
 mod plan;
 mod tag;
 
@@ -28,6 +29,8 @@ pub struct Examined {
     site: SiteName,
     remote: Environment,
     quarantine: Option<std::path::PathBuf>,
+    /// Why an administrator would go on in spite of a freeze, given with `-o override="…"`.
+    pub overriding: Option<String>,
     /// Each ref.
     pub updates: Vec<One>,
 }
@@ -44,6 +47,11 @@ pub struct One {
 }
 
 impl One {
+    /// Returns what the ref would become, if that is an object.
+    pub fn new_commit(&self) -> Option<Oid> {
+        object(&self.update.new).ok().flatten()
+    }
+
     /// Returns what the audit says of it.
     pub fn describe(&self) -> String {
         let short = |id: &str| id.get(..12).unwrap_or(id).to_owned();
@@ -104,19 +112,7 @@ pub fn examine(
         .get(name)
         .ok_or_else(|| Fault::new("the site of a push is gone"))?;
     let repository = open(sites, name, quarantine)?;
-    let reason = question
-        .options
-        .iter()
-        .filter_map(|option| option.strip_prefix("reason="))
-        .map(|reason| {
-            reason
-                .trim()
-                .chars()
-                .take(LONGEST_REASON)
-                .collect::<String>()
-        })
-        .map(|reason| escape(reason.as_bytes()))
-        .find(|reason| !reason.is_empty());
+    let reason = option(question, "reason=");
     let updates = question
         .updates
         .iter()
@@ -125,7 +121,7 @@ pub fn examine(
                 object(&update.new)?.and_then(|commit| failed::fact(&model, name, remote, commit));
             Ok(One {
                 update: update.clone(),
-                facts: facts(site, &repository, update, reason.clone())?,
+                facts: facts(sites, site, &repository, update, reason.clone())?,
                 failed,
             })
         })
@@ -134,8 +130,20 @@ pub fn examine(
         site: name.clone(),
         remote: remote.clone(),
         quarantine: quarantine.map(Path::to_path_buf),
+        overriding: option(question, "override="),
         updates,
     })
+}
+
+/// Returns what was said with a push option, if anything was.
+fn option(question: &Question, name: &str) -> Option<String> {
+    question
+        .options
+        .iter()
+        .filter_map(|option| option.strip_prefix(name))
+        .map(|said| said.trim().chars().take(LONGEST_REASON).collect::<String>())
+        .map(|said| escape(said.as_bytes()))
+        .find(|said| !said.is_empty())
 }
 
 /// Prepares what the push deploys, while its objects are still in quarantine.
@@ -233,6 +241,12 @@ fn prepare_release(
 
 /// Moves the refs and switches what runs from them.
 pub fn carry_out(sites: &Sites, ready: Ready) -> Vec<RefResult> {
+    let branches = sites.workflows.branches(&ready.examined.site);
+    let _still = plain::hold(&branches, &ready.examined);
+    if let Some(results) = plain::overtaken(sites, &ready.examined) {
+        abandon(sites, ready);
+        return results;
+    }
     let Planned {
         kind,
         intent,

@@ -5,6 +5,7 @@ mod durable;
 mod inspect;
 mod merge;
 mod refs;
+mod revert;
 
 use std::path::Path;
 
@@ -18,6 +19,7 @@ pub use inspect::{forbidden_path, tree_has_path};
 pub(super) use merge::conflicts;
 pub use merge::{MergeError, merge};
 pub use refs::{MoveError, move_refs, sweep, write_tag};
+pub use revert::revert;
 
 use crate::fault::{Fault, OrFault};
 

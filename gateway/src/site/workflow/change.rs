@@ -16,7 +16,7 @@ use super::phases::{self, Release};
 use super::settle::{self, Stuck};
 use crate::audit::Outcome;
 use crate::fault::Fault;
-use crate::gate::Permit;
+use crate::gate::{Denied, Permit};
 use crate::site::layout::EnvironmentLayout;
 use crate::site::release::{self, Origin, ReleaseKind};
 use crate::site::repository::{self, MoveError};
@@ -178,8 +178,8 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
             let workflow = &*workflow;
             let hosts = targets::prepare(sites, run, workflow)?;
             let release = release.as_ref();
-            let done = run
-                .pass_the_switch()
+            let done = confirmed(&permits)
+                .and_then(|()| run.pass_the_switch())
                 .and_then(|()| perform(sites, run, permit, workflow, release, &hosts, &stuck));
             match &done {
                 Ok(()) => targets::settle(sites, run, workflow, &hosts),
@@ -237,6 +237,23 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
     }
     run.end_unless_begun(&done);
     done
+}
+
+/// Whether what was permitted when the change began may still be done now.
+fn confirmed(permits: &[Permit]) -> Result<(), Undone> {
+    for permit in permits {
+        match permit.confirm() {
+            Ok(()) => {}
+            Err(Denied::Refused(refused)) => {
+                return Err(Undone::Impossible(format!(
+                    "{} [incident {}]",
+                    refused.refusal, refused.incident
+                )));
+            }
+            Err(Denied::Fault(fault)) => return Err(fault.into()),
+        }
+    }
+    Ok(())
 }
 
 /// What came of a change that is complete and that the audit has no row of yet. Repair writes one

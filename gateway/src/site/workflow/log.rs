@@ -4,10 +4,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use policy::Environment;
+
 use super::Entry;
 use crate::crash;
 use crate::fault::{Fault, OrFault};
-use crate::site::layout::EnvironmentLayout;
+use crate::site::layout::{EnvironmentLayout, SiteLayout};
 
 /// A log that is being written.
 #[derive(Debug)]
@@ -18,6 +20,9 @@ pub(super) struct LogFile {
 
 /// The longest log, in bytes: a step that writes without end fills no disk.
 const LONGEST: u64 = 8 << 20;
+
+/// So many logs of environments that are gone are kept of a site.
+const MOST_OUTLIVED: usize = 200;
 
 /// What a log has instead of all that follows.
 const CUT: &str = "- | The log is full; what follows is not kept.\n";
@@ -74,19 +79,37 @@ pub enum PastLog {
 ///
 /// # Errors
 /// When it is there and cannot be read.
-pub fn read(environment: &EnvironmentLayout, id: &str) -> Result<PastLog, Fault> {
-    let path = path(environment, id);
-    match fs::read(&path) {
-        Ok(bytes) => Ok(PastLog::Kept(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(PastLog::Gone),
-        Err(error) => Err(error).or_fault(|| format!("reading the log {}", path.display())),
+pub fn read(site: &SiteLayout, environment: &Environment, id: &str) -> Result<PastLog, Fault> {
+    for path in [path(&site.environment(environment), id), outlived(site, id)] {
+        match fs::read(&path) {
+            Ok(bytes) => return Ok(PastLog::Kept(String::from_utf8_lossy(&bytes).into_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(error).or_fault(|| format!("reading the log {}", path.display()));
+            }
+        }
     }
+    Ok(PastLog::Gone)
+}
+
+/// Keeps the log of a workflow whose environment goes away with its logs. What is still written to it
+/// is in both places.
+pub(in crate::site) fn outlive(site: &SiteLayout, environment: &EnvironmentLayout, id: &str) {
+    let kept = fs::create_dir_all(site.logs())
+        .and_then(|()| fs::hard_link(path(environment, id), outlived(site, id)));
+    if let Err(error) = kept {
+        tracing::warn!("the log of workflow {id} goes with its environment: {error}");
+    }
+    remove_oldest(&site.logs(), MOST_OUTLIVED);
 }
 
 /// Removes the oldest logs of an environment; their names sort by time.
 pub(super) fn rotate(environment: &EnvironmentLayout, keep: usize) {
-    let folder = folder(environment);
-    let Ok(entries) = fs::read_dir(&folder) else {
+    remove_oldest(&folder(environment), keep);
+}
+
+fn remove_oldest(folder: &Path, keep: usize) {
+    let Ok(entries) = fs::read_dir(folder) else {
         return;
     };
     let mut names: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
@@ -98,6 +121,10 @@ pub(super) fn rotate(environment: &EnvironmentLayout, keep: usize) {
             tracing::warn!("removing the old log {}: {error}", old.display());
         }
     }
+}
+
+fn outlived(site: &SiteLayout, id: &str) -> PathBuf {
+    site.logs().join(Path::new(id).with_extension("log"))
 }
 
 fn folder(environment: &EnvironmentLayout) -> PathBuf {

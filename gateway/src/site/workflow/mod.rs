@@ -6,6 +6,7 @@
 //! file, `run` is the right to change the environment, `phases` builds and tries what it is to run,
 //! `change` is the last step of all of them.
 
+mod branches;
 mod change;
 mod entry;
 mod live;
@@ -16,7 +17,7 @@ mod run;
 mod settle;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use policy::{Environment, PersonName, SiteName};
@@ -26,6 +27,7 @@ pub use change::Undone;
 pub(super) use change::{Change, UNRECORDED, carry_out, give_up, prepare, turn_back};
 pub use entry::{Entry, Event};
 pub use live::{Cancelling, Heard, Live, Watch};
+pub(super) use log::outlive;
 pub use log::{PastLog, read as read_log};
 pub(super) use phases::{Release, build, in_place};
 pub use queue::Busy;
@@ -34,6 +36,7 @@ pub use run::Run;
 use super::layout::Layout;
 use crate::audit::IncidentId;
 use crate::state::State;
+pub(super) use branches::Branches;
 use queue::Queues;
 
 /// What somebody asks to do to an environment.
@@ -60,18 +63,21 @@ pub struct Workflows {
     layout: Layout,
     keeping: Keeping,
     queues: Queues,
+    branches: Branches,
     live: Mutex<HashMap<String, Arc<Live>>>,
     begun: watch::Sender<u64>,
     instance: String,
 }
 
-/// How long a workflow waits, and how many logs are kept.
+/// How long a workflow waits, how many logs are kept, how long an approval counts.
 #[derive(Debug, Clone, Copy)]
 pub struct Keeping {
     /// The longest wait, in seconds.
     pub wait_seconds: u64,
     /// Logs of each environment.
     pub logs: usize,
+    /// How long a request for an approval, and then the approval, counts, in seconds.
+    pub approval_seconds: u64,
 }
 
 impl Workflows {
@@ -83,6 +89,7 @@ impl Workflows {
             layout,
             keeping,
             queues: Queues::default(),
+            branches: Branches::default(),
             live: Mutex::default(),
             begun: watch::Sender::new(0),
             instance: IncidentId::new(now).to_string(),
@@ -106,17 +113,21 @@ impl Workflows {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(id.to_string(), Arc::clone(&live));
         self.begun.send_modify(|count| *count += 1);
+        let mut waiter = Waiter {
+            workflows: self,
+            live: Some(Arc::clone(&live)),
+        };
         let turn = self
             .queues
             .wait(&live, self.keeping.wait_seconds, waiting)
             .await;
         match turn {
             Ok(turn) => {
+                waiter.live = None;
                 live.start();
                 Ok(Run::new(Arc::clone(self), live, turn))
             }
             Err(busy) => {
-                self.forget(id.as_str());
                 live.end_waiting(&busy.to_string());
                 Err(busy)
             }
@@ -149,9 +160,19 @@ impl Workflows {
         self.begun.subscribe()
     }
 
+    /// Returns what says which branches of a site environments run.
+    pub(super) fn branches(&self, site: &SiteName) -> Arc<RwLock<()>> {
+        self.branches.of(site)
+    }
+
     /// Names this run of the gateway, in leases.
     pub fn instance(&self) -> &str {
         &self.instance
+    }
+
+    /// Returns how long a request for an approval, and then the approval, counts.
+    pub fn approval_seconds(&self) -> u64 {
+        self.keeping.approval_seconds
     }
 
     fn forget(&self, id: &str) {
@@ -159,5 +180,20 @@ impl Workflows {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(id);
+    }
+}
+
+/// One that waits; whoever asked for it may go away meanwhile, and it is then no more.
+struct Waiter<'a> {
+    workflows: &'a Workflows,
+    live: Option<Arc<Live>>,
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        if let Some(live) = self.live.take() {
+            self.workflows.forget(live.id.as_str());
+            live.end_waiting("who asked for it went away while it waited; nothing was changed");
+        }
     }
 }

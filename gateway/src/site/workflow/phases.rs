@@ -3,6 +3,7 @@
 //! back.
 
 use git2::{Oid, Repository};
+use policy::Environment;
 
 use super::{Run, Undone};
 use crate::fault::Fault;
@@ -174,6 +175,10 @@ impl Release {
             site, environment, ..
         } = &self.place;
         let model = sites.state.model();
+        // A Multidev is not always served to anybody; it is not asked then.
+        if matches!(environment, Environment::Multidev(_)) {
+            return None;
+        }
         let front = &model.environment(site, environment)?.front;
         Stage::ALL.into_iter().find_map(|stage| {
             let (setting, example, known) = match stage {
@@ -258,8 +263,9 @@ impl Release {
 
     /// Those of the administrator come first.
     fn probes<'a>(&'a self, sites: &'a Sites, stage: Stage) -> impl Iterator<Item = &'a Probe> {
-        // The same code as before runs after a switch of the mode and after a commit.
-        let asks = self.prepared.is_some() && self.event != Event::ModeChange;
+        // The same code as before runs after a switch of the mode and after a commit, and nobody
+        // serves a Multidev yet that is being made.
+        let asks = self.prepared.is_some() && matches!(self.event, Event::SyncCode | Event::Deploy);
         let all = sites.steps.probes().iter().chain(&self.file.probes);
         all.filter(move |probe| asks && probe.is_for(stage, &self.place.environment))
     }
@@ -270,7 +276,7 @@ impl Release {
             run.say(&format!("Asking '{}' …", probe.name));
             let answer = match &probe.command {
                 Some(command) => self.ask_command(sites, run, probe, command)?,
-                None => self.ask_page(sites, probe),
+                None => self.ask_page(sites, run, probe),
             };
             answer.map_err(|reason| Failed::Step(format!("'{}': {reason}", probe.name)))?;
         }
@@ -295,7 +301,7 @@ impl Release {
         })
     }
 
-    fn ask_page(&self, sites: &Sites, probe: &Probe) -> Result<(), String> {
+    fn ask_page(&self, sites: &Sites, run: &Run, probe: &Probe) -> Result<(), String> {
         let model = sites.state.model();
         let front = model
             .environment(&self.place.site, &self.place.environment)
@@ -327,6 +333,12 @@ impl Release {
                 let slash = if path.starts_with('/') { "" } else { "/" };
                 let authorities = sites.targets.authorities();
                 probe::ask_http(&format!("{url}{slash}{path}"), authorities, wanted)
+            }
+            (Stage::Before, None, _) | (Stage::After, _, None)
+                if matches!(self.place.environment, Environment::Multidev(_)) =>
+            {
+                run.say("It is not known where this Multidev is served, so nobody was asked.");
+                Ok(())
             }
             (Stage::Before, None, _) | (Stage::After, _, None) => {
                 Err("it is no longer known where to ask".to_owned())
