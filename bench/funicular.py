@@ -7,7 +7,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from workspace import Problem
+from workspace import Problem, remove_tree
 
 LIMITS = {
     "max_connections": 5000,
@@ -34,8 +34,11 @@ class Funicular:
         self.log = space.folder(alias) / "funicular.log"
         self.user = "dev.bench"
         self.login = f"{self.user}@{alias}"
+        self.console_login = f"bench@{alias}"
         self.process = None
         self.sites, self.in_git_mode = set(), set()
+        # How often Test of the large site was deployed before the first row that does it.
+        self.large_deploys = 0
 
     def start(self):
         self.space.at_end(self.stop)
@@ -95,6 +98,19 @@ class Funicular:
     def repository_with(self, material):
         """A site made from the whole history, its Dev in git mode; gives its address."""
         return self.site("site", "--from", str(material.repository.bundle))
+
+    def large_site(self, material):
+        """A site made from the large site's history, its Dev in git mode; gives its address."""
+        return self.site("large", "--from", str(material.large_site.bundle))
+
+    def fresh_site(self, name, bundle):
+        """A site whose Dev is in SFTP mode, so that its files are shared with nobody."""
+        self.command("site:create", name, "--from", str(bundle))
+        self.command("connection:set", f"{name}.dev", "sftp", "--yes")
+
+    def forget_site(self, name):
+        # No command removes a site: its trees are taken away under it, and nobody asks for it again.
+        remove_tree(self.data / "sites" / name / "environments")
 
     def upload_pack_of(self, material):
         """The login and the path by which git-upload-pack is asked for the whole history."""

@@ -27,7 +27,14 @@ GOALS = {
     "git-clone": (1.0, 1.2),
     "git-push-all": (1.0, 1.2),
     "git-pack": (3.0, None),
+    "deploy-archive": (10.0, None),
+    # Not slower than 1.2 times what is not atomic.
+    "deploy-pull": (0.833, None),
+    "first-deploy": (1.0, None),
 }
+
+# The most milliseconds that the gateway's own part may take, by row.
+MOST_MS = {"git-push-channel": 15.0, "status": 50.0}
 
 # Memory of idle sessions: the least A/B per session, and the most MiB that 1,000 may take in all.
 LESS_MEMORY = 40.0

@@ -16,7 +16,7 @@ class Material:
         self.wanted = set(wanted)
         self.space, self.options = space, options
         self.folder = space.folder(name)
-        self.repository, self.site = None, site
+        self.repository, self.large_site, self.site = None, None, site
         if "large" in self.wanted:
             self.large = self.folder / "large.bin"
             self.large_sum = write_large(self.large, options.large_mib)
@@ -41,6 +41,8 @@ class Material:
             found["tree"] = f"{title}: {len(sizes)} files in {len(self.tree_folders)} folders, {sum(sizes) / BLOCK:.1f} MiB"
         if self.repository:
             found["repository"] = self.repository.description
+        if self.large_site:
+            found["large_site"] = self.large_site.description
         return found
 
 

@@ -28,9 +28,9 @@ def lines(page, first, second, costs):
     if page.memory:
         yield from ("", "## Memory of idle sessions", "", "PSS of all of a server's processes.", "")
         yield from table([MEMORY_HEAD] + [report.memory_cells(pair) for pair in page.memory])
-    said = list(report.audit_lines(page.results))
+    said = [*report.cost_lines(page.results), *report.audit_lines(page.results)]
     if said or costs:
-        yield from ("", "## Decision and audit", "")
+        yield from ("", "## Decision, audit, and what the rows do not show", "")
         yield from (f"- {line}" for line in said)
         if costs:
             yield from ("", "```", costs.strip(), "```")

@@ -20,7 +20,7 @@ class OpenSsh:
     def __init__(self, letter, title, alias, space, client, meter):
         self.letter, self.title, self.alias = letter, title, alias
         self.space, self.client, self.cpu = space, client, meter
-        self.login = alias
+        self.login = self.console_login = alias
         self.folder = space.folder(alias)
         self.log = self.folder / "sshd.log"
         self.process = None
@@ -68,6 +68,16 @@ class OpenSsh:
         if not path.exists():
             self.client.git("clone", "-q", "--bare", "--no-local", str(material.repository.path), str(path))
         return f"ssh://{self.alias}{path}"
+
+    @property
+    def large_repository(self):
+        return self.folder / "git" / "large.git"
+
+    def large_site(self, material):
+        """A bare repository of the large site; gives its address."""
+        if not self.large_repository.exists():
+            self.client.git("clone", "-q", "--bare", str(material.large_site.bundle), str(self.large_repository))
+        return f"ssh://{self.alias}{self.large_repository}"
 
     def upload_pack_of(self, material):
         """The login and the path by which git-upload-pack is asked for the whole history."""

@@ -1,6 +1,7 @@
 """What the reader sees at the terminal: the facts, the tables, the last line; and JSON lines."""
 
 import json
+import statistics
 import sys
 from dataclasses import asdict
 
@@ -65,7 +66,7 @@ class Report:
         if self.memory:
             print("\nmemory of idle sessions, PSS of all processes:\n")
             show([MEMORY_HEAD] + [memory_cells(pair) for pair in self.memory])
-        for line in audit_lines(self.results):
+        for line in (*cost_lines(self.results), *audit_lines(self.results)):
             print(f"\n{line}")
         if self.peers:
             print(f"\nfor the reader: peers against {first.title}, smaller inputs; A/B above 1 = the peer is better\n")
@@ -136,6 +137,30 @@ def memory_cells(pair):
     )
 
 
+def cost_lines(results):
+    """What the gateway's own part of a row takes, and what a row has to say besides its figures."""
+    for result in results:
+        if result.failed or result.skipped:
+            continue
+        costs, aside = result.workload.costs(result), result.workload.aside(result)
+        if costs:
+            most = goals.MOST_MS.get(result.workload.name)
+            verdict = "" if most is None else f"; goal at most {most:g} ms: {'MISS' if too_dear(result) else 'pass'}"
+            yield (f"{result.workload.name}: {result.workload.cost_title}: {statistics.median(costs):.1f} ms"
+                   f" [{min(costs):.1f}..{max(costs):.1f}]{verdict}{f' ({aside})' if aside else ''}")
+        elif aside:
+            yield f"{result.workload.name}: {aside}"
+
+
+def costs_of(result):
+    return [] if result.failed or result.skipped else result.workload.costs(result)
+
+
+def too_dear(result):
+    most, costs = goals.MOST_MS.get(result.workload.name), costs_of(result)
+    return bool(most and costs) and statistics.median(costs) > most
+
+
 def audit_lines(results):
     """The share of the thread that writes the audit in the upload of the tree."""
     for result in results:
@@ -178,6 +203,8 @@ def missed_goals(judged, memory):
         for quantity, goal, word in zip(("seconds", "server_cpu"), goals.of(result.workload.name), ("", " cpu")):
             if goals.mark(result.ratio(quantity), goal) == "MISS":
                 found.append(f"{result.workload.name}{word} ({result.ratio(quantity):.2f} < {goal})")
+        if too_dear(result):
+            found.append(f"{result.workload.name} (milliseconds)")
     for pair in memory:
         if "MISS" in " ".join(memory_cells(pair)):
             found.append(f"memory of {pair[1].sessions} sessions")
@@ -190,6 +217,7 @@ def row_of(result):
         return {**row, "failed": result.failed, "skipped": result.skipped}
     row["goal_wall"], row["goal_cpu"] = goals.of(result.workload.name)
     row["audit_shares"] = result.audit_shares
+    row["cost_ms"] = result.workload.costs(result)
     for quantity in ("seconds", "server_cpu", "client_cpu"):
         ratios = result.ratios(quantity)
         row[quantity] = {

@@ -10,7 +10,8 @@
 set -eu
 
 packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools
-    openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm e2fsprogs xfsprogs"
+    openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm nginx-light
+    php-fpm php-cli openssl bubblewrap e2fsprogs xfsprogs"
 cache=${FUNICULAR_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/funicular-tests}
 
 # Debian's ssh-audit knows no key exchange of the last years; this one is from PyPI, by its hash.
@@ -40,6 +41,10 @@ present() {
     dropbear-bin) command -v dbclient && command -v dropbearconvert && test -x /usr/sbin/dropbear ;;
     libssh-dev) test -e /usr/include/libssh/sftp.h ;;
     vim-tiny) command -v ex ;;
+    nginx-light) test -x /usr/sbin/nginx ;;
+    php-fpm) ls /usr/sbin/php-fpm* ;;
+    bubblewrap) command -v bwrap ;;
+    php-cli) command -v php ;;
     nodejs) command -v node ;;
     e2fsprogs) test -x /usr/sbin/mkfs.ext4 || test -x /sbin/mkfs.ext4 ;;
     xfsprogs) test -x /usr/sbin/mkfs.xfs || test -x /sbin/mkfs.xfs ;;

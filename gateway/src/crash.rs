@@ -3,9 +3,9 @@
 //! it can have one session panic, to see that it alone ends. Does nothing in released builds.
 //!
 //! A debug build that was started with `FUNICULAR_CRASH_AT` set to a point's name kills itself
-//! there; with `FUNICULAR_WAIT_IN` set to a folder it waits while that holds a file of a point's name,
-//! and says there that it does. One that was started with `FUNICULAR_FAULTS` set to a folder looks there for an order at
-//! each point: see [`obey`]. The order can change while the process runs, and one of the orders is to
+//! there. One that was started with `FUNICULAR_FAULTS` set to a folder looks there for an order at
+//! each point: see [`obey`]. With `FUNICULAR_WAIT_IN` it waits at a point while a file of its name is in
+//! that folder, and says so beside it. The order can change while the process runs, and one of the orders is to
 //! write down each point that is passed, so that no list of points has to be kept anywhere.
 
 use std::collections::HashMap;
@@ -46,22 +46,26 @@ pub fn point_of(part: &str, what: &str) {
         "" => what.to_owned(),
         part => format!("{part}: {what}"),
     };
-    if let Some(folder) = gates {
-        let gate = Path::new(folder).join(&name);
-        if gate.exists() {
-            let _ = fs::write(gate.with_extension("reached"), "");
-        }
-        while gate.exists() {
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
     if crash_at.as_ref().is_some_and(|at| *at == *name) {
         die();
+    }
+    if let Some(folder) = gates {
+        wait_in(Path::new(folder), &name);
     }
     if let Some(folder) = orders
         && let Err(error) = obey(Path::new(folder), &name)
     {
         tracing::error!("an order of a test cannot be carried out: {error}");
+    }
+}
+
+fn wait_in(folder: &Path, name: &str) {
+    let gate = folder.join(name);
+    if gate.exists() {
+        let _ = fs::write(gate.with_extension("reached"), "");
+    }
+    while gate.exists() {
+        thread::sleep(Duration::from_millis(5));
     }
 }
 

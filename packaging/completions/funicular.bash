@@ -33,7 +33,11 @@ _funicular() {
         hotfix:list hotfix:merge hotfix:drop env:revert
         multidev:create multidev:delete multidev:restore multidev:list
         multidev:merge-to-dev multidev:merge-from-dev
+        lock:enable lock:disable lock:list
+        window:set window:clear window:list
+        deploy:approve deploy:deny deploy:requests
         workflow:list workflow:info workflow:logs workflow:watch workflow:wait workflow:cancel
+        target:add target:list target:test target:remove delivery:list delivery:retry
         audit:list audit:verify'
     local word command=''
     for word in "${words[@]:1:cword-1}"; do
@@ -51,7 +55,9 @@ _funicular() {
             return
             ;;
         site:create) choices='--from --trunk --files-path' ;;
-        site:set) choices='force-push hotfix-require-test yes no' ;;
+        site:set)
+            choices='force-push hotfix-require-test approve-live approve-hotfix step-network yes no'
+            ;;
         site:team:add | site:team:role) choices='administrator team_member developer viewer' ;;
         user:add) choices='--email --administrator' ;;
         ssh-key:add) choices='--user --expires --valid-for --from --site --environment --action' ;;
@@ -61,15 +67,21 @@ _funicular() {
         env:set) choices='database url fastcgi none' ;;
         env:discard) choices='--yes' ;;
         env:restore-work) choices='--list' ;;
-        env:deploy) choices='--note --ref --dry-run' ;;
-        env:rollback) choices='--to --note --dry-run' ;;
+        env:deploy) choices='--note --ref --dry-run --override' ;;
+        env:rollback) choices='--to --note --dry-run --override' ;;
         multidev:create) choices='--from-branch --no-db --no-files' ;;
         multidev:delete) choices='--delete-branch --yes' ;;
         multidev:list) choices='--deleted' ;;
         env:code-log) choices='--limit' ;;
-        hotfix:drop) choices='--reason' ;;
+        hotfix:drop | deploy:deny) choices='--reason' ;;
+        lock:enable) choices='--reason --until --content' ;;
         workflow:logs) choices='--follow' ;;
         workflow:wait) choices='--max' ;;
+        target:add)
+            choices='command webhook rsync reload --timeout --secret-from-stdin --fingerprint --keep
+                --pid-file --signal --unit'
+            ;;
+        delivery:list) choices='--status waiting delivered failed' ;;
         explain) choices='--reason --key' ;;
         audit:list)
             choices='--site --env --user --rule --decision --path --incident --since --until --limit

@@ -40,6 +40,7 @@ programs() {
 
 service() {
     install -D -m 0644 "$root/systemd/funicular.service" "$tree/usr/lib/systemd/system/funicular.service"
+    install -D -m 0644 "$root/systemd/funicular-steps.conf" "$tree/usr/share/funicular/steps.conf"
     install -D -m 0644 "$root/systemd/funicular.sysusers" "$tree/usr/lib/sysusers.d/funicular.conf"
     install -D -m 0644 "$root/systemd/funicular.tmpfiles" "$tree/usr/lib/tmpfiles.d/funicular.conf"
 }

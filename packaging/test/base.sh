@@ -41,7 +41,7 @@ build_packages() {
 
 # unpack_base DIR: a Debian with systemd, git, ssh and a kernel in DIR.
 unpack_base() {
-    local packages=systemd,systemd-sysv,udev,dbus,git,openssh-client,linux-image-cloud-amd64
+    local packages=systemd,systemd-sysv,udev,dbus,git,openssh-client,bubblewrap,linux-image-cloud-amd64
     packages+=${FUNICULAR_TEST_PACKAGES:+,$FUNICULAR_TEST_PACKAGES}
     local tar
     tar=$cache/$suite-$(sha256sum <<<"$packages" | cut -c1-8).tar

@@ -21,6 +21,7 @@ main() {
 
     use_gateway 2222
     check "the host key is the one that setup named" host_key_is_named
+    steps
 
     check "it stops" systemctl stop funicular
     check "with success" property Result success
@@ -73,6 +74,60 @@ confinement() {
     check "a folder open to all is open" setpriv --reuid=nobody touch /srv/open/nobody
     refuse "writing there, outside its data" within touch /srv/open/funicular
     check "it can write its data" within sh -c ': >/var/lib/funicular/probe && rm /var/lib/funicular/probe'
+}
+
+# Without the drop-in steps are refused; with it they run, under limits that the kernel holds.
+steps() {
+    ran=/var/lib/funicular/sites/acme/environments/dev/files/ran
+    refuse "a step is not run by the bare unit" push_step 'echo ran >/files/ran'
+    refuse "nor was it" test -e "$ran"
+    install -D -m 644 /usr/share/funicular/steps.conf /etc/systemd/system/funicular.service.d/steps.conf
+    systemctl daemon-reload
+    check "it starts with steps.conf" systemctl restart funicular
+    check "a step runs" push_step 'cat /proc/self/status >/files/ran'
+    check "without any capability" grep -q '^CapBnd:[[:space:]]*0000000000000000$' "$ran"
+    check "in a control group of its own" in_groups
+    refuse "a step that takes too much memory" \
+        push_step 'head -c 3000000000 /dev/zero | tr "\000" x | sort >/dev/null; x=$(yes); echo $x'
+    refuse "a step that forks without end" push_step 'f() { f | f & }; f; sleep 5; exit 1'
+    check "no control group of a step is left" \
+        test -z "$(find /sys/fs/cgroup/system.slice/funicular.service -name 'step-*')"
+    rm -r /etc/systemd/system/funicular.service.d
+    systemctl daemon-reload
+    check "it starts without steps.conf" systemctl restart funicular
+    check "and takes a push without steps" push_without
+}
+
+in_groups() {
+    journalctl --no-pager --unit funicular | grep -q 'limits are held by control groups'
+}
+
+# push_step SCRIPT: pushes a commit whose one step is this script.
+push_step() {
+    (
+        cd /tmp/clone || exit 1
+        git fetch -q && git reset -q --hard origin/main
+        {
+            printf '[[step]]\nname = "boot"\nevent = "sync_code"\nstage = "before"\ntimeout = 30\n'
+            printf "command = ['sh', '-c', '''%s''']\n" "$1"
+        } >funicular.toml
+        push_commit
+    )
+}
+
+push_without() {
+    (
+        cd /tmp/clone || exit 1
+        git fetch -q && git reset -q --hard origin/main
+        git rm -q --force funicular.toml
+        push_commit
+    )
+}
+
+push_commit() {
+    git add --all
+    git -c user.name=Alice -c user.email=alice@example.org commit -q --allow-empty -m steps
+    git push "ssh://dev.acme@127.0.0.1:$port/repository.git" HEAD:main
 }
 
 # A gateway that dies or hangs comes back by itself.

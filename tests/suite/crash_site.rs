@@ -53,12 +53,6 @@ impl Scene {
         self.gateway.serve_with(&[self.faults.variable()]);
     }
 
-    /// Ends the daemon as an administrator would, and starts it so that it dies at `point`.
-    pub(crate) fn restart_to_die_at(&self, point: &str) {
-        assert_eq!(self.gateway.stop(Signal::SIGTERM), Some(0));
-        self.gateway.serve_with(&[("FUNICULAR_CRASH_AT", point)]);
-    }
-
     /// Starts the daemon, which is to die before it is ready; says whether it did.
     pub(crate) fn serve_to_die(&self) -> bool {
         match self.gateway.try_to_serve(&[self.faults.variable()]) {

@@ -32,6 +32,9 @@ fn one_is_there_for_sftp_and_git_at_once() {
     assert_eq!(id, audited["incident"]);
     site.must(&["workflow:logs", id]).says("Preparing");
 
+    let greeted = dana.openssh("ssh").args(["-T", "console@gateway"]).run();
+    greeted.says("feature-x.m-once@");
+
     // SFTP: its own files, and code to read.
     let upload = put(&dana, "m-once", "photo");
     let there = format!("put {upload} /files/photo\nls /\nget /code/index.php {upload}.back\n");

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 
+use nix::sys::signal::Signal;
 use support::Client;
 
 use crate::crash_site::{Scene, State};
@@ -19,12 +20,12 @@ fn making_one() {
         ("prepare-middle", Leaves::Old),
         ("prepare-end", Leaves::Old),
         ("intent-written", Leaves::Old),
+        ("switch-before", Leaves::Old),
+        ("switch-after", Leaves::Old),
+        ("switched", Leaves::Old),
         ("move-refs-before", Leaves::Old),
         ("move-refs-after", Leaves::New),
         ("refs-moved", Leaves::New),
-        ("switch-before", Leaves::New),
-        ("switch-after", Leaves::New),
-        ("switched", Leaves::New),
         ("completed", Leaves::Unrecorded),
         ("recorded", Leaves::Unrecorded),
     ];
@@ -47,10 +48,10 @@ fn making_one_of_a_branch() {
     let points = [
         ("multidev-folders", Leaves::Old),
         ("intent-written", Leaves::Old),
-        ("refs-moved", Leaves::Old),
         ("switch-before", Leaves::Old),
         ("switch-after", Leaves::New),
         ("switched", Leaves::New),
+        ("refs-moved", Leaves::New),
         ("completed", Leaves::Unrecorded),
     ];
     scene
@@ -96,11 +97,11 @@ fn bringing_one_back() {
     delete();
     let points = [
         ("multidev-folder-back", Leaves::Nothing),
-        ("intent-written", Leaves::New),
-        ("move-refs-before", Leaves::New),
+        ("intent-written", Leaves::Old),
+        ("switched", Leaves::Old),
+        ("move-refs-before", Leaves::Old),
         ("move-refs-after", Leaves::New),
         ("refs-moved", Leaves::New),
-        ("switched", Leaves::New),
         ("completed", Leaves::Unrecorded),
         ("recorded", Leaves::Unrecorded),
     ];
@@ -147,6 +148,23 @@ fn taking_code_back() {
     at_each(&scene, &CHANGING, begin, act, || {});
 }
 
+#[test]
+fn a_removal_for_good_that_was_cut_off_is_ended() {
+    let scene = Scene::new("crash-removal");
+    let before = seen(&scene);
+    create(&scene);
+    scene
+        .site
+        .must(&["multidev:delete", "SITE.feature-x", "--delete-branch"]);
+    let kept = names(&scene, "deleted");
+    let id = kept.first().unwrap();
+    let folder = scene.gateway.data().join("sites/crash-removal/deleted");
+    assert_eq!(scene.gateway.stop(Signal::SIGTERM), Some(0));
+    fs::rename(folder.join(id), folder.join(format!("{id}.removing"))).unwrap();
+    scene.gateway.serve();
+    assert_eq!(seen(&scene), before);
+}
+
 /// A step, and what a crash there leaves.
 type Point = (&'static str, Leaves);
 
@@ -165,10 +183,10 @@ enum Leaves {
 /// The steps of what takes an environment away; its pointer does not turn.
 const GOING: [Point; 8] = [
     ("intent-written", Leaves::Old),
+    ("switched", Leaves::Old),
     ("move-refs-before", Leaves::Old),
     ("move-refs-after", Leaves::New),
     ("refs-moved", Leaves::New),
-    ("switched", Leaves::New),
     ("completed", Leaves::Unrecorded),
     ("recorded", Leaves::Unrecorded),
     ("multidev-deleted", Leaves::Unrecorded),
@@ -178,11 +196,11 @@ const GOING: [Point; 8] = [
 const CHANGING: [Point; 9] = [
     ("prepare-end", Leaves::Old),
     ("intent-written", Leaves::Old),
+    ("switch-before", Leaves::Old),
+    ("switch-after", Leaves::Old),
     ("move-refs-before", Leaves::Old),
     ("move-refs-after", Leaves::New),
     ("refs-moved", Leaves::New),
-    ("switch-before", Leaves::New),
-    ("switch-after", Leaves::New),
     ("completed", Leaves::Unrecorded),
     ("recorded", Leaves::Unrecorded),
 ];
@@ -199,7 +217,8 @@ fn at_each(
     for &(point, leaves) in points {
         begin();
         let before = seen(scene);
-        scene.restart_to_die_at(point);
+        assert_eq!(scene.gateway.stop(Signal::SIGTERM), Some(0));
+        scene.gateway.serve_with(&[("FUNICULAR_CRASH_AT", point)]);
         let finished = act().run();
         assert_ne!(finished.code, Some(0), "{point}: {finished}");
         let signal = scene.gateway.ended().signal();

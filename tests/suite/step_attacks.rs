@@ -110,7 +110,9 @@ for planted in /code /files /tmp; do
 done
 cat /proc/[0-9]*/environ 2>/dev/null | tr '\0' '\n' | grep -q GATEWAY_SECRET && got environment
 env | grep -q GATEWAY_SECRET && got variable
-cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' | grep -q "$data" && got paths
+for line in /proc/[0-9]*/cmdline; do
+    case $(tr '\0' ' ' <"$line" 2>/dev/null) in *"$data"*) got paths ;; esac
+done
 cat /etc/shadow >/dev/null 2>&1 && got shadow
 find / -xdev -maxdepth 4 -name 'state.db' 2>/dev/null | grep -q . && got find
 for fd in /proc/[0-9]*/fd/*; do

@@ -2,10 +2,8 @@
 //! refused.
 
 use std::fs;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use support::{Clone, Finished, Gateway, Person, Role, Shared, Site};
+use support::{Clone, Finished, Person, Role, Shared, Site};
 
 use crate::deploys::{refs, rows, runs};
 
@@ -15,7 +13,7 @@ fn site(name: &str) -> (Site, Person, Clone) {
     in_git_mode(SHARED.gateway().site(name))
 }
 
-fn in_git_mode(site: Site) -> (Site, Person, Clone) {
+pub(crate) fn in_git_mode(site: Site) -> (Site, Person, Clone) {
     site.set_mode("git");
     let tom = site
         .person(Role::TeamMember)
@@ -25,14 +23,14 @@ fn in_git_mode(site: Site) -> (Site, Person, Clone) {
 }
 
 /// One step of a file.
-fn step(name: &str, event: &str, stage: &str, script: &str) -> String {
+pub(crate) fn step(name: &str, event: &str, stage: &str, script: &str) -> String {
     format!(
         "[[step]]\nname = '{name}'\nevent = {event}\nstage = '{stage}'\n\
          command = ['sh', '-c', '''{script}''']\n"
     )
 }
 
-fn push(clone: &Clone, file: &str) -> Finished {
+pub(crate) fn push(clone: &Clone, file: &str) -> Finished {
     clone.commit("funicular.toml", file);
     clone.git(&["push", "dev", "main"]).run()
 }
@@ -319,86 +317,4 @@ fn a_step_before_vetoes_and_one_that_may_fail_does_not() {
     let after = veto.replace("'before'", "'after'");
     push(&clone, &after).ok().says("This stops nothing");
     assert_eq!(runs(&site, "dev"), clone.ask(&["rev-parse", "HEAD"]));
-}
-
-#[test]
-fn a_silent_step_is_told_of_and_a_talking_one_is_heard_at_once() {
-    let gateway = Arc::new(Gateway::start_with(&[("steps", "heartbeat_seconds", "1")]));
-    let (_site, _, clone) = in_git_mode(gateway.site("s-slow"));
-    let script = "echo first; while ! test -e /tmp/go; do sleep 0.1; done; sleep 2.5; echo last";
-    clone.commit(
-        "funicular.toml",
-        &step("slow", "'sync_code'", "before", script),
-    );
-    let push = clone
-        .git(&["push", "dev", "main"])
-        .limit(Duration::from_secs(120))
-        .start();
-    let environment = gateway.data().join("sites/s-slow/environments/dev");
-    let log = || {
-        let logs = fs::read_dir(environment.join("logs/workflows"))
-            .into_iter()
-            .flatten();
-        let texts = logs
-            .flatten()
-            .map(|log| fs::read_to_string(log.path()).unwrap());
-        texts.collect::<String>()
-    };
-    // The step waits for this, so its first line is there long before its end.
-    support::wait_for("the first line", Duration::from_secs(60), || {
-        log().contains("| first").then_some(())
-    });
-    assert!(!log().contains("slow done"));
-    fs::write(environment.join("tmp/go"), "").unwrap();
-    let began = Instant::now();
-    let pushed = push.finish().ok();
-    assert!(began.elapsed() >= Duration::from_secs(2));
-    let pushed = pushed
-        .says("remote: first")
-        .says("remote: still running: slow, ")
-        .says("remote: last");
-    drop(pushed);
-}
-
-#[test]
-fn the_administrators_steps_come_first_and_are_for_all_sites() {
-    let gateway = Arc::new(Gateway::start());
-    gateway.stop(nix::sys::signal::Signal::SIGTERM);
-    let mut config = fs::read_to_string(gateway.config()).unwrap();
-    config += &step(
-        "server",
-        "['sync_code', 'deploy']",
-        "before",
-        "echo from the server; ! test -e forbidden",
-    );
-    config += "environments = ['dev']\n";
-    fs::write(gateway.config(), &config).unwrap();
-    gateway.serve();
-    let site = gateway.site("s-server");
-    site.set_mode("git");
-    let tom = site.person(Role::TeamMember).clone();
-    let clone = Clone::new(&site, &tom);
-    let pushed = push(
-        &clone,
-        &step("own", "'sync_code'", "before", "echo from the site"),
-    )
-    .ok();
-    let screen = pushed.screen();
-    let at = |text: &str| {
-        screen
-            .find(text)
-            .unwrap_or_else(|| panic!("{text}: {screen}"))
-    };
-    assert!(at("from the server") < at("from the site"), "{screen}");
-    clone.commit("forbidden", "x\n");
-    let refused = clone.git(&["push", "dev", "main"]).run().fails();
-    refused.says("The step 'server' failed");
-    let bad = config.replace("'before'", "'sometimes'");
-    fs::write(gateway.config(), bad).unwrap();
-    let config = gateway.config().display().to_string();
-    let checked = support::Client::new(support::programs::funicular())
-        .args(["check-config", &config])
-        .run()
-        .fails();
-    checked.says("stage is one of: before, after");
 }

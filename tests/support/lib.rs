@@ -25,6 +25,7 @@ pub mod traps;
 pub mod tree;
 pub mod web;
 pub mod web_host;
+pub mod web_server;
 pub mod wordpress;
 
 pub use clients::{Client, Finished};

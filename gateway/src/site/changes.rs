@@ -44,7 +44,7 @@ impl Changes {
             return Vec::new();
         }
         let mut lines = vec![format!(
-            "This takes away from {place} what {count} commit(s) brought:"
+            "What this takes away from {place}, {count} commit(s):"
         )];
         lines.extend(self.takes_away.iter().take(MOST_TOLD).map(|row| {
             format!(

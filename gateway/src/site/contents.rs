@@ -1,6 +1,6 @@
 //! What a commit holds, as one flat list.
 
-use git2::{ObjectType, Oid, Repository, Tree};
+use git2::{ObjectType, Oid, Repository, Tree, TreeEntry};
 use policy::SitePath;
 
 use crate::fault::{Fault, OrFault};
@@ -63,31 +63,14 @@ fn walk(
     for entry in tree {
         let length = path.len();
         path.extend_from_slice(entry.name_bytes());
-        if escapes(entry.name_bytes()) {
-            return Err(Fault::new(format!(
-                "the commit holds {}, which is no name of a file",
-                policy::escape(path)
-            )));
-        }
-        let kind = match (entry.kind(), entry.filemode()) {
-            (Some(ObjectType::Tree), _) => {
-                let below = repository
-                    .find_tree(entry.id())
-                    .or_fault(|| format!("reading the folder {}", policy::escape(path)))?;
-                path.push(b'/');
-                walk(repository, &below, path, depth + 1, entries)?;
-                path.truncate(length);
-                continue;
-            }
-            (Some(ObjectType::Blob), 0o120_000) => Kind::Link,
-            (Some(ObjectType::Blob), mode) if mode & 0o100 != 0 => Kind::Executable,
-            (Some(ObjectType::Blob), _) => Kind::File,
-            _other => {
-                return Err(Fault::new(format!(
-                    "the commit holds {}, which is neither file, link nor folder",
-                    policy::escape(path)
-                )));
-            }
+        let Some(kind) = kind_of(&entry, path)? else {
+            let below = repository
+                .find_tree(entry.id())
+                .or_fault(|| format!("reading the folder {}", policy::escape(path)))?;
+            path.push(b'/');
+            walk(repository, &below, path, depth + 1, entries)?;
+            path.truncate(length);
+            continue;
         };
         if entries.len() >= MAX_ENTRIES {
             return Err(Fault::new("the commit holds too many files"));
@@ -100,6 +83,29 @@ fn walk(
         path.truncate(length);
     }
     Ok(())
+}
+
+/// Returns what an entry of a tree is; none for a folder.
+///
+/// # Errors
+/// When a release may not hold it.
+pub(super) fn kind_of(entry: &TreeEntry<'_>, path: &[u8]) -> Result<Option<Kind>, Fault> {
+    if escapes(entry.name_bytes()) {
+        return Err(Fault::new(format!(
+            "the commit holds {}, which is no name of a file",
+            policy::escape(path)
+        )));
+    }
+    match (entry.kind(), entry.filemode()) {
+        (Some(ObjectType::Tree), _) => Ok(None),
+        (Some(ObjectType::Blob), 0o120_000) => Ok(Some(Kind::Link)),
+        (Some(ObjectType::Blob), mode) if mode & 0o100 != 0 => Ok(Some(Kind::Executable)),
+        (Some(ObjectType::Blob), _) => Ok(Some(Kind::File)),
+        _other => Err(Fault::new(format!(
+            "the commit holds {}, which is neither file, link nor folder",
+            policy::escape(path)
+        ))),
+    }
 }
 
 /// Returns true for a name that a release may not be written with, whatever policy says: one that

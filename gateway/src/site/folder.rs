@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use nix::dir::Dir;
+use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat, renameat};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstatat, mkdirat};
@@ -130,6 +130,29 @@ impl Folder {
             }
         }
         Ok(names)
+    }
+
+    /// Returns the names of the folders in this folder, and how many other names it has.
+    pub(super) fn folders_and_others(&self) -> io::Result<(Vec<Vec<u8>>, usize)> {
+        let (mut folders, mut others) = (Vec::new(), 0);
+        for entry in Dir::from_fd(self.below(b"")?.0)?.iter() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let is_folder = match entry.file_type() {
+                Some(kind) => kind == Type::Directory,
+                // Not every file system says it in its listings.
+                None => standing(&self.stat(name)?) == Standing::Folder,
+            };
+            if is_folder {
+                folders.push(name.to_vec());
+            } else {
+                others += 1;
+            }
+        }
+        Ok((folders, others))
     }
 
     /// Removes everything under a name, whatever its permissions; nothing there is right.

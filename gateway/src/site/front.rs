@@ -3,21 +3,23 @@
 use crate::audit::Outcome;
 use crate::fault::Fault;
 use crate::gate::Permit;
-use crate::site::database;
-use crate::state::{Front, State};
+use crate::site::{Sites, database, runtime};
+use crate::state::Front;
 
 /// Says where an environment is served.
 ///
 /// # Errors
 /// When it cannot be kept.
-pub fn set(state: &State, mut permit: Permit, front: &Front) -> Result<(), Fault> {
+pub fn set(sites: &Sites, mut permit: Permit, front: &Front) -> Result<(), Fault> {
     let word = |one: &Option<String>| one.clone().unwrap_or_else(|| "none".to_owned());
     permit.describe(format!(
         "url {}, fastcgi {}",
         word(&front.url),
         word(&front.fastcgi)
     ));
-    state.set_front(permit.site()?, permit.environment()?, front)?;
+    let (site, environment) = (permit.site()?, permit.environment()?);
+    sites.state.set_front(site, environment, front)?;
+    runtime::refresh(sites, &permit, site, environment);
     permit.finish(Outcome::Done)
 }
 

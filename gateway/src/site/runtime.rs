@@ -71,6 +71,9 @@ fn facts(sites: &Sites, site: &SiteName, environment: &Environment) -> Result<Fa
         let tag = format!("{environment}_{}", newest.number);
         facts.push(("FUNICULAR_DEPLOY".to_owned(), tag));
     }
+    if let Some(url) = &state.front.url {
+        facts.push(("FUNICULAR_URL".to_owned(), url.clone()));
+    }
     facts.extend(database(&model, site, environment));
     Ok(facts)
 }

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
 use git2::{ObjectType, Oid};
 use nix::sys::stat::FileStat;
@@ -13,6 +14,7 @@ use super::blobs::IN_MEMORY;
 use super::contents::{Entry, Kind, MAX_DEPTH};
 use super::folder::{Folder, Standing, gone, is_other_kind, standing};
 use super::ignore::Patterns;
+use super::jobs::Jobs;
 use crate::fault::{Fault, OrFault};
 
 /// What a scan looks for.
@@ -55,18 +57,47 @@ pub(super) fn scan(
     skip: Option<&SitePath>,
     looking: Looking<'_>,
 ) -> Result<Scan, Fault> {
-    let mut walk = Walk {
-        skip: skip.map(SitePath::as_bytes),
-        looking,
-        patterns: Vec::new(),
-        scan: Scan::default(),
+    let jobs = Jobs::new(Job {
+        path: Vec::new(),
+        above: None,
+        ignored: false,
+        depth: 0,
+    });
+    let walk = || {
+        let mut walk = Walk {
+            root,
+            skip: skip.map(SitePath::as_bytes),
+            looking,
+            scan: Scan::default(),
+        };
+        jobs.work(|job| walk.folder(job)).map(|()| walk.scan)
     };
-    walk.folder(root, &mut Vec::new(), false, 0)?;
-    let mut scan = walk.scan;
+    let mut scan = std::thread::scope(|scope| {
+        let beside: Vec<_> = (1..threads()).map(|_| scope.spawn(walk)).collect();
+        let mut all = walk();
+        for thread in beside {
+            let there = thread
+                .join()
+                .unwrap_or_else(|_| Err(Fault::new("a thread that read a code tree died")));
+            all = all.and_then(|mut all| {
+                let mut there = there?;
+                all.found.append(&mut there.found);
+                all.ignored.append(&mut there.ignored);
+                Ok(all)
+            });
+        }
+        all
+    })?;
     scan.found
         .sort_unstable_by(|one, other| one.path.cmp(&other.path));
     scan.ignored.sort_unstable();
     Ok(scan)
+}
+
+/// Half of the machine's, since others work on it too, but two where there are two.
+fn threads() -> usize {
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    (all / 2).clamp(all.min(2), 4)
 }
 
 /// Goes through a commit and the disk in the order of paths.
@@ -121,55 +152,86 @@ fn hash_file(mut file: File) -> io::Result<Oid> {
 }
 
 struct Walk<'a> {
+    root: &'a Folder,
     skip: Option<&'a [u8]>,
     looking: Looking<'a>,
-    /// The patterns of the folders above, each with the length of its folder's path.
-    patterns: Vec<(usize, Patterns)>,
     scan: Scan,
 }
 
+/// A folder that is to be walked.
+struct Job {
+    /// Its path, ending in a slash but for the top.
+    path: Vec<u8>,
+    above: Option<Arc<Above>>,
+    ignored: bool,
+    depth: usize,
+}
+
+/// The patterns of a folder, and of those above it.
+struct Above {
+    /// How long the folder's path is.
+    length: usize,
+    patterns: Patterns,
+    above: Option<Arc<Above>>,
+}
+
 impl Walk<'_> {
-    fn folder(
-        &mut self,
-        folder: &Folder,
-        path: &mut Vec<u8>,
-        ignored: bool,
-        depth: usize,
-    ) -> Result<(), Fault> {
-        if depth > MAX_DEPTH {
+    /// Walks one folder; returns those in it.
+    fn folder(&mut self, job: Job) -> Result<Vec<Job>, Fault> {
+        let mut path = job.path;
+        if job.depth > MAX_DEPTH {
             return Err(Fault::new(format!(
                 "the folder {} is nested too deeply",
-                escape(path)
+                escape(&path)
             )));
         }
         let doing = |path: &[u8]| format!("reading the folder {}", escape(path));
-        let names = folder.names().or_fault(|| doing(path))?;
-        let patterns = self.patterns.len();
+        let folder = match self.root.below(path.strip_suffix(b"/").unwrap_or(&path)) {
+            Ok(folder) => folder,
+            Err(error) if gone(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(error).or_fault(|| doing(&path)),
+        };
+        let names = folder.names().or_fault(|| doing(&path))?;
+        let mut above = job.above;
         if let Looking::Work { .. } = self.looking
-            && !ignored
+            && !job.ignored
             && names.iter().any(|name| name == b".gitignore")
+            && let Some(patterns) = read_patterns(&folder).or_fault(|| doing(&path))?
         {
-            let found = read_patterns(folder).or_fault(|| doing(path))?;
-            self.patterns.extend(found.map(|found| (path.len(), found)));
+            above = Some(Arc::new(Above {
+                length: path.len(),
+                patterns,
+                above,
+            }));
         }
+        let mut below = Vec::new();
         let length = path.len();
         for name in names {
             path.extend_from_slice(&name);
-            self.name(folder, &name, path, ignored, depth)?;
+            if let Some(ignored) =
+                self.name(&folder, &name, &mut path, above.as_deref(), job.ignored)?
+            {
+                below.push(Job {
+                    path: path.clone(),
+                    above: above.clone(),
+                    ignored,
+                    depth: job.depth + 1,
+                });
+            }
             path.truncate(length);
         }
-        self.patterns.truncate(patterns);
-        Ok(())
+        Ok(below)
     }
 
+    /// Looks at one name; for a folder that is to be walked, says whether it is ignored.
     fn name(
         &mut self,
         folder: &Folder,
         name: &[u8],
         path: &mut Vec<u8>,
+        above: Option<&Above>,
         ignored: bool,
-        depth: usize,
-    ) -> Result<(), Fault> {
+    ) -> Result<Option<bool>, Fault> {
         let work = match self.looking {
             Looking::Everything => None,
             Looking::Work {
@@ -178,30 +240,25 @@ impl Walk<'_> {
             } => Some((tracked, with_ignored)),
         };
         if self.skip == Some(path) || work.is_some() && is_never_work(name) {
-            return Ok(());
+            return Ok(None);
         }
-        let doing = |path: &[u8]| format!("reading {}", escape(path));
         let stat = match folder.stat(name) {
             Ok(stat) => stat,
-            Err(error) if gone(&error) => return Ok(()),
-            Err(error) => return Err(error).or_fault(|| doing(path)),
+            Err(error) if gone(&error) => return Ok(None),
+            Err(error) => return Err(error).or_fault(|| format!("reading {}", escape(path))),
         };
         let kind = match standing(&stat) {
             Standing::Folder => {
-                let ignored = ignored || work.is_some() && self.ignores(path, true);
+                let ignored = ignored || work.is_some() && ignores(above, path, true);
                 path.push(b'/');
                 if let Some((tracked, false)) = work
                     && ignored
                     && !holds_folder(tracked, path)
                 {
                     self.scan.ignored.push(path.clone());
-                    return Ok(());
+                    return Ok(None);
                 }
-                return match folder.below(name) {
-                    Ok(inner) => self.folder(&inner, path, ignored, depth + 1),
-                    Err(error) if gone(&error) => Ok(()),
-                    Err(error) => Err(error).or_fault(|| doing(path)),
-                };
+                return Ok(Some(ignored));
             }
             Standing::File if stat.st_mode & 0o100 != 0 => Some(Kind::Executable),
             Standing::File => Some(Kind::File),
@@ -210,12 +267,12 @@ impl Walk<'_> {
         };
         if let Some((tracked, with_ignored)) = work {
             if kind.is_none() {
-                return Ok(());
+                return Ok(None);
             }
-            let ignored = !holds_file(tracked, path) && (ignored || self.ignores(path, false));
+            let ignored = (ignored || ignores(above, path, false)) && !holds_file(tracked, path);
             if ignored && !with_ignored {
                 self.scan.ignored.push(path.clone());
-                return Ok(());
+                return Ok(None);
             }
         }
         self.scan.found.push(Found {
@@ -223,17 +280,20 @@ impl Walk<'_> {
             kind,
             stat,
         });
-        Ok(())
+        Ok(None)
     }
+}
 
-    /// Asks the nearest `.gitignore` that has a word to say.
-    fn ignores(&self, path: &[u8], folder: bool) -> bool {
-        self.patterns
-            .iter()
-            .rev()
-            .find_map(|(above, patterns)| patterns.ignores(path.get(*above..)?, folder))
-            .unwrap_or(false)
+/// Asks the nearest `.gitignore` that has a word to say.
+fn ignores(mut above: Option<&Above>, path: &[u8], folder: bool) -> bool {
+    while let Some(here) = above {
+        let below = path.get(here.length..).unwrap_or_default();
+        if let Some(said) = here.patterns.ignores(below, folder) {
+            return said;
+        }
+        above = here.above.as_deref();
     }
+    false
 }
 
 /// Reads the patterns of a folder; a link, or something that is no file, has none, as in git.

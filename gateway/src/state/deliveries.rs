@@ -173,7 +173,7 @@ impl State {
     }
 
     /// Returns what the targets of an environment, or of all of a site's, were told and are to be
-    /// told, the newest first.
+    /// told, the newest first; all, or those that stand as `status` says.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -181,14 +181,18 @@ impl State {
         &self,
         site: &SiteName,
         environment: Option<&Environment>,
+        status: Option<DeliveryStatus>,
     ) -> Result<Vec<Delivery>, Fault> {
         // Names are of an alphabet without quotes, so they may stand in the query.
         let environment = environment.map_or_else(String::new, |environment| {
             format!("AND environment = '{environment}'")
         });
+        let status = status.map_or_else(String::new, |status| {
+            format!("AND status = '{}'", status.as_str())
+        });
         self.some_deliveries(&format!(
-            "target IN (SELECT id FROM target WHERE site = '{site}' {environment})
-             ORDER BY number DESC LIMIT 500"
+            "target IN (SELECT id FROM target WHERE site = '{site}' {environment}) {status}
+             ORDER BY number DESC LIMIT 1000"
         ))
     }
 
@@ -210,55 +214,63 @@ impl State {
     /// # Errors
     /// When it cannot be written.
     pub fn retry_delivery(&self, number: i64) -> Result<(), Fault> {
-        let now = Timestamp::now();
-        self.mark(
-            number,
-            "status = 'waiting', attempts = 0, since = ?2, next = ?2",
-            &now.to_string(),
-        )
+        let doing = "having something told again";
+        self.note(doing, |transaction| {
+            transaction
+                .execute(
+                    "UPDATE delivery SET status = 'waiting', attempts = 0, since = ?2, next = ?2
+                     WHERE number = ?1",
+                    params![number, Timestamp::now().to_string()],
+                )
+                .or_fault(|| doing)?;
+            Ok(())
+        })
     }
 
-    /// Says that an attempt failed, why, and when the next one is; with none, there is none.
+    /// Says that an attempt failed, why, and when the next one is.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn delay_delivery(
+    pub fn delay_delivery(&self, number: i64, why: &str, next: Timestamp) -> Result<(), Fault> {
+        let doing = "putting off a delivery";
+        self.note(doing, |transaction| {
+            transaction
+                .execute(
+                    "UPDATE delivery SET attempts = attempts + 1, result = ?2, next = ?3
+                     WHERE number = ?1",
+                    params![number, why, next.to_string()],
+                )
+                .or_fault(|| doing)?;
+            Ok(())
+        })
+    }
+
+    /// Says that a delivery was taken or, if not `taken`, given up, and forgets old ones of its
+    /// target beyond `kept`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish_delivery(
         &self,
         number: i64,
-        why: &str,
-        next: Option<Timestamp>,
+        taken: bool,
+        result: &str,
+        kept: usize,
     ) -> Result<(), Fault> {
-        match next {
-            Some(next) => self.note("putting off a delivery", |transaction| {
-                transaction
-                    .execute(
-                        "UPDATE delivery SET attempts = attempts + 1, result = ?2, next = ?3
-                         WHERE number = ?1",
-                        params![number, why, next.to_string()],
-                    )
-                    .or_fault(|| "putting off a delivery")?;
-                Ok(())
-            }),
-            None => self.mark(
-                number,
-                "attempts = attempts + 1, status = 'failed', result = ?2",
-                why,
-            ),
-        }
-    }
-
-    /// Says that a delivery was taken, and forgets old ones of its target beyond `kept`.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn finish_delivery(&self, number: i64, result: &str, kept: usize) -> Result<(), Fault> {
         let doing = "ending a delivery";
-        self.mark(
-            number,
-            "attempts = attempts + 1, status = 'delivered', result = ?2",
-            result,
-        )?;
+        let status = if taken {
+            DeliveryStatus::Delivered
+        } else {
+            DeliveryStatus::Failed
+        };
         self.note(doing, |transaction| {
+            transaction
+                .execute(
+                    "UPDATE delivery SET attempts = attempts + 1, status = ?2, result = ?3
+                     WHERE number = ?1",
+                    params![number, status.as_str(), result],
+                )
+                .or_fault(|| doing)?;
             transaction
                 .execute(
                     "DELETE FROM delivery WHERE status != 'waiting'
@@ -267,19 +279,6 @@ impl State {
                              WHERE target = (SELECT target FROM delivery WHERE number = ?1)
                              ORDER BY number DESC LIMIT ?2)",
                     params![number, i64::try_from(kept).unwrap_or(i64::MAX)],
-                )
-                .or_fault(|| doing)?;
-            Ok(())
-        })
-    }
-
-    fn mark(&self, number: i64, set: &str, value: &str) -> Result<(), Fault> {
-        let doing = "changing a delivery";
-        self.note(doing, |transaction| {
-            transaction
-                .execute(
-                    &format!("UPDATE delivery SET {set} WHERE number = ?1"),
-                    params![number, value],
                 )
                 .or_fault(|| doing)?;
             Ok(())

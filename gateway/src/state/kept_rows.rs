@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
 use policy::{Environment, SiteName};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Transaction, params_from_iter};
@@ -10,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::model::rows;
 use crate::fault::{Fault, OrFault};
+
+/// What bytes are kept under, since JSON has none.
+const BYTES: &str = "bytes";
 
 /// A row of any table about an environment.
 #[derive(Debug, Serialize, Deserialize)]
@@ -87,9 +91,7 @@ fn read_rows(
                 ValueRef::Integer(number) => number.into(),
                 ValueRef::Real(number) => number.into(),
                 ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned().into(),
-                ValueRef::Blob(_) => {
-                    return Err(Fault::new(format!("{}: it holds bytes", doing())));
-                }
+                ValueRef::Blob(bytes) => serde_json::json!({ BYTES: HEXLOWER.encode(bytes) }),
             };
             columns.insert(name.clone(), value);
         }
@@ -122,11 +124,18 @@ pub(super) fn put_back(transaction: &Transaction<'_>, row: KeptRow) -> Result<()
                     None => Value::Real(number.as_f64().unwrap_or_default()),
                 },
                 serde_json::Value::String(text) => Value::Text(text),
-                _null => Value::Null,
+                serde_json::Value::Object(bytes) => {
+                    let text = bytes.get(BYTES).and_then(|text| text.as_str());
+                    let text = text.unwrap_or_default().as_bytes();
+                    Value::Blob(HEXLOWER.decode(text).or_fault(doing)?)
+                }
+                serde_json::Value::Bool(_)
+                | serde_json::Value::Array(_)
+                | serde_json::Value::Null => Value::Null,
             };
-            (name, value)
+            Ok((name, value))
         })
-        .collect();
+        .collect::<Result<_, Fault>>()?;
     if columns.is_empty() {
         return Ok(());
     }
@@ -146,4 +155,57 @@ pub(super) fn put_back(transaction: &Transaction<'_>, row: KeptRow) -> Result<()
         )
         .or_fault(doing)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[test]
+    fn all_that_is_known_of_an_environment_comes_back() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA foreign_keys = ON;
+                 CREATE TABLE environment (site TEXT, name TEXT, generation INTEGER, mode TEXT,
+                     PRIMARY KEY (site, name));
+                 CREATE TABLE later (number INTEGER, environment TEXT, site TEXT, share REAL,
+                     secret BLOB, gone TEXT,
+                     FOREIGN KEY (site, environment) REFERENCES environment(site, name)
+                         ON DELETE CASCADE);
+                 CREATE TABLE other (site TEXT, environment TEXT);
+                 INSERT INTO environment VALUES ('acme', 'x', 7, NULL), ('acme', 'y', 8, 'git');
+                 INSERT INTO later VALUES (1, 'x', 'acme', 0.5, x'00ff', 'a'), (2, 'y', 'acme', 1, NULL, 'b');
+                 INSERT INTO other VALUES ('acme', 'x');",
+            )
+            .unwrap();
+        let shown = |connection: &Connection| -> Vec<String> {
+            let query = "SELECT site || name || generation || ifnull(mode, '-') FROM environment
+                 UNION SELECT number || environment || share || ifnull(hex(secret), '-') FROM later
+                 UNION SELECT 'other' || count(*) FROM other ORDER BY 1";
+            rows(connection, query, |row| row.get(0)).unwrap()
+        };
+        let before = shown(&connection);
+        let transaction = connection.transaction().unwrap();
+        let (site, environment) = ("acme".parse().unwrap(), "x".parse().unwrap());
+        let kept = rows_about(&transaction, &site, &environment).unwrap();
+        let kept = serde_json::to_string(&kept).unwrap();
+        transaction
+            .execute_batch(
+                "DELETE FROM environment WHERE name = 'x'; ALTER TABLE later DROP COLUMN gone;",
+            )
+            .unwrap();
+        let left: i64 = transaction
+            .query_row("SELECT count(*) FROM later", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(left, 1);
+        let kept: Vec<KeptRow> = serde_json::from_str(&kept).unwrap();
+        for row in kept {
+            put_back(&transaction, row).unwrap();
+        }
+        transaction.commit().unwrap();
+        assert_eq!(shown(&connection), before);
+    }
 }

@@ -16,7 +16,7 @@ pub fn items() -> Vec<Item> {
                 hold,
                 ..facts(&subject)
             };
-            everywhere(action, context, |environment| target(environment))
+            everywhere(action, context, &target)
         };
         let freeze = |change: &dyn Fn(&mut Hold)| {
             let mut hold = Hold {

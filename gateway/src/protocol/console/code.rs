@@ -17,7 +17,7 @@ impl Run<'_> {
         let (sites, at) = (self.console.sites.clone(), place.clone());
         let (changes, ignored) = blocking(move || {
             mode::with_work(&sites, &at.site, &at.environment, |work| match work {
-                Some(work) => Ok((work.diffstat()?, work.ignored()?)),
+                Some(work) => work.status(),
                 None => Ok((Vec::new(), Vec::new())),
             })
         })

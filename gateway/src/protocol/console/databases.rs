@@ -52,7 +52,7 @@ impl Run<'_> {
                 "url" => known.url = kept,
                 _fastcgi => known.fastcgi = kept,
             }
-            front::set(&self.console.state, permit, &known)?;
+            front::set(&self.console.sites, permit, &known)?;
         }
         let _ = self.reply.out(&said).await;
         Ok(())

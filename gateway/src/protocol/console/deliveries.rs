@@ -41,20 +41,15 @@ impl Run<'_> {
             "result",
         ];
         let mut table = Table::new(&columns);
-        let deliveries = self
-            .console
-            .state
-            .deliveries(&place.site, place.environment.as_ref())?;
+        let status = status.as_deref().map(str::parse).transpose()?;
+        let deliveries =
+            self.console
+                .state
+                .deliveries(&place.site, place.environment.as_ref(), status)?;
         for one in deliveries {
             let Some(target) = names.iter().find(|target| target.id == one.target) else {
                 continue;
             };
-            if status
-                .as_deref()
-                .is_some_and(|status| status != one.status.as_str())
-            {
-                continue;
-            }
             let next = match one.status {
                 DeliveryStatus::Waiting => for_people(one.next).into(),
                 DeliveryStatus::Delivered | DeliveryStatus::Failed => Value::Null,

@@ -82,6 +82,7 @@ impl Run<'_> {
                 newest.map_or(Value::Null, |newest| for_people(newest.time).into()),
             ),
             ("busy_with", busy.map_or(Value::Null, Value::from)),
+            ("targets", self.told(&place)?),
             ("open_hotfixes", hotfixes.map_or(Value::Null, Value::from)),
             ("frozen", frozen.map_or(Value::Null, Value::from)),
             ("deploy_windows", hours.map_or(Value::Null, Value::from)),

@@ -5,6 +5,9 @@ use policy::Environment;
 use super::command::SiteEnvironment;
 use super::{Done, Run, Stop};
 
+/// So many Multidevs of each site are shown; `multidev:list` has all.
+const MOST_MULTIDEVS: usize = 5;
+
 impl Run<'_> {
     pub(super) async fn greet(&mut self, place: Option<SiteEnvironment>) -> Done {
         let model = self.console.state.model();
@@ -37,6 +40,13 @@ impl Run<'_> {
             text.push_str(&format!(
                 "  {name}\n    sftp -P {port} dev.{name}@{host}\n    git clone ssh://dev.{name}@{address}/repository.git {name}\n    ssh -p {port} {host} env:list {name}\n"
             ));
+            let multidevs = site
+                .environments
+                .keys()
+                .filter(|environment| matches!(environment, Environment::Multidev(_)));
+            for multidev in multidevs.take(MOST_MULTIDEVS) {
+                text.push_str(&format!("    sftp -P {port} {multidev}.{name}@{host}\n"));
+            }
             for hotfix in &site.open_hotfixes {
                 text.push_str(&format!(
                     "    Live runs hotfix/{} of {}, which trunk lacks: hotfix:merge {name} {}\n",

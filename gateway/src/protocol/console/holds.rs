@@ -9,7 +9,7 @@ use super::hold_command::HoldCommand;
 use super::key_limits::later;
 use super::table::Table;
 use super::{Done, Run, Stop};
-use crate::audit;
+use crate::audit::{self};
 use crate::site::holds;
 use crate::state::{DeployWindow, Freeze, NotAWindow, for_people};
 

@@ -82,10 +82,15 @@ impl Run<'_> {
             .reply
             .during(run, move |run| revert::revert(&sites, run, permit, &taken))
             .await??;
+        let onwards = match &place.environment {
+            Environment::Multidev(_) => format!("multidev:merge-to-dev {place}"),
+            Environment::Dev | Environment::Test | Environment::Live => {
+                format!("env:deploy {}.test", place.site)
+            }
+        };
         let text = format!(
-            "Took {name} back on {place} with the commit {}. Deploy it to take it back above: env:deploy {}.test\n",
-            push::short(made),
-            place.site
+            "Took {name} back on {place} with the commit {}. From here it goes on with {onwards}\n",
+            push::short(made)
         );
         self.reply.conclude(&text).await;
         Ok(())

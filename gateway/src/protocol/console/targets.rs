@@ -168,15 +168,15 @@ impl Run<'_> {
     async fn target_list(&mut self, place: SiteEnvironment) -> Done {
         self.permit(Action::ViewTargets, &on(&place))?.forget();
         let mut table = Table::new(&["name", "kind", "where", "state", "waiting", "failed", "key"]);
-        let deliveries = self
-            .console
-            .state
-            .deliveries(&place.site, Some(&place.environment))?;
+        let standing = |status| {
+            let state = &self.console.state;
+            state.deliveries(&place.site, Some(&place.environment), Some(status))
+        };
+        let waiting = standing(DeliveryStatus::Waiting)?;
+        let failed = standing(DeliveryStatus::Failed)?;
         for target in self.targets_of(&place.site, &place.environment)? {
-            let count = |status| {
-                let of_target = |one: &&Delivery| one.target == target.id && one.status == status;
-                json!(deliveries.iter().filter(of_target).count())
-            };
+            let count =
+                |all: &[Delivery]| json!(all.iter().filter(|one| one.target == target.id).count());
             let state = if target.active {
                 "active"
             } else {
@@ -193,8 +193,8 @@ impl Run<'_> {
                 target.kind.as_str().into(),
                 targets::described(&target.kind).into(),
                 state.into(),
-                count(DeliveryStatus::Waiting),
-                count(DeliveryStatus::Failed),
+                count(&waiting),
+                count(&failed),
                 key,
             ]);
         }
@@ -244,6 +244,35 @@ impl Run<'_> {
                 Err(stop)
             }
         }
+    }
+
+    /// Names who is told of an environment's switches, and says who has not taken it.
+    pub(super) fn told(&self, place: &SiteEnvironment) -> Result<Value, Stop> {
+        let state = &self.console.state;
+        let standing =
+            |status| state.deliveries(&place.site, Some(&place.environment), Some(status));
+        let behind: Vec<Delivery> = standing(DeliveryStatus::Waiting)?
+            .into_iter()
+            .filter(|one| one.attempts > 0)
+            .chain(standing(DeliveryStatus::Failed)?)
+            .collect();
+        let names: Vec<String> = self
+            .targets_of(&place.site, &place.environment)?
+            .iter()
+            .filter(|target| target.active)
+            .map(|target| {
+                let missing = behind.iter().filter(|one| one.target == target.id).count();
+                match missing {
+                    0 => target.name.clone(),
+                    some => format!("{} ({some} not delivered)", target.name),
+                }
+            })
+            .collect();
+        Ok(if names.is_empty() {
+            Value::Null
+        } else {
+            names.join(", ").into()
+        })
     }
 
     fn named(&self, place: &SiteEnvironment, name: &str) -> Result<Target, Stop> {

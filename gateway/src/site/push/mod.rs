@@ -334,10 +334,12 @@ fn drop_prepared(sites: &Sites, ready: Ready, undone: Undone) {
 }
 
 fn note(one: &One) -> String {
-    one.facts
-        .reason
-        .clone()
-        .unwrap_or_else(|| format!("Try {}", escape(one.update.name.as_bytes())))
+    let name = escape(one.update.name.as_bytes());
+    match (&one.facts.reason, &one.facts.kind) {
+        (Some(reason), _) => reason.clone(),
+        (None, RefKind::Hotfix(_)) => format!("Try {name}"),
+        (None, _) => format!("Push to {name}"),
+    }
 }
 
 /// Returns a commit's id as people are shown it.

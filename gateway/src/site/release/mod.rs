@@ -2,7 +2,12 @@
 //! collecting.
 
 mod build;
+mod fill;
 mod pointer;
+mod record;
+mod spare;
+#[cfg(test)]
+mod spare_tests;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -11,8 +16,9 @@ use std::path::Path;
 
 use git2::{Oid, Repository};
 
-pub use build::{built_from, discard, prepare};
+pub use build::{discard, prepare};
 pub use pointer::{collect, current, switch, switch_off};
+pub use record::built_from;
 pub use verify::{Difference, DifferenceKind, verify};
 
 /// Where a release's bytes come from.
@@ -62,6 +68,6 @@ pub struct Prepared {
     pub generation: u64,
     /// Files and links in its code.
     pub entries: usize,
-    /// Those of them that are shared with the reused release.
+    /// Those of them that were not written anew: shared with the reused release, or in the spare.
     pub shared: usize,
 }

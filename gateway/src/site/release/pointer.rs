@@ -6,6 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 
+use super::spare;
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
 use crate::site::folder::{Folder, gone};
@@ -79,8 +80,8 @@ pub fn switch_off(permit: &Permit, environment: &EnvironmentLayout) -> Result<()
 }
 
 /// Removes all generations but the current one and the two before it, and what is left of
-/// half-built ones. To be called when nothing is being prepared for this environment. Returns the
-/// numbers of what it removed.
+/// half-built ones; one of them may stay as the spare, which is no generation any more. To be called when nothing is being prepared for this environment. Returns the
+/// numbers of what is gone.
 ///
 /// # Errors
 /// When one cannot be removed.
@@ -96,12 +97,16 @@ pub fn collect(permit: &Permit, environment: &EnvironmentLayout) -> Result<Vec<u
         .rev()
         .take(KEPT)
         .collect();
-    let mut removed = Vec::new();
-    for number in whole.difference(&kept) {
-        remove(environment, *number).or_fault(doing)?;
-        removed.push(*number);
-    }
     let folder = Folder::open(&environment.generations()).or_fault(doing)?;
+    let removed: Vec<u64> = whole.difference(&kept).copied().collect();
+    // The newest that was good is nearest to what comes next.
+    for number in removed.iter().rev() {
+        let was_good = current.is_some_and(|current| *number < current);
+        let name = number.to_string().into_bytes();
+        if !(was_good && spare::keep(&folder, &name).or_fault(doing)?) {
+            remove(environment, *number).or_fault(doing)?;
+        }
+    }
     for name in folder.names().or_fault(doing)? {
         if name.ends_with(HALF_BUILT) || name.ends_with(HALF_REMOVED) {
             folder.remove_all(&name).or_fault(doing)?;

@@ -76,36 +76,31 @@ pub(super) fn run(
     drop(command);
     let mut guard = Guard(child);
     let (tell, told) = sync_channel(PIECES);
-    std::thread::scope(|scope| {
-        scope.spawn(move || carry(reader, &tell));
-        let mut said = String::new();
-        let mut lines = Lines::new(limits.output);
-        let mut out = |line: &str| {
-            said.push_str(line);
-            said.push('\n');
-            run.say(line);
-        };
-        let ended = follow(
-            run,
-            name,
-            &mut guard,
-            limits,
-            writable,
-            &told,
-            &mut |bytes| lines.take(bytes, &mut out),
-        );
-        guard.end();
-        // What it had said before it ended is still on its way.
-        let deadline = Instant::now() + ENDING;
-        while let Ok(bytes) = told.recv_timeout(deadline.saturating_duration_since(Instant::now()))
-        {
-            lines.take(&bytes, &mut out);
-        }
-        lines.finish(&mut out);
-        // A reader that still waits ends now, so that nothing waits for it.
-        drop(told);
-        Ok((ended?, said))
-    })
+    std::thread::spawn(move || carry(reader, &tell));
+    let mut said = String::new();
+    let mut lines = Lines::new(limits.output);
+    let mut out = |line: &str| {
+        said.push_str(line);
+        said.push('\n');
+        run.say(line);
+    };
+    let ended = follow(
+        run,
+        name,
+        &mut guard,
+        limits,
+        writable,
+        &told,
+        &mut |bytes| lines.take(bytes, &mut out),
+    );
+    guard.end();
+    // What it had said before it ended is still on its way.
+    let deadline = Instant::now() + ENDING;
+    while let Ok(bytes) = told.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        lines.take(&bytes, &mut out);
+    }
+    lines.finish(&mut out);
+    Ok((ended?, said))
 }
 
 fn follow(

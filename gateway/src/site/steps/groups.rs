@@ -77,6 +77,8 @@ impl Groups {
         group.set("memory.oom.group", "1")?;
         // Only where there is swap.
         let _ = group.set("memory.swap.max", "0");
+        // Only where the processor is shared out as well: 100 is everybody else's.
+        let _ = group.set("cpu.weight", "25");
         Ok(Some(group))
     }
 }
@@ -94,7 +96,11 @@ fn delegate(folder: &Path) -> Result<(), Fault> {
         fs::create_dir(&own).or_fault(doing)?;
     }
     fs::write(own.join("cgroup.procs"), std::process::id().to_string()).or_fault(doing)?;
-    fs::write(folder.join("cgroup.subtree_control"), "+memory +pids").or_fault(doing)?;
+    let control = folder.join("cgroup.subtree_control");
+    fs::write(&control, "+memory +pids").or_fault(doing)?;
+    if has("cpu") {
+        let _ = fs::write(&control, "+cpu");
+    }
     for entry in fs::read_dir(folder).or_fault(doing)?.flatten() {
         // Of a gateway that was killed; its steps died with it.
         if entry.file_name().to_string_lossy().starts_with("step-") {

@@ -130,8 +130,7 @@ impl Room {
             ("FUNICULAR_ENVIRONMENT", place.environment.to_string()),
             ("FUNICULAR_WORKFLOW", place.workflow.clone()),
             ("FUNICULAR_ACTOR", place.actor.to_string()),
-            // No variable can hold a zero byte.
-            ("FUNICULAR_NOTE", place.note.replace('\0', "")),
+            ("FUNICULAR_NOTE", note(&place.note)),
             ("FUNICULAR_OLD_COMMIT", commit(place.old)),
             ("FUNICULAR_NEW_COMMIT", commit(place.new)),
             ("FUNICULAR_CODE", "/code".to_owned()),
@@ -172,6 +171,17 @@ impl Room {
         Ok(words.command(group))
     }
 }
+
+/// No variable can hold a zero byte, and all of them must fit beside the arguments (execve(2)).
+fn note(text: &str) -> String {
+    text.chars()
+        .filter(|character| *character != '\0')
+        .take(LONGEST_NOTE)
+        .collect()
+}
+
+/// In characters.
+const LONGEST_NOTE: usize = 4096;
 
 /// Why there is no sandbox, and what to do.
 const MISSING: &str = "bubblewrap is not installed on this server";

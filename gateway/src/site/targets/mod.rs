@@ -31,7 +31,7 @@ use super::steps::Surroundings;
 use super::{Run, Sites};
 use crate::config;
 use crate::fault::Fault;
-use crate::state::{Secret, TargetEvent, TargetKind, Told, Workflow};
+use crate::state::{Intent, Secret, TargetEvent, TargetKind, Told, Workflow};
 
 /// What all targets share.
 #[derive(Debug)]
@@ -77,6 +77,10 @@ impl Targets {
 /// with it.
 pub fn settle(sites: &Sites, run: &Run, workflow: &Workflow, prepared: &Prepared) {
     prepared.settle();
+    let tells = |intent: &Intent| intent.generation.is_some() || intent.commit.is_some();
+    if !workflow.intent.as_ref().is_some_and(tells) {
+        return;
+    }
     match sites.state.targets(&workflow.site, &workflow.environment) {
         Ok(targets) => {
             let told: Vec<&str> = targets

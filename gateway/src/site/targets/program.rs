@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 /// What a program that has ended said.
@@ -56,10 +57,10 @@ pub(super) fn run(
     let mut pause = Duration::from_millis(1);
     let mut asked_to_end = None;
     let ended = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break Ok(status),
-            Ok(None) => {}
-            Err(error) => break Err(error),
+        if has_ended(&child) {
+            // Before its number is free: as long as it is not waited for, its group is no other's.
+            end_all(Signal::SIGKILL);
+            break child.wait();
         }
         match asked_to_end {
             None if Instant::now() >= deadline || unwanted() => {
@@ -73,7 +74,6 @@ pub(super) fn run(
         thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(25));
     };
-    end_all(Signal::SIGKILL);
     let output = output.map(said).unwrap_or_default();
     let complaint = complaint.map(said).unwrap_or_default();
     let status = ended.map_err(|error| format!("{name} could not be waited for: {error}"))?;
@@ -98,6 +98,15 @@ pub(super) fn run(
         Some(words) => format!("{name} ended with {status}: {words}"),
         None => format!("{name} ended with {status}"),
     })
+}
+
+/// Whether a child has ended; it can still be waited for.
+fn has_ended(child: &Child) -> bool {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    let found = i32::try_from(child.id())
+        .map(Pid::from_raw)
+        .map(|id| waitid(Id::Pid(id), flags));
+    !matches!(found, Ok(Ok(WaitStatus::StillAlive)))
 }
 
 /// The time between asking a program to end and ending it.

@@ -15,6 +15,9 @@ use crate::state::{Delivery, Target, TargetKind};
 /// Tells what is to be told, as long as the gateway runs. One attempt a target at a time, so that
 /// its messages come in their order, and none waits for another target.
 pub async fn deliver(sites: Arc<Sites>) {
+    if let Err(fault) = hosts::sweep(&sites) {
+        tracing::warn!("keys of hosts that are gone are left: {fault}");
+    }
     let room = Arc::new(Semaphore::new(MOST_AT_ONCE));
     loop {
         let pause = match round(&sites, &room).await {
@@ -93,7 +96,7 @@ async fn attempt(sites: &Arc<Sites>, target: Target, delivery: Delivery) -> Resu
     match done {
         Ok(result) => {
             tracing::info!(target = %name, delivery = %id, "told");
-            blocking(move || state.finish_delivery(number, &result, kept)).await
+            blocking(move || state.finish_delivery(number, true, &result, kept)).await
         }
         Err(why) => {
             let now = Timestamp::now();
@@ -109,7 +112,11 @@ async fn attempt(sites: &Arc<Sites>, target: Target, delivery: Delivery) -> Resu
                 .ok()
                 .filter(|next| given_up.is_ok_and(|end| *next <= end));
             tracing::warn!(target = %name, delivery = %id, again = next.is_some(), "not told: {why}");
-            blocking(move || state.delay_delivery(number, &why, next)).await
+            blocking(move || match next {
+                Some(next) => state.delay_delivery(number, &why, next),
+                None => state.finish_delivery(number, false, &why, kept),
+            })
+            .await
         }
     }
 }

@@ -1,58 +1,61 @@
 //! Remembers what files held when they were last read, in the form of a git index, so that a tree
 //! is compared without reading it again. Losing it costs only time.
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use git2::{Index, IndexEntry, IndexTime, Oid};
 use jiff::Timestamp;
 use nix::sys::stat::FileStat;
 
+use super::memo;
 use crate::audit::IncidentId;
 use crate::fault::{Fault, OrFault};
 use crate::site::contents::Kind;
 use crate::site::scan::Found;
 
-/// What files held, as far as their descriptions have not changed since.
+/// What files held, as far as their descriptions have not changed since. Asked in the order of paths.
 pub(super) struct Cache {
     path: PathBuf,
-    known: HashMap<Vec<u8>, IndexEntry>,
-    fresh: Vec<IndexEntry>,
+    known: Arc<Vec<IndexEntry>>,
+    /// How many of those known were passed.
+    passed: usize,
+    /// Which of those known are so still.
+    right: Vec<usize>,
+    learned: Vec<IndexEntry>,
     started: Timestamp,
-    learned: bool,
 }
 
 impl Cache {
     /// Reads the cache; one that is missing or damaged is empty.
     pub(super) fn load(path: &Path) -> Self {
-        let known = Index::open(path)
-            .map(|index| {
-                index
-                    .iter()
-                    .map(|entry| (entry.path.clone(), entry))
-                    .collect()
-            })
-            .unwrap_or_default();
         Self {
             path: path.to_path_buf(),
-            known,
-            fresh: Vec::new(),
+            known: memo::index(path),
+            passed: 0,
+            right: Vec::new(),
+            learned: Vec::new(),
             started: Timestamp::now(),
-            learned: false,
         }
     }
 
     /// Returns what a file holds, if that is known.
     pub(super) fn get(&mut self, found: &Found, kind: Kind) -> Option<Oid> {
-        let entry = entry(found, kind, Oid::ZERO_SHA1);
-        let known = self.known.remove(&found.path)?;
-        if key(&entry) != key(&known) {
+        let known = loop {
+            let known = self.known.get(self.passed)?;
+            match known.path.cmp(&found.path) {
+                Ordering::Less => self.passed += 1,
+                Ordering::Equal => break known,
+                Ordering::Greater => return None,
+            }
+        };
+        if key(&entry(found, kind, Oid::ZERO_SHA1)) != key(known) {
             return None;
         }
-        let oid = known.id;
-        self.fresh.push(known);
-        Some(oid)
+        self.right.push(self.passed);
+        Some(known.id)
     }
 
     /// Learns what a file held when it was described as it was found.
@@ -60,14 +63,15 @@ impl Cache {
         // A change within the same tick of the clock would leave the description as it is.
         let settled = self.started.as_second().saturating_sub(1);
         if found.stat.st_ctime < settled && found.stat.st_mtime < settled {
-            self.fresh.push(entry(found, kind, oid));
-            self.learned = true;
+            let mut entry = entry(found, kind, oid);
+            entry.path.clone_from(&found.path);
+            self.learned.push(entry);
         }
     }
 
     /// Writes the cache for the next time.
-    pub(super) fn save(mut self) {
-        if !self.learned && self.known.is_empty() {
+    pub(super) fn save(self) {
+        if self.learned.is_empty() && self.right.len() == self.known.len() {
             return;
         }
         if let Err(fault) = self.write() {
@@ -75,16 +79,19 @@ impl Cache {
         }
     }
 
-    fn write(&mut self) -> Result<(), Fault> {
+    fn write(self) -> Result<(), Fault> {
         let doing = || "keeping what a code tree holds";
         // Another comparison may write at the same time; the last one wins, and both are right.
         let mut name = self.path.clone().into_os_string();
         name.push(format!(".{}", IncidentId::new(self.started)));
         let temporary = PathBuf::from(name);
-        self.fresh
-            .sort_unstable_by(|one, other| one.path.cmp(&other.path));
+        let mut fresh = self.learned;
+        for place in self.right {
+            fresh.extend(self.known.get(place).map(again));
+        }
+        fresh.sort_unstable_by(|one, other| one.path.cmp(&other.path));
         let mut index = Index::open(&temporary).or_fault(doing)?;
-        for entry in &self.fresh {
+        for entry in &fresh {
             // A name that git does not take is compared by its content each time.
             let _ = index.add(entry);
         }
@@ -114,7 +121,16 @@ fn entry(found: &Found, kind: Kind, oid: Oid) -> IndexEntry {
         id: oid,
         flags: 0,
         flags_extended: 0,
-        path: found.path.clone(),
+        // Asked for each file, and seldom needed.
+        path: Vec::new(),
+    }
+}
+
+/// libgit2's entries cannot be cloned.
+fn again(entry: &IndexEntry) -> IndexEntry {
+    IndexEntry {
+        path: entry.path.clone(),
+        ..*entry
     }
 }
 

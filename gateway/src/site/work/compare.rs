@@ -1,14 +1,16 @@
 //! Finds what differs between a code tree and its commit.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use git2::{DiffOptions, Oid, Patch, Repository};
 use policy::SitePath;
 
 use super::cache::Cache;
+use super::memo;
 use super::{Change, Status, WorkError, WorkTree};
 use crate::fault::{Fault, OrFault};
-use crate::site::contents::{Entry, Kind, contents};
+use crate::site::contents::{Entry, Kind};
 use crate::site::folder::Folder;
 use crate::site::release::current;
 use crate::site::scan::{Looking, hash, pair, scan};
@@ -18,7 +20,7 @@ pub(super) struct Compared {
     /// The code tree.
     pub root: Folder,
     /// What the commit holds.
-    pub entries: Vec<Entry>,
+    pub entries: Arc<Vec<Entry>>,
     /// What differs, in the order of paths.
     pub changes: Vec<Difference>,
     /// Ignored files, and folders of nothing else.
@@ -48,7 +50,7 @@ pub(super) struct After {
 /// Compares a tree with its commit.
 pub(super) fn compare(work: &WorkTree<'_>, with_ignored: bool) -> Result<Compared, Fault> {
     let root = root(work)?;
-    let entries = contents(work.repository, work.commit)?;
+    let entries = memo::files(work.repository, work.commit)?;
     let looking = Looking::Work {
         tracked: &entries,
         with_ignored,

@@ -7,6 +7,7 @@
 mod cache;
 mod compare;
 mod keep;
+mod memo;
 mod put;
 #[cfg(test)]
 mod tests;
@@ -136,18 +137,19 @@ impl WorkTree<'_> {
         compare(self, false)?.describe(self.repository)
     }
 
-    /// Returns files that exist and are ignored, and so are never committed, and folders that hold
-    /// nothing else.
+    /// Returns what differs from the commit, and also files that exist and are ignored, and so are never
+    /// committed, and folders that hold nothing else; both in the order of paths.
     ///
     /// # Errors
     /// When the tree or the commit cannot be read.
-    pub fn ignored(&self) -> Result<Vec<SitePath>, Fault> {
+    pub fn status(&self) -> Result<(Vec<Change>, Vec<SitePath>), Fault> {
         let compared = compare(self, false)?;
-        compared
+        let ignored = compared
             .ignored
             .iter()
             .map(|path| site_path(path))
-            .collect()
+            .collect::<Result<_, Fault>>()?;
+        Ok((compared.describe(self.repository)?, ignored))
     }
 
     /// Makes one commit of what differs, or of the part of it at or below `paths`; none if nothing

@@ -3,22 +3,23 @@
 
 mod phases;
 mod ssh;
+mod sync;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
-
-use jiff::Timestamp;
+use std::time::{Duration, Instant};
 
 use super::program;
 use crate::fault::Fault;
 use crate::site::{Run, Sites, Undone};
-use crate::state::{Host, Target, TargetEvent, TargetKind, Told, Workflow};
+use crate::state::{Host, Target, TargetKind, Workflow};
 use phases::Way;
 pub(super) use ssh::Keys;
 pub use ssh::{Shown, scan};
+pub use sync::ask_for_sync;
+pub(super) use sync::{sweep, sync};
 
 /// A release that all hosts of an environment hold beside the one that they run.
 #[derive(Debug)]
@@ -159,7 +160,17 @@ impl Prepared {
     /// Has all hosts write the release; the first that fails stops the others.
     fn write(&mut self, run: &Run, code: &Path) -> Result<(), Undone> {
         let failed = AtomicBool::new(false);
-        let unwanted = || failed.load(Ordering::Acquire) || run.live().cancelled_by().is_some();
+        let heard = Mutex::new(Instant::now());
+        let unwanted = || {
+            // Whoever waits for this is told so now and then, or their line may be cut.
+            if let Ok(mut last) = heard.try_lock()
+                && last.elapsed() >= SILENCE
+            {
+                *last = Instant::now();
+                run.say("Hosts are still writing the release …");
+            }
+            failed.load(Ordering::Acquire) || run.live().cancelled_by().is_some()
+        };
         let release = &self.release;
         let done = at_all(&self.hosts, &unwanted, |ready, way| {
             let began = Instant::now();
@@ -187,77 +198,6 @@ impl Prepared {
     }
 }
 
-/// Brings one host to what its environment runs, as a workflow of its own. Returns what was done.
-///
-/// # Errors
-/// [`Undone`]; the host runs what it ran before then.
-pub(super) fn sync(sites: &Sites, run: &Run, target: &Target) -> Result<String, Undone> {
-    let mut done = String::new();
-    run.perform("", || {
-        done = sync_now(sites, run, target)?;
-        run.say(&done);
-        Ok(())
-    })?;
-    Ok(done)
-}
-
-fn sync_now(sites: &Sites, run: &Run, target: &Target) -> Result<String, Undone> {
-    let model = sites.state.model();
-    let environment = model
-        .environment(&target.site, &target.environment)
-        .ok_or_else(|| Fault::new("the environment is gone"))?;
-    if environment.generation == 0 || environment.commit.is_none() {
-        return Ok("nothing runs there yet".to_owned());
-    }
-    let writable = environment
-        .mode
-        .as_ref()
-        .is_some_and(|facts| facts.mode == policy::ConnectionMode::Sftp);
-    if writable {
-        return Ok(
-            "people work in its code (SFTP mode), so a host gets the next release".to_owned(),
-        );
-    }
-    let code = sites
-        .layout
-        .site(&target.site)
-        .environment(&target.environment)
-        .code(environment.generation);
-    let ready = ready(sites, target.clone())
-        .ok_or_else(|| Fault::new("a target that is no host was to be synced"))?;
-    let mut prepared = Prepared {
-        release: format!("{}-{}", environment.generation, run.id()),
-        hosts: vec![ready],
-        stage: Mutex::new(Stage::Prepared),
-    };
-    let workflow = Workflow {
-        site: target.site.clone(),
-        environment: target.environment.clone(),
-        ..run.record()
-    };
-    let undone = |prepared: &Prepared| {
-        // What is left on it goes away with the next release; the sync itself is tried again.
-        prepared.set(Stage::Prepared);
-        prepared.turn_back(sites, &workflow);
-    };
-    run.step("hosts: prepare", || prepared.write(run, &code))
-        .inspect_err(|_| undone(&prepared))?;
-    run.step("hosts: switch", || {
-        let done = at_all(&prepared.hosts, &|| false, |_, way| {
-            way.switch(&prepared.release).map(|()| None)
-        });
-        match failure(&prepared.hosts, &done, "switched") {
-            Some(why) => Err(Undone::Impossible(why)),
-            None => Ok(()),
-        }
-    })?;
-    prepared.settle();
-    Ok(format!(
-        "host {} runs generation {}",
-        target.name, environment.generation
-    ))
-}
-
 /// Says whether a host can be reached and has all that is needed.
 ///
 /// # Errors
@@ -270,30 +210,6 @@ pub(super) fn try_host(sites: &Sites, target: &Target) -> Result<String, String>
         unwanted: &|| false,
     };
     way.try_it()
-}
-
-/// Has hosts of an environment brought to what it runs: all, or one by its number.
-///
-/// # Errors
-/// When that cannot be written down.
-pub fn ask_for_sync(sites: &Sites, workflow: &Workflow, only: Option<i64>) -> Result<(), Fault> {
-    let told = Told {
-        event: TargetEvent::Sync,
-        workflow: workflow.id.clone(),
-        kind: workflow.kind.clone(),
-        actor: workflow.person.clone(),
-        note: String::new(),
-        old_commit: None,
-        new_commit: None,
-        release: None,
-        generation: None,
-        time: Timestamp::now(),
-    };
-    sites
-        .state
-        .ask_for_sync(&workflow.site, &workflow.environment, only, &told)?;
-    sites.targets.wake();
-    Ok(())
 }
 
 fn of(sites: &Sites, workflow: &Workflow) -> Result<Vec<Ready>, Fault> {
@@ -317,6 +233,9 @@ fn ready(sites: &Sites, target: Target) -> Option<Ready> {
         target,
     })
 }
+
+/// The longest time that nothing is said while hosts write.
+const SILENCE: Duration = Duration::from_secs(20);
 
 type Done = Result<Option<String>, String>;
 

@@ -17,13 +17,15 @@ pub(super) struct Way<'a> {
 const HALF: &str = ".part";
 
 impl Way<'_> {
-    /// Writes a release beside the one that runs, durably. Returns the name of the one that runs.
+    /// Writes a release beside the one that runs, durably, and removes those that are older than what
+    /// is kept. Returns the name of the one that runs.
     pub(super) fn prepare(&self, code: &Path, release: &str) -> Result<Option<String>, String> {
-        let running = self.run(
-            "mkdir -p releases files || exit 1; \
+        let half = format!("releases/{release}{HALF}");
+        let running = self.run(&format!(
+            "mkdir -p releases files && rm -rf {half} && mkdir {half} || exit 1; \
              if test -L current; then readlink current; \
-             elif test -e current; then echo \"current is there and no symbolic link\" >&2; exit 1; fi",
-        )?;
+             elif test -e current; then echo \"current is there and no symbolic link\" >&2; exit 1; fi"
+        ))?;
         let former = match running.trim() {
             "" => None,
             link => Some(
@@ -38,9 +40,7 @@ impl Way<'_> {
                     .to_owned(),
             ),
         };
-        let half = format!("releases/{release}{HALF}");
         let before = former.as_ref().map(|former| format!("releases/{former}"));
-        self.run(&format!("rm -rf {half} && mkdir {half}"))?;
         ssh::copy(
             self.host,
             self.keys,
@@ -51,12 +51,24 @@ impl Way<'_> {
         )?;
         // Synced before it has its name, and its name before anything points to it.
         self.run(&format!(
-            "ln -s ../../files {half}/files && {} && mv -T {half} releases/{release} && {}",
+            "ln -s ../../files {half}/files && {} && mv -T {half} releases/{release} && {} || exit 1; {}",
             synced(&half),
-            synced("releases")
+            synced_names("releases"),
+            self.pruning(release)
         ))?;
-        self.prune(release);
         Ok(former)
+    }
+
+    /// What removes releases that are older than what is kept, and what was left half-made, but never
+    /// what runs. Names are GENERATION-ID, and ids grow with time. Its failure is none of the release.
+    fn pruning(&self, release: &str) -> String {
+        format!(
+            "runs=$(readlink current); cd releases || exit 1; \
+             for old in $(ls | sort -t- -k2 -r | tail -n +{}) *{HALF}; do \
+             test releases/\"$old\" = \"$runs\" || test \"$old\" = {release} || rm -rf -- \"$old\"; \
+             done; true",
+            self.host.keep.max(2) + 1
+        )
     }
 
     /// Has the host run a release, by one rename.
@@ -68,28 +80,13 @@ impl Way<'_> {
         .map(|_| ())
     }
 
-    /// Removes what is older than what is kept, and what was left half-made; never what runs. Names
-    /// are GENERATION-ID, and ids grow with time.
-    fn prune(&self, release: &str) {
-        let kept = self.host.keep.max(2);
-        let pruned = self.run(&format!(
-            "runs=$(readlink current); cd releases && \
-             for old in $(ls | sort -t- -k2 -r | tail -n +{}) *{HALF}; do \
-             test releases/\"$old\" = \"$runs\" || test \"$old\" = {release} || rm -rf -- \"$old\"; \
-             done",
-            kept + 1
-        ));
-        if let Err(why) = pruned {
-            tracing::warn!(host = %self.host.host, "old releases were not removed: {why}");
-        }
-    }
-
-    /// Has the host run again what it ran before `release`, and removes that.
+    /// Has the host run again what it ran before `release`. That one goes away with the next release
+    /// if visitors may be reading it, else at once.
     pub(super) fn turn_back(&self, release: &str, former: Option<&str>) -> Result<(), String> {
         let back = former.map_or_else(|| "rm -f current".to_owned(), point);
         self.run(&format!(
-            "if test \"$(readlink current)\" = releases/{release}; then {back} || exit 1; fi; \
-             rm -rf releases/{release} releases/{release}{HALF}"
+            "if test \"$(readlink current)\" = releases/{release}; then {back}; else \
+             rm -rf releases/{release} releases/{release}{HALF}; fi"
         ))
         .map(|_| ())
     }
@@ -125,11 +122,15 @@ fn is_release(name: &str) -> bool {
 fn point(release: &str) -> String {
     format!(
         "rm -f current.new && ln -s releases/{release} current.new && mv -T current.new current && {}",
-        synced(".")
+        synced_names(".")
     )
 }
 
-/// Older systems sync everything or nothing.
+/// Syncs a file system, or the folder alone whose names have changed; older systems sync everything.
 fn synced(what: &str) -> String {
     format!("{{ sync -f {what} 2>/dev/null || sync; }}")
+}
+
+fn synced_names(folder: &str) -> String {
+    format!("{{ sync {folder} 2>/dev/null || sync; }}")
 }

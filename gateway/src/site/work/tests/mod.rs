@@ -230,7 +230,7 @@ fn ignored_files_are_no_work_but_are_kept_when_the_tree_goes() {
     site.write("vendor/cache/y", "y\n");
     site.write(".env", "secret\n");
     assert_eq!(site.changes(), ["M 2 0 .gitignore", "M 1 1 cache/kept"]);
-    let ignored: Vec<_> = site.work().ignored().unwrap();
+    let ignored: Vec<_> = site.work().status().unwrap().1;
     assert_eq!(
         ignored,
         [
@@ -252,7 +252,7 @@ fn ignored_files_are_no_work_but_are_kept_when_the_tree_goes() {
     assert!(!site.code.join(".env").exists());
     assert_eq!(site.restore(&saved.id).unwrap().len(), 6);
     assert_eq!(site.read(".env"), "secret\n");
-    assert_eq!(site.work().ignored().unwrap(), ignored);
+    assert_eq!(site.work().status().unwrap().1, ignored);
 }
 
 #[test]
