@@ -258,8 +258,14 @@ impl Scene {
                 "{name}: {changed}"
             );
         }
+        let mut kept = 0;
         for found in fs::read_dir(folder.join("generations")).unwrap() {
             let found = found.unwrap().file_name().into_string().unwrap();
+            // What the next release is made of is no generation.
+            if found == "spare" {
+                continue;
+            }
+            kept += 1;
             let number: Option<u64> = found.parse().ok();
             assert!(
                 number.is_some_and(|number| number <= environment.release),
@@ -267,7 +273,6 @@ impl Scene {
                 environment.release
             );
         }
-        let kept = fs::read_dir(folder.join("generations")).unwrap().count();
         assert!(kept <= 3, "{name} keeps {kept} generations");
         for left in ["current.new", "newest.new", "uploads"] {
             let left = folder.join(left);
