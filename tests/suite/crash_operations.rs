@@ -23,6 +23,8 @@ pub(crate) struct Operation {
 pub(crate) enum Wanted {
     Commit(String),
     Mode(&'static str),
+    Multidev(String),
+    NoMultidev(String),
     /// A commit that only the operation makes.
     Another,
 }
@@ -34,6 +36,8 @@ impl Wanted {
         match self {
             Wanted::Commit(commit) => found.commit.as_ref() == Some(commit),
             Wanted::Mode(mode) => found.mode.as_deref() == Some(*mode),
+            Wanted::Multidev(name) => state.multidevs.contains_key(name),
+            Wanted::NoMultidev(name) => !state.multidevs.contains_key(name),
             Wanted::Another => found.commit != before.environments[environment].commit,
         }
     }
@@ -80,6 +84,11 @@ operations! {
     hotfix_merge, "dev", hotfix_to_merge, |scene, what| scene.console(&["hotfix:merge", "SITE", what]);
     sftp_mode, "dev", |scene, _| mode(scene, "git", "sftp"), |scene, _| set(scene, "sftp");
     git_mode, "dev", |scene, _| mode(scene, "sftp", "git"), |scene, _| set(scene, "git");
+    multidev_create, "dev", to_be_made, |scene, what| create(scene, what);
+    multidev_delete, "dev", made, |scene, what| delete(scene, what);
+    multidev_merge, "dev", to_be_merged, |scene, what| {
+        scene.console(&["multidev:merge-to-dev", &format!("SITE.{what}")])
+    };
     commit, "dev", uncommitted, |scene, what| scene.console(&["env:commit", "SITE.dev", "--message", what]);
 }
 
@@ -138,5 +147,39 @@ fn uncommitted(scene: &Scene, what: &str) -> Wanted {
     std::fs::write(&file, what).unwrap();
     let put = format!("put {} /code/index.php\n", file.display());
     scene.site.sftp(&scene.tom, "dev", &put).run().ok();
+    Wanted::Another
+}
+
+fn create(scene: &Scene, name: &str) -> Client {
+    scene.console(&["multidev:create", "SITE.dev", name])
+}
+
+fn delete(scene: &Scene, name: &str) -> Client {
+    let place = format!("SITE.{name}");
+    scene.console(&["multidev:delete", &place, "--delete-branch"])
+}
+
+fn to_be_made(scene: &Scene, name: &str) -> Wanted {
+    // One at a time, for a site may have only so many.
+    for former in scene.state().multidevs.keys() {
+        delete(scene, former).run().ok();
+    }
+    Wanted::Multidev(name.to_owned())
+}
+
+fn made(scene: &Scene, name: &str) -> Wanted {
+    create(scene, name).run().ok();
+    Wanted::NoMultidev(name.to_owned())
+}
+
+/// Makes a Multidev with a commit that trunk does not have.
+fn to_be_merged(scene: &Scene, name: &str) -> Wanted {
+    to_be_made(scene, name);
+    create(scene, name).run().ok();
+    let git = |words: &[&str]| scene.clone.must(words);
+    git(&["fetch", "--quiet", "dev"]);
+    git(&["checkout", "--quiet", "-B", name, &format!("dev/{name}")]);
+    scene.change(name);
+    git(&["push", "--quiet", &scene.site.url(name), name]);
     Wanted::Another
 }

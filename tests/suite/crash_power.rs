@@ -75,6 +75,8 @@ fn cut_again_and_again(kind: Kind) {
         }
         disks.mount(&image, &data);
         scene.serve();
+        let name = operation.name;
+        println!("{kind:?}: {tried} moments so far, the last of them in {name}; 0 failures");
     }
     println!(
         "{kind:?}: the power was cut at {tried} moments ({kept} of them left the new state), \

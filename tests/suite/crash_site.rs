@@ -142,6 +142,7 @@ impl Scene {
                 .map(|name| (name, self.environment(name)))
                 .into(),
             hotfixes: self.json(&["hotfix:list", "SITE"]).to_string(),
+            multidevs: self.multidevs(),
         };
         self.check(&state);
         state
@@ -170,6 +171,17 @@ impl Scene {
             .collect()
     }
 
+    /// Returns what each Multidev runs.
+    fn multidevs(&self) -> BTreeMap<String, String> {
+        let listed = self.json(&["multidev:list", "SITE"]);
+        let rows = listed.as_array().into_iter().flatten();
+        rows.map(|row| {
+            let word = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+            (word("id"), word("commit"))
+        })
+        .collect()
+    }
+
     fn environment(&self, name: &str) -> Environment {
         let info = self.json(&["env:info", &format!("SITE.{name}")]);
         let word = |field: &str| info[field].as_str().map(str::to_owned);
@@ -189,6 +201,14 @@ impl Scene {
             if let Some(commit) = &environment.commit {
                 assert!(listed.contains(commit.as_str()), "{name}: {listed}");
             }
+        }
+        for (name, commit) in &state.multidevs {
+            assert_eq!(
+                state.reference(&format!("refs/heads/{name}")),
+                Some(commit.as_str())
+            );
+            self.tree_of(commit)
+                .must_equal(&self.site.tree(name, "code"));
         }
         let dev = state.environments["dev"].commit.as_ref();
         assert_eq!(
@@ -238,8 +258,14 @@ impl Scene {
                 "{name}: {changed}"
             );
         }
+        let mut kept = 0;
         for found in fs::read_dir(folder.join("generations")).unwrap() {
             let found = found.unwrap().file_name().into_string().unwrap();
+            // What the next release is made of is no generation.
+            if found == "spare" {
+                continue;
+            }
+            kept += 1;
             let number: Option<u64> = found.parse().ok();
             assert!(
                 number.is_some_and(|number| number <= environment.release),
@@ -247,7 +273,6 @@ impl Scene {
                 environment.release
             );
         }
-        let kept = fs::read_dir(folder.join("generations")).unwrap().count();
         assert!(kept <= 3, "{name} keeps {kept} generations");
         for left in ["current.new", "newest.new", "uploads"] {
             let left = folder.join(left);
@@ -313,6 +338,8 @@ pub(crate) struct State {
     refs: BTreeMap<String, String>,
     pub(crate) environments: BTreeMap<&'static str, Environment>,
     hotfixes: String,
+    /// The commit of each Multidev.
+    pub(crate) multidevs: BTreeMap<String, String>,
 }
 
 impl State {

@@ -78,6 +78,7 @@ where
         quarantine: None,
         commit: made,
     };
+    let merged = mode::merged(sites, &repository, &site, &environment, made)?;
     let (release, permit) = workflow::prepare(sites, run, permit, Event::SyncCode, &origin, kind)?;
     let change = Change {
         kind: brought.kind,
@@ -90,7 +91,7 @@ where
             }],
             commit: Some(made.to_string()),
             generation: Some(release.generation()),
-            merged: mode::merged(sites, &repository, &site, &environment, made)?,
+            merged,
             note: brought.message.to_owned(),
             ..Intent::default()
         },

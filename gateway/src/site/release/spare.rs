@@ -14,6 +14,7 @@ use super::build::{must_hold, shareable};
 use super::fill::{Place, Plan, make_folders};
 use super::record::Record;
 use super::{Origin, ReleaseKind, Reuse};
+use crate::crash;
 use crate::fault::{Fault, OrFault};
 use crate::site::differing::{Changes, changes};
 use crate::site::folder::{Folder, gone, split};
@@ -32,6 +33,7 @@ pub(super) fn keep(generations: &Folder, generation: &[u8]) -> io::Result<bool> 
         });
     if fit {
         generations.rename(generation, generations, SPARE)?;
+        crash::point("spare-kept");
     }
     Ok(fit)
 }
@@ -50,6 +52,7 @@ pub(super) fn change(
         Err(error) if gone(&error) => return Ok(None),
         taken => taken.or_fault(doing)?,
     }
+    crash::point("spare-taken");
     let folder = generations.below(half).or_fault(doing)?;
     let record = Record::read(&folder)?;
     let (ReleaseKind::ReadOnly, Some(before)) = (record.kind, record.entries) else {
@@ -59,6 +62,7 @@ pub(super) fn change(
     let code = folder.below(b"code").or_fault(doing)?;
     must_lead_to_uploads(&code, files_path)?;
     clear(&code, &changes).or_fault(doing)?;
+    crash::point("spare-cleared");
     make_folders(&code, &changes.come, None).or_fault(doing)?;
     let entries = (before + changes.come.len())
         .checked_sub(changes.gone.len())
@@ -79,7 +83,9 @@ pub(super) fn change(
         entries: Some(entries),
         ..record
     };
+    crash::point("spare-filled");
     record.write(&folder)?;
+    crash::point("spare-described");
     must_hold(&code, entries, files_path)?;
     Ok(Some((entries, entries - written)))
 }
