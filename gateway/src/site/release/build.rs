@@ -140,9 +140,6 @@ fn build(
     Ok((entries.len(), shared))
 }
 
-/// A release that files can be shared with, and the paths of those that cannot.
-type Shareable = (Folder, HashSet<Vec<u8>>);
-
 /// Opens a release that files can be shared with, if it is what it is said to be; returns its code,
 /// and the paths that it has otherwise than the commit to be built.
 pub(super) fn shareable(origin: &Origin<'_>, reuse: Reuse<'_>) -> Result<Option<Shareable>, Fault> {
