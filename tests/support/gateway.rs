@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -339,34 +339,6 @@ pub fn sample_tree() -> Tree {
         .file("theme/style.css", "body { color: black }\n")
         .program("bin/tool", "#!/bin/sh\necho tool\n")
         .link("theme/current.css", "style.css")
-}
-
-/// A gateway that the tests of one file share: started by the first that needs it, stopped when the
-/// last one that holds it has ended.
-pub struct Shared(Mutex<Weak<Gateway>>);
-
-impl Shared {
-    pub const fn new() -> Self {
-        Self(Mutex::new(Weak::new()))
-    }
-
-    pub fn gateway(&self) -> Arc<Gateway> {
-        let mut shared = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        shared.upgrade().unwrap_or_else(|| {
-            let gateway = Arc::new(Gateway::start());
-            *shared = Arc::downgrade(&gateway);
-            gateway
-        })
-    }
-}
-
-impl Default for Shared {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 /// Sets one key of the configuration that `init` wrote, whether it stands there commented out or not.

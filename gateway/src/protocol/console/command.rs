@@ -2,7 +2,7 @@
 //! Terminus's where it has them.
 
 use clap::{Args, Parser, Subcommand};
-use policy::{ConnectionMode, Environment, HotfixName, PersonName, Role, SiteName};
+use policy::{ConnectionMode, HotfixName, PersonName, Role, SiteName};
 use serde::{Deserialize, Serialize};
 
 use super::audit_query::AuditQuery;
@@ -10,6 +10,7 @@ use super::hold_command::HoldCommand;
 use super::key_limits::KeyLimits;
 use super::multidev_command::MultidevCommand;
 use super::releases::ReleaseCommand;
+pub(super) use super::site_environment::SiteEnvironment;
 use super::target_command::TargetCommand;
 use super::workflow_command::WorkflowCommand;
 
@@ -45,34 +46,6 @@ pub struct Common {
     #[arg(long, global = true)]
     #[serde(default)]
     pub no_wait: bool,
-}
-
-/// `SITE.ENV`, as on Terminus's command line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SiteEnvironment {
-    /// The site.
-    pub site: SiteName,
-    /// The environment.
-    pub environment: Environment,
-}
-
-impl std::str::FromStr for SiteEnvironment {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (site, environment) = text
-            .split_once('.')
-            .ok_or("The environment argument must be given as <site_name>.<environment>")?;
-        Ok(Self {
-            site: site.parse().map_err(|error| format!("{error}"))?,
-            environment: environment.parse().map_err(|error| format!("{error}"))?,
-        })
-    }
-}
-
-impl std::fmt::Display for SiteEnvironment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.site, self.environment)
-    }
 }
 
 /// All commands.

@@ -24,6 +24,7 @@ mod multidevs;
 mod people;
 mod releases;
 mod reply;
+mod site_environment;
 mod sites;
 mod table;
 mod target_command;
