@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use support::gates::{Gates, INTENDED, PREPARED, SWITCHED};
+use support::gates::{Gates, INTENDED, MOVED, PREPARED};
 use support::screen::Screen;
 use support::{Clone, Gateway, Role, Site, wait_for};
 
@@ -19,7 +19,7 @@ fn a_push_goes_to_its_end_without_its_client() {
     site.set_mode("git");
     let tom = site.person(Role::TeamMember);
     let clone = Clone::new(&site, tom);
-    for gate in [PREPARED, INTENDED, SWITCHED] {
+    for gate in [PREPARED, INTENDED, MOVED] {
         for victim in ["git", "ssh", "both, by Ctrl-C"] {
             let commit = clone.commit("index.php", &format!("<?php // {victim} at {gate}\n"));
             gates.close(gate);
@@ -92,7 +92,7 @@ fn the_lease_of_a_gateway_that_died_is_taken_over() {
     site.set_mode("git");
     let tom = site.person(Role::TeamMember);
     // Before anything was changed, and when all was written down.
-    for (gate, tags) in [(PREPARED, 0), (SWITCHED, 1)] {
+    for (gate, tags) in [(PREPARED, 0), (MOVED, 1)] {
         gates.close(gate);
         let deploy = Screen::start(site.console(tom, &["env:deploy", "SITE.test"]));
         gates.reached(gate);

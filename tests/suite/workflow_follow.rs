@@ -102,6 +102,8 @@ fn a_program_gets_a_line_of_json_for_all_that_happens() {
             "step_ended",
             "step_started",
             "step_ended",
+            "step_started",
+            "step_ended",
             "ended"
         ]
     );

@@ -17,7 +17,7 @@ pub const PREPARED: &str = "prepare-end";
 pub const INTENDED: &str = "intent-written";
 
 /// Where the pointer of the environment has turned.
-pub const SWITCHED: &str = "switched";
+pub const MOVED: &str = "refs-moved";
 
 /// The gates of one gateway; all are open at first.
 pub struct Gates {

@@ -32,6 +32,7 @@ fn deploys_in_a_process_of_its_own() {
         repository: &repository,
         quarantine: None,
         commit: new,
+        progress: None,
     };
     let kind = ReleaseKind::ReadOnly;
     let prepared = prepare(&permit, &environment, &origin, kind, None, None).unwrap();
@@ -73,6 +74,7 @@ fn crashes_leave_the_old_or_the_new() {
             repository: &repository,
             quarantine: None,
             commit: old,
+            progress: None,
         };
         let kind = ReleaseKind::ReadOnly;
         let first = prepare(&permit, &environment, &origin, kind, None, None).unwrap();

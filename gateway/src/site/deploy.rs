@@ -203,6 +203,7 @@ fn release_plan(
         repository: &repository,
         quarantine: None,
         commit,
+        progress: None,
     };
     let kind = ReleaseKind::ReadOnly;
     let (release, permit) = workflow::prepare(sites, run, permit, Event::Deploy, &origin, kind)?;

@@ -125,6 +125,7 @@ fn set_now(
         repository: &repository,
         quarantine: None,
         commit,
+        progress: None,
     };
     let (release, permit) =
         workflow::prepare(sites, run, permit, Event::ModeChange, &origin, kind)?;

@@ -50,6 +50,7 @@ fn times_of_a_real_tree() {
         repository: &repository,
         quarantine: None,
         commit: made.commit,
+        progress: None,
     };
     let dev = bench.environment(Environment::Dev);
     let live = bench.environment(Environment::Live);

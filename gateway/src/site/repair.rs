@@ -96,7 +96,7 @@ fn repair_one(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<St
     let name = named(workflow);
     let mut permit = gate.resume(&workflow.site, &workflow.environment, Some(workflow));
     let Some(intent) = &workflow.intent else {
-        return drop_it(sites, permit, workflow, &name);
+        return drop_it(sites, permit, workflow, &name, false);
     };
     let layout = sites.layout.site(&workflow.site);
     let environment = layout.environment(&workflow.environment);
@@ -121,7 +121,7 @@ fn repair_one(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<St
         if switched {
             workflow::turn_back(&permit, &environment, intent)?;
         }
-        return drop_it(sites, permit, workflow, &name);
+        return drop_it(sites, permit, workflow, &name, switched);
     }
     match repository::move_refs(&permit, &repository, &to_move) {
         Ok(()) => {}
@@ -156,6 +156,7 @@ fn drop_it(
     mut permit: Permit,
     workflow: &Workflow,
     name: &str,
+    switched: bool,
 ) -> Result<String, Fault> {
     if workflow
         .intent
@@ -164,7 +165,11 @@ fn drop_it(
     {
         targets::ask_for_sync(sites, workflow, None)?;
     }
-    let result = "dropped: the gateway had been cut off before anything was changed";
+    let result = if switched {
+        "dropped and turned back: the gateway had been cut off after the switch, before it was to stay"
+    } else {
+        "dropped: the gateway had been cut off before anything was changed"
+    };
     // In this order, a repair that is cut off in between leaves two rows and not none.
     permit.describe(result);
     permit.finish(Outcome::Failed)?;
@@ -172,9 +177,11 @@ fn drop_it(
     sites
         .state
         .end_workflow(&workflow.id, WorkflowStatus::Failed, result, &[])?;
-    Ok(format!(
-        "Dropped what had been cut off before anything was changed: {name}."
-    ))
+    Ok(if switched {
+        format!("Dropped what had been cut off, and turned it back: {name}.")
+    } else {
+        format!("Dropped what had been cut off before anything was changed: {name}.")
+    })
 }
 
 /// Returns true if a ref is where its move would put it.

@@ -102,6 +102,7 @@ fn make_site(sites: &Sites, permit: &Permit, wanted: &Wanted) -> Result<Vec<Stri
             repository: &repository,
             quarantine: None,
             commit: imported.commit,
+            progress: None,
         },
         ReleaseKind::Writable,
         wanted.files_path.as_ref(),

@@ -77,6 +77,7 @@ where
         repository: &repository,
         quarantine: None,
         commit: made,
+        progress: None,
     };
     let merged = mode::merged(sites, &repository, &site, &environment, made)?;
     let (release, permit) = workflow::prepare(sites, run, permit, Event::SyncCode, &origin, kind)?;

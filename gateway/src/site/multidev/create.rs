@@ -102,6 +102,7 @@ fn make_in(
         repository: &repository,
         quarantine: None,
         commit,
+        progress: None,
     };
     let (event, kind) = (Event::MultidevCreate, ReleaseKind::ReadOnly);
     let (release, mut permit) = workflow::prepare(sites, run, permit, event, &origin, kind)?;

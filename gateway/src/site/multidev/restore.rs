@@ -156,6 +156,7 @@ fn rebuilt(
         repository,
         quarantine: None,
         commit,
+        progress: None,
     };
     workflow::prepare(sites, run, permit, Event::MultidevCreate, &origin, kind)
 }

@@ -231,6 +231,7 @@ fn prepare_release(
             repository: &repository,
             quarantine: examined.quarantine.as_deref(),
             commit,
+            progress: None,
         };
         let kind = ReleaseKind::ReadOnly;
         let release = workflow::build(sites, run, permit, event, &origin, kind)?;

@@ -57,6 +57,7 @@ impl Plan<'_> {
     pub(super) fn carry_out(&self, origin: &Origin<'_>) -> Result<usize, Fault> {
         let next = AtomicUsize::new(0);
         let (repository, quarantine) = (origin.repository.path(), origin.quarantine);
+        let progress = origin.progress;
         let work = || -> Result<usize, Fault> {
             let blobs = Blobs::open(repository, quarantine)?;
             let mut to = Place::new(self.code);
@@ -74,6 +75,10 @@ impl Plan<'_> {
                     } else {
                         self.write(&blobs, &mut to, entry)?;
                     }
+                }
+                if let Some(tell) = progress {
+                    let all = self.entries.len();
+                    tell(all.min(start + BATCH), all);
                 }
                 if start <= self.entries.len() / 2 {
                     crash::point("prepare-middle");

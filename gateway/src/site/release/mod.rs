@@ -30,6 +30,8 @@ pub struct Origin<'a> {
     pub quarantine: Option<&'a Path>,
     /// The commit to build.
     pub commit: Oid,
+    /// Is told now and then how many of how many files have been written.
+    pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
 }
 
 /// Whether people may write in a release.

@@ -54,6 +54,7 @@ impl Releases {
             repository: &self.repository,
             quarantine: None,
             commit: self.newest,
+            progress: None,
         };
         let running = current(&self.environment).unwrap();
         let code = running.map(|number| self.environment.code(number));
@@ -192,6 +193,7 @@ fn what_may_be_written_in_is_no_spare_and_comes_of_none() {
         repository: &releases.repository,
         quarantine: None,
         commit: releases.newest,
+        progress: None,
     };
     let (permit, uploads) = (releases.bench.permit(), releases.uploads.as_ref());
     let kind = ReleaseKind::Writable;
@@ -220,6 +222,7 @@ fn a_generation_that_never_ran_is_no_spare() {
         repository: &releases.repository,
         quarantine: None,
         commit: releases.newest,
+        progress: None,
     };
     let kind = ReleaseKind::ReadOnly;
     let uploads = releases.uploads.as_ref();

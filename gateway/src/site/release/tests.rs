@@ -16,6 +16,7 @@ fn origin(repository: &Repository, commit: Oid) -> Origin<'_> {
         repository,
         quarantine: None,
         commit,
+        progress: None,
     }
 }
 
@@ -62,12 +63,19 @@ fn a_release_is_what_its_commit_says() {
     let uploads = SitePath::normalize(b"wp-content/uploads").unwrap();
     let permit = bench.permit();
     for (commit, kind) in [(one, ReleaseKind::ReadOnly), (two, ReleaseKind::Writable)] {
-        let origin = origin(&repository, commit);
+        let told = std::sync::Mutex::new(Vec::new());
+        let tell = |done, all| told.lock().unwrap().push((done, all));
+        let origin = Origin {
+            progress: Some(&tell),
+            ..origin(&repository, commit)
+        };
         let prepared = prepare(&permit, &environment, &origin, kind, Some(&uploads), None).unwrap();
         assert_eq!(prepared.shared, 0);
         let code = environment.code(prepared.generation);
         let listed = git(repository.path(), &["ls-tree", "-r", &commit.to_string()]);
         assert_eq!(prepared.entries, listed.lines().count());
+        let (all, told) = (prepared.entries, told.into_inner().unwrap());
+        assert!(told.contains(&(all, all)), "{told:?}");
         assert_eq!(
             verify(&repository, commit, &code, Some(&uploads)).unwrap(),
             []
@@ -167,6 +175,7 @@ fn a_push_can_be_built_before_its_objects_are_kept() {
         repository: &repository,
         quarantine: Some(&objects),
         commit: second,
+        progress: None,
     };
     let kind = ReleaseKind::ReadOnly;
     let prepared = prepare(&bench.permit(), &environment, &origin, kind, None, None).unwrap();

@@ -98,6 +98,7 @@ mod tests {
             repository: &repository,
             quarantine: None,
             commit,
+            progress: None,
         };
         let uploads = SitePath::normalize(b"wp/uploads").unwrap();
         let prepared = prepare(

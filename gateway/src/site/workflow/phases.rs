@@ -2,6 +2,9 @@
 //! the switch everything may refuse, and nothing has then changed; what fails after it is turned
 //! back.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use git2::{Oid, Repository};
 use policy::Environment;
 
@@ -14,6 +17,9 @@ use crate::site::release::{self, Origin, Prepared, ReleaseKind};
 use crate::site::steps::{self, Failed, Surroundings};
 use crate::site::{Sites, deploy, failed, targets};
 use crate::steps_file::{Event, File, Probe, Stage};
+
+/// How often those who wait are told how far a long step is.
+const PROGRESS: Duration = Duration::from_secs(5);
 
 /// What an environment is to run, on its way there.
 #[derive(Debug)]
@@ -41,8 +47,20 @@ pub(in crate::site) fn build(
 ) -> Result<Release, Undone> {
     let environment = permit.environment()?.clone();
     let file = file_of(origin.repository, origin.commit)?;
+    let told = Mutex::new(Instant::now());
+    let tell = |done, all| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.elapsed() >= PROGRESS {
+            *told = Instant::now();
+            run.say(&format!("{done} of {all} files are written."));
+        }
+    };
+    let watched = Origin {
+        progress: Some(&tell),
+        ..*origin
+    };
     let prepared = run.step("prepare", || {
-        deploy::build(sites, permit, &environment, origin, kind).map_err(Undone::from)
+        deploy::build(sites, permit, &environment, &watched, kind).map_err(Undone::from)
     })?;
     let release = Release {
         event,

@@ -46,6 +46,7 @@ impl Site {
             repository: &self.repository,
             quarantine: None,
             commit,
+            progress: None,
         };
         let permit = self.bench.permit();
         let kind = ReleaseKind::Writable;
