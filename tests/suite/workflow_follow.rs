@@ -121,7 +121,7 @@ fn a_program_gets_a_line_of_json_for_all_that_happens() {
             .all(|one| one["milliseconds"].is_u64() && one["status"] == "done")
     );
     let steps: Vec<&Value> = ended.map(|one| &one["step"]).collect();
-    assert_eq!(steps, ["prepare", "switch"]);
+    assert_eq!(steps, ["prepare", "switch", "record"]);
 }
 
 #[test]
