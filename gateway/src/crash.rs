@@ -4,7 +4,7 @@
 //!
 //! A debug build that was started with `FUNICULAR_CRASH_AT` set to a point's name kills itself
 //! there. One that was started with `FUNICULAR_FAULTS` set to a folder looks there for an order at
-//! each point: see [`obey`]. With `FUNICULAR_WAIT_IN` it waits at a point while a file of its name is in
+//! each point: see `obey`. With `FUNICULAR_WAIT_IN` it waits at a point while a file of its name is in
 //! that folder, and says so beside it. The order can change while the process runs, and one of the orders is to
 //! write down each point that is passed, so that no list of points has to be kept anywhere.
 

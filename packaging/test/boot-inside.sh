@@ -87,6 +87,7 @@ steps() {
     check "a step runs" push_step 'cat /proc/self/status >/files/ran'
     check "without any capability" grep -q '^CapBnd:[[:space:]]*0000000000000000$' "$ran"
     check "in a control group of its own" in_groups
+    # shellcheck disable=SC2016 # the step expands it, in its own shell
     refuse "a step that takes too much memory" \
         push_step 'head -c 3000000000 /dev/zero | tr "\000" x | sort >/dev/null; x=$(yes); echo $x'
     refuse "a step that forks without end" push_step 'f() { f | f & }; f; sleep 5; exit 1'
