@@ -98,6 +98,7 @@ mod ssh_audit;
 mod ssh_faults;
 mod ssh_rekey;
 mod step_attacks;
+mod step_killed;
 mod step_strain;
 mod steps;
 mod steps_followed;

@@ -10,10 +10,10 @@ use crate::deploys::{refs, rows};
 use crate::step_attacks::Attacker;
 
 /// What a loaded machine may take to bury processes.
-const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// Processes whose command line has a word in it.
-fn running(word: &str) -> Vec<String> {
+pub(crate) fn running(word: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
