@@ -71,7 +71,7 @@ fn the_daemon_is_killed_at_any_moment_of_pushes() {
 /// site is as it was or as it should be, and the next push works.
 fn one_kill(scene: &Scene, victim: &str, moment: &str, name: &str) {
     let name = name.replace('/', "-");
-    for attempt in 0..5 {
+    for attempt in 0..25 {
         let before = scene.state();
         let commit = large_change(scene, &format!("{name}-{attempt}"));
         let mut push = scene.push().start();
