@@ -160,6 +160,18 @@ fn look(push: &mut Running, mut at: impl FnMut(usize) -> ControlFlow<()>) -> usi
 /// Returns the state once what a push had prepared is gone.
 pub(crate) fn ended(scene: &Scene, before: &State) -> State {
     scene.settle();
+    // Git may be gone while the daemon is still at what it has prepared.
+    wait_for(
+        "no workflow to be under way",
+        Duration::from_secs(60),
+        || {
+            let flows = scene.json(&["workflow:list", "SITE"]);
+            let mut flows = flows.as_array()?.iter();
+            flows
+                .all(|one| one["status"] != "running" && one["status"] != "queued")
+                .then_some(())
+        },
+    );
     let generations = scene.folder("dev").join("generations");
     let release = before.environments["dev"].release();
     let told = format!(
@@ -185,11 +197,6 @@ pub(crate) fn ended(scene: &Scene, before: &State) -> State {
             .ends_with(format!("generations/{newest}"))
             .then_some(())
     });
-    // Whoever held the environment's lease gives it back.
-    let asked = scene
-        .site
-        .command(&["connection:set", "SITE.dev", "git", "--yes"]);
-    asked.run().ok();
     scene.state_without_sweep()
 }
 

@@ -101,6 +101,7 @@ fn must_be_closed(stream: &mut TcpStream) {
             Ok(0) => break,
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => panic!("the connection is still open: {error}"),
         }
     }

@@ -385,6 +385,7 @@ fn must_be_closed(stream: &mut TcpStream, number: usize) {
             Ok(0) => break,
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => panic!("lie {number}: the connection is still open: {error}"),
         }
     }
