@@ -16,7 +16,7 @@ pub const PREPARED: &str = "prepare-end";
 /// Where a change is written down and nothing has moved yet; it is too late to cancel.
 pub const INTENDED: &str = "intent-written";
 
-/// Where the pointer of the environment has turned.
+/// Where the refs have moved: what was begun is completed from here on.
 pub const MOVED: &str = "refs-moved";
 
 /// The gates of one gateway; all are open at first.
