@@ -24,6 +24,7 @@ pub mod config;
 pub mod confine;
 pub mod crash;
 pub mod daemon;
+pub mod database;
 pub mod fault;
 pub mod gate;
 pub mod pattern;

@@ -9,7 +9,7 @@ use std::path::Path;
 const WORDS_FOR_ALL: [&str; 5] = ["fault", "blocking", "config", "pattern", "crash"];
 
 /// What each part of the gateway may use beside itself. A path allows what lies below it.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     (
         "protocol",
         &[
@@ -36,11 +36,13 @@ const MAY_USE: [(&str, &[&str]); 11] = [
             "state",
             "steps_file",
             "sandbox",
+            "database",
             "audit::IncidentId",
             "audit::Outcome",
         ],
     ),
-    ("state", &[]),
+    ("state", &["database"]),
+    ("database", &["confine"]),
     ("audit", &[]),
     ("config", &["steps_file"]),
     ("steps_file", &[]),
