@@ -41,6 +41,18 @@ impl Engine {
     }
 }
 
+impl std::str::FromStr for Engine {
+    type Err = Fault;
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        match text {
+            "sqlite" => Ok(Engine::Sqlite),
+            "mariadb" | "mysql" => Ok(Engine::Mariadb),
+            "postgresql" | "postgres" => Ok(Engine::Postgresql),
+            other => Err(Fault::new(format!("'{other}' is no engine of databases"))),
+        }
+    }
+}
+
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
