@@ -277,6 +277,7 @@ impl Gate {
             deploy: evidence.deploy.clone(),
             failed_release: evidence.failed_release.clone(),
             multidev: evidence.multidev.clone(),
+            content: evidence.content.clone(),
             uncommitted: evidence.uncommitted,
             confirmed: evidence.confirmed,
             release_replaced,
