@@ -7,6 +7,7 @@
 mod mariadb;
 mod postgresql;
 pub mod replace;
+pub mod skipping;
 mod sqlite;
 
 use std::fmt;
