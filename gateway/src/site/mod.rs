@@ -9,6 +9,7 @@ pub mod database;
 pub mod deploy;
 mod differing;
 pub mod failed;
+pub mod files;
 mod folder;
 pub mod front;
 pub mod git;
