@@ -42,6 +42,8 @@ use policy::{Action, Area, SitePath, Target, TreeChange};
 
 pub use change::{Attributes, Replace};
 pub use copying::RESERVE;
+pub(in crate::site) use copying::{copy_between, copy_portion};
+pub(in crate::site) use moving::stays_within;
 pub use draft::Draft;
 pub use freeze::Frozen;
 pub use listing::{Entry, Listing};
