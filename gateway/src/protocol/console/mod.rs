@@ -4,6 +4,7 @@ mod approvals;
 mod audit_query;
 mod audits;
 mod authorities;
+mod carry;
 mod code;
 mod command;
 mod databases;
@@ -75,6 +76,8 @@ pub struct Console {
     pub audit_path: PathBuf,
     /// All sites.
     pub sites: Arc<Sites>,
+    /// Where standard input waits that comes before it is read; no file keeps its name there.
+    pub spool: PathBuf,
     /// For how long a deleted Multidev can be brought back.
     pub keep_deleted: Duration,
 }
