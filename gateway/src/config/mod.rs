@@ -1,6 +1,7 @@
 //! The configuration file: TOML, every key known, each with a default but the data folder.
 
 mod algorithms;
+mod content;
 mod identity;
 mod multidev;
 mod network;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 pub use algorithms::{Algorithms, Ciphers, Ssh};
+pub use content::{Content, DatabaseServer};
 pub use identity::{Identity, SecurityKeys};
 pub use multidev::Multidev;
 pub use network::Network;
@@ -84,6 +86,12 @@ pub struct Config {
     /// Multidevs.
     #[serde(default)]
     pub multidev: Multidev,
+    /// Content.
+    #[serde(default)]
+    pub content: Content,
+    /// The servers of databases: `[[database_server]]`.
+    #[serde(default, rename = "database_server")]
+    pub database_servers: Vec<DatabaseServer>,
 }
 
 /// Where and as what the gateway is reached.

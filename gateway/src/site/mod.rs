@@ -2,6 +2,7 @@
 
 mod blobs;
 pub mod changes;
+pub mod content;
 mod contents;
 #[cfg(test)]
 mod crash_tests;
@@ -9,6 +10,7 @@ pub mod database;
 pub mod deploy;
 mod differing;
 pub mod failed;
+mod files;
 mod folder;
 pub mod front;
 pub mod git;
@@ -48,6 +50,7 @@ pub mod workplace;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use policy::{Action, SiteName};
 
@@ -76,6 +79,12 @@ pub struct Sites {
     pub steps: steps::Steps,
     /// Who is told of switches, and what follows them.
     pub targets: Targets,
+    /// The servers of databases.
+    pub databases: content::Servers,
+    /// For how long former content is kept.
+    pub keep_former: Duration,
+    /// The networks beside the internet that imports are fetched from.
+    pub import_networks: Vec<crate::config::Network>,
 }
 
 /// Whom a commit or tag names.

@@ -4,6 +4,7 @@
 //! a decision costs no query. Knows no rules.
 
 mod approvals;
+mod contents;
 mod databases;
 mod deliveries;
 mod deploy_windows;
@@ -30,6 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use rusqlite::{Connection, Transaction};
 
 pub use approvals::{Answer, Matter, Request, RequestStatus, Subject};
+pub use contents::{Content, ContentChange, ContentState, SiteContent};
 pub use deliveries::{Delivery, DeliveryStatus};
 pub use deploy_windows::{DeployWindow, NotAWindow};
 pub use deployments::{Deployment, DeploymentKind};
