@@ -147,6 +147,7 @@ impl Run<'_> {
         Ok(Some(Cloning {
             source: from.environment.clone(),
             parts,
+            more: Vec::new(),
         }))
     }
 

@@ -23,6 +23,8 @@ pub struct Cloning {
     pub source: Environment,
     /// Which halves.
     pub parts: Parts,
+    /// Events whose steps are run on the copy before anybody is pointed to it.
+    pub more: Vec<Event>,
 }
 
 /// Gives an environment the content of another one: a copy of one moment, which is switched to when
@@ -43,7 +45,8 @@ pub fn clone(
             Err(undone) => return Err(end(permit, undone)),
         };
         let environment = permit.environment()?.clone();
-        fresh.switch_to(sites, run, permit, Event::CloneContent)?;
+        let events = (Event::CloneContent, cloning.more.clone());
+        fresh.switch_with(sites, run, permit, events)?;
         told.push(format!(
             "Cloned {} from \"{}\" to \"{environment}\".",
             cloning.parts.words(),
@@ -64,7 +67,7 @@ pub(in crate::site) fn fill(
     cloning: &Cloning,
 ) -> Result<(Fresh, Vec<String>), Undone> {
     let (site, environment) = (permit.site()?.clone(), permit.environment()?.clone());
-    let Cloning { source, parts } = cloning;
+    let Cloning { source, parts, .. } = cloning;
     let from = sites.layout.site(&site).environment(source);
     let source_database = match parts.database {
         true => database(sites, &site, source)?,
