@@ -7,15 +7,20 @@ mod authorities;
 mod carry;
 mod code;
 mod command;
+mod content_command;
+mod content_settings;
+mod contents;
 mod databases;
 mod deliveries;
 mod deploy_plan;
 mod deploys;
 mod environments;
 mod explain;
+mod exports;
 mod greeting;
 mod hold_command;
 mod holds;
+mod imports;
 mod key_limits;
 mod keys;
 mod merges;
@@ -223,8 +228,8 @@ impl Run<'_> {
             Command::SiteSet {
                 site,
                 setting,
-                value,
-            } => self.site_set(site, &setting, value == "yes").await,
+                values,
+            } => self.site_set(site, &setting, &values).await,
             Command::TeamList { site } => self.team_list(site).await,
             Command::TeamAdd { site, person, role } => self.team_add(site, person, role).await,
             Command::TeamRole { site, person, role } => self.team_role(site, person, role).await,
@@ -282,9 +287,10 @@ impl Run<'_> {
                 note,
                 reference,
                 overriding,
+                beside,
                 ..
             } => {
-                self.deploy(environment, (note, overriding), reference)
+                self.deploy(environment, (note, overriding), reference, beside)
                     .await
             }
             Command::Rollback {
@@ -301,6 +307,7 @@ impl Run<'_> {
             Command::HotfixDrop { site, name, reason } => {
                 self.hotfix_drop(site, name, reason).await
             }
+            Command::Content(command) => self.content(command).await,
             Command::Hold(command) => self.hold(command).await,
             Command::Multidev(command) => self.multidev(command).await,
             Command::Workflow(command) => self.workflow(command).await,

@@ -147,7 +147,8 @@ impl Run<'_> {
         Ok(Some(Cloning {
             source: from.environment.clone(),
             parts,
-            more: Vec::new(),
+            update_database: false,
+            clear_caches: false,
         }))
     }
 
