@@ -46,7 +46,7 @@ impl Run<'_> {
         let hours = self.hours(&place.site, &place.environment);
         let requests = self.waiting_requests(&place.site, Some(&place.environment));
         let unfinished = self.unfinished(&place, None).await?;
-        let table = Table::record(vec![
+        let mut fields: Vec<(&'static str, Value)> = vec![
             ("id", place.environment.as_str().into()),
             ("created", for_people(state.created).into()),
             ("connection_mode", mode_word(&state)),
@@ -95,7 +95,9 @@ impl Run<'_> {
                     unfinished.join("; ").into()
                 },
             ),
-        ]);
+        ];
+        fields.extend(self.content_fields(&place));
+        let table = Table::record(fields);
         self.reply.print(&table).await?;
         Ok(())
     }

@@ -207,10 +207,25 @@ impl Fresh {
         permit: Permit,
         event: Event,
     ) -> Result<(), Undone> {
+        self.switch_with(sites, run, permit, (event, Vec::new()))
+    }
+
+    /// As [`Self::switch_to`], with the steps of more events on this content before anybody is pointed to
+    /// it.
+    ///
+    /// # Errors
+    /// [`Undone`]; the environment has the content that it had, and this one is gone.
+    pub(in crate::site) fn switch_with(
+        self,
+        sites: &Sites,
+        run: &Run,
+        permit: Permit,
+        events: (Event, Vec<Event>),
+    ) -> Result<(), Undone> {
         let release = match self
             .complete(sites, &permit)
             .map_err(Undone::from)
-            .and_then(|()| workflow::with_content(sites, run, &permit, event, self.content))
+            .and_then(|()| workflow::with_content(sites, run, &permit, events, self.content))
         {
             Ok(release) => release,
             Err(undone) => return Err(self.give_up(sites, permit, undone)),

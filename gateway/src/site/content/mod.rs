@@ -3,12 +3,14 @@
 //! was there before is kept for a while, to be brought back.
 
 mod account;
+mod asked;
 mod clone;
 mod collect;
 mod export;
 mod facts;
 mod fresh;
 mod import;
+mod kept;
 mod pointer;
 mod progress;
 mod servers;
@@ -19,6 +21,7 @@ mod wipe;
 
 use policy::{Environment, SiteName};
 
+pub use asked::{hosts_fit, skipped};
 pub(in crate::site) use clone::fill;
 pub use clone::{Cloning, clone};
 pub use collect::expire;
@@ -27,6 +30,7 @@ pub use export::{Unwatched, export_database, export_files};
 pub use facts::facts;
 pub(in crate::site) use fresh::{Fresh, end};
 pub use import::{import_database, import_files};
+pub use kept::Kept;
 pub(in crate::site) use pointer::{current, follow, found, lead, point, switch};
 pub use servers::Servers;
 pub(in crate::site) use settings::finish_rotations;
@@ -36,9 +40,11 @@ pub use undo::undo;
 pub use wipe::wipe;
 
 use super::Sites;
+pub use super::files::Archive;
 use super::files::Room;
 use super::layout::EnvironmentLayout;
 use crate::database::Database;
+pub use crate::database::Engine;
 use crate::fault::Fault;
 use crate::state::Content;
 
