@@ -216,7 +216,7 @@ fn virtual_table(sql: &str) -> Option<(String, String)> {
     let (name, rest) = string(values)?;
     let (table, rest) = string(rest.strip_prefix(',')?)?;
     let (made, rest) = string(rest.strip_prefix(",0,")?)?;
-    let alone = rest.trim() == ");" && !made.contains(';');
+    let alone = rest.trim() == ");";
     let words = statements::words(&made, 3);
     let right = words
         .iter()
