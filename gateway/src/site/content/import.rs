@@ -1,8 +1,6 @@
 //! Content from outside: dumps of databases, archives of files. What comes is hostile; it is loaded
 //! where nobody is pointed to it, as nobody but the owner of that place.
 
-use std::io::Read;
-
 use policy::{Environment, SiteName};
 
 use super::clone::events;

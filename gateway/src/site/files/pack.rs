@@ -56,11 +56,7 @@ struct Packing<'a, W: Write> {
     copied: Copied,
 }
 
-fn write<W: Write>(
-    top: &Folder,
-    out: W,
-    watcher: &dyn Watcher,
-) -> Result<(W, Copied), Trouble> {
+fn write<W: Write>(top: &Folder, out: W, watcher: &dyn Watcher) -> Result<(W, Copied), Trouble> {
     let mut packing = Packing {
         top,
         out: Builder::new(out),

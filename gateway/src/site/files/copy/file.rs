@@ -164,10 +164,7 @@ impl Work<'_> {
     /// Copies a link as it is written.
     fn link(&self, pair: &Pair, name: &[u8], was: Option<&FileStat>) -> Result<(), Trouble> {
         let doing = || self.doing("copying a link of", &pair.node);
-        let (leads, is) = match (
-            readlinkat(&pair.source, name),
-            pair.source.stat(name),
-        ) {
+        let (leads, is) = match (readlinkat(&pair.source, name), pair.source.stat(name)) {
             (Ok(leads), Ok(is)) => (leads.into_vec(), is),
             // It was replaced or removed meanwhile.
             (Err(Errno::ENOENT | Errno::EINVAL), _) => return Ok(()),

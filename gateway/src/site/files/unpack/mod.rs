@@ -85,7 +85,10 @@ pub fn unpack_file(
     placing.end()
 }
 
-fn unpack_tar(archive: Box<dyn Read + Send + '_>, placing: &mut Placing<'_>) -> Result<(), Trouble> {
+fn unpack_tar(
+    archive: Box<dyn Read + Send + '_>,
+    placing: &mut Placing<'_>,
+) -> Result<(), Trouble> {
     let stream = decompressed(archive, u64::MAX).map_err(|error| unreadable(0, &error))?;
     let mut tar = Tar::new(stream);
     while let Some(entry) = tar.next().map_err(Trouble::Refused)? {
@@ -95,11 +98,7 @@ fn unpack_tar(archive: Box<dyn Read + Send + '_>, placing: &mut Placing<'_>) -> 
     tar.end().map_err(Trouble::Refused)
 }
 
-fn one<R: Read>(
-    entry: &Entry,
-    tar: &mut Tar<R>,
-    placing: &mut Placing<'_>,
-) -> Result<(), Trouble> {
+fn one<R: Read>(entry: &Entry, tar: &mut Tar<R>, placing: &mut Placing<'_>) -> Result<(), Trouble> {
     let path = names::path(&entry.path, false).map_err(Trouble::Refused)?;
     let meta = Meta {
         mode: entry.mode,

@@ -130,7 +130,9 @@ impl<'a> Placing<'a> {
                 let want = usize::try_from(length - done).unwrap_or(usize::MAX);
                 let portion = buffer.get_mut(..want.min(BUFFER)).unwrap_or_default();
                 let count = match content.read(portion) {
-                    Ok(0) => return Err(refused(path, "ends before its end: the archive is cut off")),
+                    Ok(0) => {
+                        return Err(refused(path, "ends before its end: the archive is cut off"));
+                    }
                     Ok(count) => count,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) => {
@@ -259,7 +261,9 @@ impl<'a> Placing<'a> {
             let why = format!("is a link that leads out of '{shown}/', in which all files are");
             return Err(refused(link, &why));
         }
-        self.top.rename(&name, &self.top, WRAPPING).or_fault(doing)?;
+        self.top
+            .rename(&name, &self.top, WRAPPING)
+            .or_fault(doing)?;
         let wrapping = self.top.below(WRAPPING).or_fault(doing)?;
         for below in wrapping.names().or_fault(doing)? {
             wrapping.rename(&below, &self.top, &below).or_fault(doing)?;
@@ -326,7 +330,10 @@ impl<'a> Placing<'a> {
             Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) => {}
             other => return other.map_err(|error| in_the_way(&error, entry)),
         }
-        let mut folder = self.top.below(b"").map_err(|error| in_the_way(&error, entry))?;
+        let mut folder = self
+            .top
+            .below(b"")
+            .map_err(|error| in_the_way(&error, entry))?;
         for name in path.split(|byte| *byte == b'/') {
             folder = match folder.below(name) {
                 Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) => {
@@ -344,7 +351,10 @@ impl<'a> Placing<'a> {
 
 fn in_the_way(error: &io::Error, entry: &[u8]) -> Trouble {
     match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ELOOP) => refused(entry, "lies beneath a link, and so would be written elsewhere"),
+        Some(Errno::ELOOP) => refused(
+            entry,
+            "lies beneath a link, and so would be written elsewhere",
+        ),
         Some(Errno::ENOTDIR | Errno::EEXIST) => refused(
             entry,
             "lies beneath a file, or is there twice, and not as the same kind of thing",

@@ -267,7 +267,9 @@ impl<R: Read> Tar<R> {
         }
         let before = self.offset;
         let count = self.line().and_then(|count| usize::try_from(count).ok());
-        let count = count.filter(|count| *count <= MOST_PIECES).ok_or_else(bad)?;
+        let count = count
+            .filter(|count| *count <= MOST_PIECES)
+            .ok_or_else(bad)?;
         let mut numbers = Vec::new();
         for _ in 0..count * 2 {
             numbers.push(self.line().ok_or_else(bad)?);
@@ -308,8 +310,8 @@ impl<R: Read> Tar<R> {
         let Some(all) = left.checked_add(padding) else {
             return Err(self.damaged("an entry has an impossible length"));
         };
-        let count = drained(&mut (&mut self.input).take(all))
-            .map_err(|error| self.unreadable(&error))?;
+        let count =
+            drained(&mut (&mut self.input).take(all)).map_err(|error| self.unreadable(&error))?;
         self.offset += count;
         if count < all {
             return Err(self.cut());
@@ -356,9 +358,11 @@ impl<R: Read> Tar<R> {
             return Ok(());
         }
         if self.offset == BLOCK as u64 {
-            return Err("This is no archive that can be taken; tar (plain, or compressed by gzip, \
+            return Err(
+                "This is no archive that can be taken; tar (plain, or compressed by gzip, \
                         zstd or xz) and zip can. Nothing was changed."
-                .to_owned());
+                    .to_owned(),
+            );
         }
         Err(self.damaged("a header has a wrong checksum"))
     }
@@ -419,7 +423,10 @@ impl Said {
             let length = usize::try_from(length).map_err(|_| bad())?;
             let record = rest.get(space + 1..length).ok_or_else(bad)?;
             let record = record.strip_suffix(b"\n").ok_or_else(bad)?;
-            let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(bad)?;
+            let equals = record
+                .iter()
+                .position(|byte| *byte == b'=')
+                .ok_or_else(bad)?;
             let (key, value) = record.split_at(equals);
             self.record(key, value.get(1..).unwrap_or_default());
             rest = rest.get(length..).unwrap_or_default();

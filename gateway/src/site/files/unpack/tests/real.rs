@@ -19,16 +19,29 @@ fn scene(folder: &Path, wrapping: &str) {
     fs::write(&program, "#!/bin/sh\n").unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o6755)).unwrap();
     let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-    File::open(source.join("2024/01/photo.jpg")).unwrap().set_modified(old).unwrap();
-    File::open(source.join("2024/01")).unwrap().set_modified(old).unwrap();
+    File::open(source.join("2024/01/photo.jpg"))
+        .unwrap()
+        .set_modified(old)
+        .unwrap();
+    File::open(source.join("2024/01"))
+        .unwrap()
+        .set_modified(old)
+        .unwrap();
 }
 
 fn check(target: &Path) {
     let about = fs::metadata(target.join("2024/01/photo.jpg")).unwrap();
     assert_eq!((about.len(), about.mtime()), (100_000, 1_000_000_000));
-    assert_eq!(fs::metadata(target.join("2024/01")).unwrap().mtime(), 1_000_000_000);
+    assert_eq!(
+        fs::metadata(target.join("2024/01")).unwrap().mtime(),
+        1_000_000_000
+    );
     assert_eq!(fs::read(target.join("2024/link")).unwrap(), b"hello");
-    assert!(fs::symlink_metadata(target.join("2024/link")).unwrap().is_symlink());
+    assert!(
+        fs::symlink_metadata(target.join("2024/link"))
+            .unwrap()
+            .is_symlink()
+    );
     let second = fs::metadata(target.join("second")).unwrap();
     assert_eq!((second.len(), second.nlink()), (5, 1));
     let program = fs::metadata(target.join("program")).unwrap();
@@ -46,9 +59,28 @@ fn archives_of_real_programs_are_unpacked() {
         &["tar", "-C", "source", "-czf", "a", "--format=pax", "."],
         &["tar", "-C", "source", "-cf", "a", "--zstd", "."],
         &["tar", "-C", "source", "-cJf", "a", "--format=gnu", "."],
-        &["tar", "-C", "source", "-cf", "a", "--format=pax", "2024", "program", "second", "Grüße.txt"],
-        &["python3", "-c", "import tarfile; t = tarfile.open('a', 'w:gz'); t.add('source', '')"],
-        &["sh", "-c", "cd source && rm -f ../a && zip -q -r -y ../a.zip . && mv ../a.zip ../a"],
+        &[
+            "tar",
+            "-C",
+            "source",
+            "-cf",
+            "a",
+            "--format=pax",
+            "2024",
+            "program",
+            "second",
+            "Grüße.txt",
+        ],
+        &[
+            "python3",
+            "-c",
+            "import tarfile; t = tarfile.open('a', 'w:gz'); t.add('source', '')",
+        ],
+        &[
+            "sh",
+            "-c",
+            "cd source && rm -f ../a && zip -q -r -y ../a.zip . && mv ../a.zip ../a",
+        ],
     ];
     for words in tars {
         run(folder.path(), words);
@@ -135,11 +167,19 @@ fn sparse_files_of_each_form_are_whole() {
     let sparse = File::create(folder.path().join("sparse")).unwrap();
     sparse.set_len(64 << 20).unwrap();
     for at in 0..40_u64 {
-        sparse.write_all_at(&[at as u8 + 1; 5000], at << 20).unwrap();
+        sparse
+            .write_all_at(&[at as u8 + 1; 5000], at << 20)
+            .unwrap();
     }
     let wanted = fs::read(folder.path().join("sparse")).unwrap();
-    for format in ["gnu", "pax --sparse-version=1.0", "pax --sparse-version=0.1", "pax --sparse-version=0.0"] {
-        let command = format!("tar -cSf a --format={format} sparse && test $(stat -c %s a) -lt 1000000");
+    for format in [
+        "gnu",
+        "pax --sparse-version=1.0",
+        "pax --sparse-version=0.1",
+        "pax --sparse-version=0.0",
+    ] {
+        let command =
+            format!("tar -cSf a --format={format} sparse && test $(stat -c %s a) -lt 1000000");
         run(folder.path(), &["sh", "-c", &command]);
         let target = folder.path().join("target");
         let unpacked = unpack_both(&folder.path().join("a"), &target);
@@ -147,7 +187,10 @@ fn sparse_files_of_each_form_are_whole() {
             assert!(matches!(unpacked, Err(Trouble::Refused(said)) if said.contains("sparse")));
         } else {
             unpacked.unwrap();
-            assert!(fs::read(target.join("sparse")).unwrap() == wanted, "{format}");
+            assert!(
+                fs::read(target.join("sparse")).unwrap() == wanted,
+                "{format}"
+            );
             let blocks = fs::metadata(target.join("sparse")).unwrap().blocks();
             assert!(blocks < 10_000, "{format}: {blocks}");
         }
@@ -184,11 +227,17 @@ fn zips_of_windows_and_large_ones_are_unpacked() {
     fs::remove_dir_all(&target).unwrap();
     // Streamed, so that lengths come after the content.
     fs::write(folder.path().join("file"), "streamed").unwrap();
-    run(folder.path(), &["sh", "-c", "cat file | zip -q - - > a.zip"]);
+    run(
+        folder.path(),
+        &["sh", "-c", "cat file | zip -q - - > a.zip"],
+    );
     unpack_both(&folder.path().join("a.zip"), &target).unwrap();
     assert_eq!(fs::read(target.join("-")).unwrap(), b"streamed");
     fs::remove_dir_all(&target).unwrap();
-    run(folder.path(), &["zip", "-q", "-P", "secret", "locked.zip", "file"]);
+    run(
+        folder.path(),
+        &["zip", "-q", "-P", "secret", "locked.zip", "file"],
+    );
     let said = refused(folder.path(), &folder.path().join("locked.zip"));
     assert!(said.contains("'file' is encrypted"), "{said}");
 }
