@@ -16,6 +16,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, fstatfs};
+
 use super::folder::{self, Held};
 use super::open::{self, Mode, Opened, Raw};
 use crate::database::{Copying, Filled, Trouble};
@@ -208,12 +211,16 @@ impl One {
         from.seek(SeekFrom::Start(0)).or_fault(doing)?;
         to.set_len(0).or_fault(doing)?;
         to.seek(SeekFrom::Start(0)).or_fault(doing)?;
+        room(to, from.metadata().or_fault(doing)?.len()).or_fault(doing)?;
+        let mut length = 0;
         loop {
             going_on(how)?;
             let copied = io::copy(&mut io::Read::take(from, PART), &mut to).or_fault(doing)?;
             filled.bytes += copied;
+            length += copied;
             how.watcher.at(filled.bytes, &name);
             if copied == 0 {
+                to.set_len(length).or_fault(doing)?;
                 return Ok(true);
             }
             if until.is_some_and(|until| Instant::now() > until) {
@@ -271,6 +278,18 @@ impl One {
             return Err(Fault::new(format!("{}: its log is too short", doing())));
         }
         Ok(())
+    }
+}
+
+/// Takes the room for a copy on ext4, which shares no blocks: it is then written in half the time. Where blocks
+/// are shared, none is to be taken before.
+fn room(file: &File, length: u64) -> nix::Result<()> {
+    if length < PART || fstatfs(file)?.filesystem_type() != EXT4_SUPER_MAGIC {
+        return Ok(());
+    }
+    match fallocate(file, FallocateFlags::empty(), 0, length.cast_signed()) {
+        Err(nix::Error::EOPNOTSUPP | nix::Error::ENOSYS) => Ok(()),
+        other => other,
     }
 }
 

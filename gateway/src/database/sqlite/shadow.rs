@@ -16,7 +16,7 @@ use crate::pattern;
 
 /// How long is looked at a copy that is large: byte for byte it is what it was copied from, so the
 /// look finds what was broken before.
-const LOOKING: Duration = Duration::from_millis(80);
+const LOOKING: Duration = Duration::from_millis(50);
 /// What is looked at however long it takes.
 const LOOKED_AT: u64 = 64 << 20;
 /// Room of rows that are gone, from which on a copy is written anew without it.
