@@ -112,8 +112,10 @@ impl Room {
         if cost > spare || !inodes {
             return Err(Trouble::Refused(NO_ROOM.to_owned()));
         }
-        self.unasked
-            .store((spare / 2).min(AT_ONCE).saturating_sub(cost), Ordering::Relaxed);
+        self.unasked.store(
+            (spare / 2).min(AT_ONCE).saturating_sub(cost),
+            Ordering::Relaxed,
+        );
         Ok(())
     }
 }
@@ -143,7 +145,7 @@ impl Limits {
 }
 
 /// Writes a number of bytes for people.
-pub fn size(bytes: u64) -> String {
+pub(in crate::site) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return format!("{bytes} bytes");
@@ -200,7 +202,10 @@ mod tests {
             bytes: Some(100),
             files: Some(2),
         };
-        let used = Usage { bytes: 50, files: 0 };
+        let used = Usage {
+            bytes: 50,
+            files: 0,
+        };
         let room = Room::new(limits, used);
         room.take(50, 1).unwrap();
         assert!(matches!(room.take(1, 0), Err(Trouble::Refused(_))));
@@ -219,6 +224,11 @@ mod tests {
         let room = Room::unlimited().leaving_free(0);
         room.on_disk(&place, 1).unwrap();
         assert!(room.on_disk(&place, 1 << 60).is_err());
-        assert!(Room::unlimited().leaving_free(1 << 60).on_disk(&place, 1).is_err());
+        assert!(
+            Room::unlimited()
+                .leaving_free(1 << 60)
+                .on_disk(&place, 1)
+                .is_err()
+        );
     }
 }

@@ -207,12 +207,17 @@ mod tests {
 
     #[test]
     fn what_is_cut_or_damaged_is_refused() {
-        let content: Vec<u8> = (0..300_000_u32).flat_map(|one| (one * 7919).to_le_bytes()).collect();
+        let content: Vec<u8> = (0..300_000_u32)
+            .flat_map(|one| (one * 7919).to_le_bytes())
+            .collect();
         for tool in TOOLS {
             let packed = through(tool, &content);
             for cut in [packed.len() / 2, packed.len() - 1, 12] {
                 let error = read(&packed[..cut], u64::MAX).unwrap_err();
-                assert!(error.to_string().contains("cut off"), "{tool:?} {cut}: {error}");
+                assert!(
+                    error.to_string().contains("cut off"),
+                    "{tool:?} {cut}: {error}"
+                );
             }
             let mut damaged = packed.clone();
             damaged[packed.len() / 2] ^= 0x55;
@@ -231,7 +236,10 @@ mod tests {
         }
         assert!(read(&content, 100).is_err());
         // What needs gigabytes of memory to be read.
-        let hungry = through(&["zstd", "-q", "--ultra", "-22", "--long=31", "-c"], &content);
+        let hungry = through(
+            &["zstd", "-q", "--ultra", "-22", "--long=31", "-c"],
+            &content,
+        );
         assert!(read(&hungry, u64::MAX).is_err());
         let hungry = through(&["xz", "--lzma2=dict=1GiB", "-c"], &content[..1 << 20]);
         assert!(read(&hungry, u64::MAX).is_err());

@@ -118,7 +118,10 @@ mod tests {
         std::fs::write(at("one"), [0; 10]).unwrap();
         std::fs::write(at("a/b/two"), [0; 7]).unwrap();
         std::os::unix::fs::symlink("/usr", at("a/link")).unwrap();
-        std::fs::File::create(at("a/hole")).unwrap().set_len(1 << 30).unwrap();
+        std::fs::File::create(at("a/hole"))
+            .unwrap()
+            .set_len(1 << 30)
+            .unwrap();
         let held = usage(folder.path()).unwrap();
         assert_eq!(held.bytes, (1 << 30) + 17);
         assert_eq!(held.files, 7);

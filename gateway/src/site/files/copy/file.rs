@@ -75,11 +75,8 @@ impl Work<'_> {
 
     /// Takes what a file needs that takes the place of another, or of none.
     fn make_room(&self, pair: &Pair, bytes: u64, was: Option<&FileStat>) -> Result<(), Trouble> {
-        match (self.deleting, was) {
-            (Deleting::Nothing, Some(was)) => {
-                self.room.give_back(was.st_size.unsigned_abs(), 1);
-            }
-            (_, _) => {}
+        if let (Deleting::Nothing, Some(was)) = (self.deleting, was) {
+            self.room.give_back(was.st_size.unsigned_abs(), 1);
         }
         self.room.take(bytes, 1)?;
         let shares = self.clones.load(Ordering::Relaxed);
@@ -164,10 +161,7 @@ impl Work<'_> {
     /// Copies a link as it is written.
     fn link(&self, pair: &Pair, name: &[u8], was: Option<&FileStat>) -> Result<(), Trouble> {
         let doing = || self.doing("copying a link of", &pair.node);
-        let (leads, is) = match (
-            readlinkat(&pair.source, name),
-            pair.source.stat(name),
-        ) {
+        let (leads, is) = match (readlinkat(&pair.source, name), pair.source.stat(name)) {
             (Ok(leads), Ok(is)) => (leads.into_vec(), is),
             // It was replaced or removed meanwhile.
             (Err(Errno::ENOENT | Errno::EINVAL), _) => return Ok(()),

@@ -192,7 +192,10 @@ impl Work<'_> {
     }
 
     pub(super) fn doing(&self, what: &str, node: &Node) -> String {
-        format!("{what} '{}' while copying files", policy::escape(&node.path))
+        format!(
+            "{what} '{}' while copying files",
+            policy::escape(&node.path)
+        )
     }
 }
 

@@ -36,10 +36,18 @@ fn picture(folder: &Path) -> Picture {
     while let Some(path) = left.pop() {
         let about = fs::symlink_metadata(&path).unwrap();
         let content = if about.is_dir() {
-            left.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            left.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
             Vec::new()
         } else if about.is_symlink() {
-            fs::read_link(&path).unwrap().as_os_str().as_bytes().to_vec()
+            fs::read_link(&path)
+                .unwrap()
+                .as_os_str()
+                .as_bytes()
+                .to_vec()
         } else if about.is_file() {
             fs::read(&path).unwrap()
         } else {
@@ -78,7 +86,11 @@ fn scene() -> tempfile::TempDir {
     fs::create_dir(source.join("empty")).unwrap();
     fs::write(source.join("2024/01/a.jpg"), vec![7; 300_000]).unwrap();
     fs::write(source.join("2024/01/empty"), "").unwrap();
-    fs::write(source.join(std::ffi::OsStr::from_bytes(b"\xff\n name")), "odd").unwrap();
+    fs::write(
+        source.join(std::ffi::OsStr::from_bytes(b"\xff\n name")),
+        "odd",
+    )
+    .unwrap();
     fs::write(source.join("program"), "#!/bin/sh\n").unwrap();
     let rights = |name: &str, mode| {
         fs::set_permissions(source.join(name), Permissions::from_mode(mode)).unwrap();
@@ -221,11 +233,16 @@ fn what_changes_and_vanishes_meanwhile_ends_nothing() {
                     // Whole at each moment, in itself: rename, append, vanish, become a folder.
                     fs::write(inside("new"), vec![byte; 5000]).unwrap();
                     fs::rename(inside("new"), inside("1")).unwrap();
-                    OpenOptions::new().append(true).open(inside("2")).unwrap().write_all(&[byte; 10]).unwrap();
+                    OpenOptions::new()
+                        .append(true)
+                        .open(inside("2"))
+                        .unwrap()
+                        .write_all(&[byte; 10])
+                        .unwrap();
                     let _ = fs::remove_file(inside("3"));
                     let _ = fs::remove_dir_all(inside("4"));
                     let _ = fs::remove_file(inside("4"));
-                    if byte % 2 == 0 {
+                    if byte.is_multiple_of(2) {
                         let _ = fs::create_dir(inside("4"));
                     } else {
                         let _ = symlink("3", inside("4"));
@@ -260,7 +277,10 @@ fn a_write_within_the_same_tick_is_seen_by_the_next_pass() {
         clone(&source, &target, Deleting::Nothing);
         fs::write(source.join("file"), (round + 1000).to_le_bytes()).unwrap();
         clone(&source, &target, Deleting::Nothing);
-        assert_eq!(fs::read(target.join("file")).unwrap(), (round + 1000).to_le_bytes());
+        assert_eq!(
+            fs::read(target.join("file")).unwrap(),
+            (round + 1000).to_le_bytes()
+        );
     }
 }
 
@@ -269,7 +289,8 @@ fn quota_stop_and_what_cannot_be_read_end_it() {
     let folder = scene();
     let (source, target) = (folder.path().join("source"), folder.path().join("target"));
     let held = crate::site::files::usage(&source).unwrap();
-    let limits = |bytes, files| Room::new(Limits { bytes, files }, Usage::default()).leaving_free(0);
+    let limits =
+        |bytes, files| Room::new(Limits { bytes, files }, Usage::default()).leaving_free(0);
     let refused = |room: &Room| match copy(&source, &target, Deleting::Gone, room, &Quiet) {
         Err(Trouble::Refused(sentence)) => sentence,
         other => panic!("{other:?}"),
@@ -308,5 +329,14 @@ fn links_in_the_way_are_never_followed() {
     assert_eq!(fs::read(outside.join("program")).unwrap(), b"kept");
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
     assert!(target.join("2024/01/a.jpg").exists());
-    assert!(copy(&folder.path().join("source/dangling"), &target, Deleting::Gone, &room(), &Quiet).is_err());
+    assert!(
+        copy(
+            &folder.path().join("source/dangling"),
+            &target,
+            Deleting::Gone,
+            &room(),
+            &Quiet
+        )
+        .is_err()
+    );
 }

@@ -7,7 +7,9 @@
 //! by entry, whatever the archive says of itself.
 
 mod names;
+mod pax;
 mod place;
+mod sparse;
 mod tar;
 #[cfg(test)]
 mod tests;
@@ -85,7 +87,10 @@ pub fn unpack_file(
     placing.end()
 }
 
-fn unpack_tar(archive: Box<dyn Read + Send + '_>, placing: &mut Placing<'_>) -> Result<(), Trouble> {
+fn unpack_tar(
+    archive: Box<dyn Read + Send + '_>,
+    placing: &mut Placing<'_>,
+) -> Result<(), Trouble> {
     let stream = decompressed(archive, u64::MAX).map_err(|error| unreadable(0, &error))?;
     let mut tar = Tar::new(stream);
     while let Some(entry) = tar.next().map_err(Trouble::Refused)? {
@@ -95,11 +100,7 @@ fn unpack_tar(archive: Box<dyn Read + Send + '_>, placing: &mut Placing<'_>) -> 
     tar.end().map_err(Trouble::Refused)
 }
 
-fn one<R: Read>(
-    entry: &Entry,
-    tar: &mut Tar<R>,
-    placing: &mut Placing<'_>,
-) -> Result<(), Trouble> {
+fn one<R: Read>(entry: &Entry, tar: &mut Tar<R>, placing: &mut Placing<'_>) -> Result<(), Trouble> {
     let path = names::path(&entry.path, false).map_err(Trouble::Refused)?;
     let meta = Meta {
         mode: entry.mode,
@@ -110,7 +111,11 @@ fn one<R: Read>(
         Type::File => placing.file(&path, meta, entry.size, &entry.pieces, tar),
         Type::Link => placing.link(&path, &entry.leads_to, meta),
         Type::SecondName => {
-            let of = names::path(&entry.leads_to, false).map_err(Trouble::Refused)?;
+            let of = names::path(&entry.leads_to, false).map_err(|_| {
+                let shown = policy::escape(&entry.leads_to);
+                let why = format!("is a hard link to '{shown}', which leads out of the archive");
+                names::refused(&entry.path, &why)
+            })?;
             placing.second_name(&path, &of, meta)
         }
         Type::Special(what) => Err(names::refused(

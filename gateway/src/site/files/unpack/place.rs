@@ -74,17 +74,13 @@ impl<'a> Placing<'a> {
         })
     }
 
-    pub(super) fn room(&self) -> &'a Room {
-        self.room
-    }
-
     /// Tells how much was read, and says whether to go on.
     pub(super) fn go_on(&mut self, read: u64) -> Result<(), Trouble> {
         if self.watcher.stopped() {
             return Err(Trouble::Stopped);
         }
         self.entries += 1;
-        if self.entries % TOLD_EVERY == 0 {
+        if self.entries.is_multiple_of(TOLD_EVERY) {
             self.watcher.at(read, "");
         }
         if self.entries > MOST_ENTRIES {
@@ -130,7 +126,9 @@ impl<'a> Placing<'a> {
                 let want = usize::try_from(length - done).unwrap_or(usize::MAX);
                 let portion = buffer.get_mut(..want.min(BUFFER)).unwrap_or_default();
                 let count = match content.read(portion) {
-                    Ok(0) => return Err(refused(path, "ends before its end: the archive is cut off")),
+                    Ok(0) => {
+                        return Err(refused(path, "ends before its end: the archive is cut off"));
+                    }
                     Ok(count) => count,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) => {
@@ -142,7 +140,8 @@ impl<'a> Placing<'a> {
                 done += count as u64;
             }
         }
-        if pieces.last().map_or(0, |(at, length)| at + length) < size {
+        let full = pieces.iter().rev().find(|(_, length)| *length > 0);
+        if full.map_or(0, |(at, length)| at + length) < size {
             file.set_len(size).map_err(failed)?;
         }
         dress(&file, meta, 0o600).or_fault(|| "unpacking a file")?;
@@ -259,7 +258,9 @@ impl<'a> Placing<'a> {
             let why = format!("is a link that leads out of '{shown}/', in which all files are");
             return Err(refused(link, &why));
         }
-        self.top.rename(&name, &self.top, WRAPPING).or_fault(doing)?;
+        self.top
+            .rename(&name, &self.top, WRAPPING)
+            .or_fault(doing)?;
         let wrapping = self.top.below(WRAPPING).or_fault(doing)?;
         for below in wrapping.names().or_fault(doing)? {
             wrapping.rename(&below, &self.top, &below).or_fault(doing)?;
@@ -326,7 +327,10 @@ impl<'a> Placing<'a> {
             Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) => {}
             other => return other.map_err(|error| in_the_way(&error, entry)),
         }
-        let mut folder = self.top.below(b"").map_err(|error| in_the_way(&error, entry))?;
+        let mut folder = self
+            .top
+            .below(b"")
+            .map_err(|error| in_the_way(&error, entry))?;
         for name in path.split(|byte| *byte == b'/') {
             folder = match folder.below(name) {
                 Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) => {
@@ -344,7 +348,10 @@ impl<'a> Placing<'a> {
 
 fn in_the_way(error: &io::Error, entry: &[u8]) -> Trouble {
     match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ELOOP) => refused(entry, "lies beneath a link, and so would be written elsewhere"),
+        Some(Errno::ELOOP) => refused(
+            entry,
+            "lies beneath a link, and so would be written elsewhere",
+        ),
         Some(Errno::ENOTDIR | Errno::EEXIST) => refused(
             entry,
             "lies beneath a file, or is there twice, and not as the same kind of thing",

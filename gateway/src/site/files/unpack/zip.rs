@@ -40,7 +40,10 @@ struct Entry {
 
 /// Unpacks a zip.
 pub(super) fn unpack(file: File, placing: &mut Placing<'_>) -> Result<(), Trouble> {
-    let length = file.metadata().map_err(|error| unreadable(0, &error))?.len();
+    let length = file
+        .metadata()
+        .map_err(|error| unreadable(0, &error))?
+        .len();
     let directory = Directory::find(&file, length)?;
     let mut taken: Vec<(u64, u64)> = Vec::new();
     let mut at = directory.at;
@@ -50,8 +53,11 @@ pub(super) fn unpack(file: File, placing: &mut Placing<'_>) -> Result<(), Troubl
         at = next;
         placing.go_on(entry.header)?;
         let start = content_at(&file, &entry)?;
-        let stop = start.checked_add(entry.packed).filter(|stop| *stop <= directory.at);
-        let stop = stop.ok_or_else(|| refused(&entry.name, "lies outside the archive: it is damaged"))?;
+        let stop = start
+            .checked_add(entry.packed)
+            .filter(|stop| *stop <= directory.at);
+        let stop =
+            stop.ok_or_else(|| refused(&entry.name, "lies outside the archive: it is damaged"))?;
         taken.push((entry.header, stop));
         if taken.len() > MOST_ENTRIES {
             return Err(damaged(at, "it has more entries than can be checked"));
@@ -246,7 +252,12 @@ impl Entry {
 
 /// Finds the content of an entry behind its own header, which must be about the same name.
 fn content_at(file: &File, entry: &Entry) -> Result<u64, Trouble> {
-    let wrong = || refused(&entry.name, "has no content where the archive says: it is damaged");
+    let wrong = || {
+        refused(
+            &entry.name,
+            "has no content where the archive says: it is damaged",
+        )
+    };
     let fixed = bytes(file, entry.header, 30).map_err(|_| wrong())?;
     if !fixed.starts_with(b"PK\x03\x04") {
         return Err(wrong());
@@ -345,7 +356,9 @@ fn dos_time(date: u16, time: u16) -> Option<(i64, i64)> {
         (part(time, 0, 5)? * 2).min(59),
         0,
     );
-    let moment = date.to_datetime(time.ok()?).to_zoned(jiff::tz::TimeZone::UTC);
+    let moment = date
+        .to_datetime(time.ok()?)
+        .to_zoned(jiff::tz::TimeZone::UTC);
     Some((moment.ok()?.timestamp().as_second(), 0))
 }
 

@@ -19,16 +19,29 @@ fn scene(folder: &Path, wrapping: &str) {
     fs::write(&program, "#!/bin/sh\n").unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o6755)).unwrap();
     let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-    File::open(source.join("2024/01/photo.jpg")).unwrap().set_modified(old).unwrap();
-    File::open(source.join("2024/01")).unwrap().set_modified(old).unwrap();
+    File::open(source.join("2024/01/photo.jpg"))
+        .unwrap()
+        .set_modified(old)
+        .unwrap();
+    File::open(source.join("2024/01"))
+        .unwrap()
+        .set_modified(old)
+        .unwrap();
 }
 
 fn check(target: &Path) {
     let about = fs::metadata(target.join("2024/01/photo.jpg")).unwrap();
     assert_eq!((about.len(), about.mtime()), (100_000, 1_000_000_000));
-    assert_eq!(fs::metadata(target.join("2024/01")).unwrap().mtime(), 1_000_000_000);
+    assert_eq!(
+        fs::metadata(target.join("2024/01")).unwrap().mtime(),
+        1_000_000_000
+    );
     assert_eq!(fs::read(target.join("2024/link")).unwrap(), b"hello");
-    assert!(fs::symlink_metadata(target.join("2024/link")).unwrap().is_symlink());
+    assert!(
+        fs::symlink_metadata(target.join("2024/link"))
+            .unwrap()
+            .is_symlink()
+    );
     let second = fs::metadata(target.join("second")).unwrap();
     assert_eq!((second.len(), second.nlink()), (5, 1));
     let program = fs::metadata(target.join("program")).unwrap();
@@ -46,9 +59,28 @@ fn archives_of_real_programs_are_unpacked() {
         &["tar", "-C", "source", "-czf", "a", "--format=pax", "."],
         &["tar", "-C", "source", "-cf", "a", "--zstd", "."],
         &["tar", "-C", "source", "-cJf", "a", "--format=gnu", "."],
-        &["tar", "-C", "source", "-cf", "a", "--format=pax", "2024", "program", "second", "Grüße.txt"],
-        &["python3", "-c", "import tarfile; t = tarfile.open('a', 'w:gz'); t.add('source', '')"],
-        &["sh", "-c", "cd source && rm -f ../a && zip -q -r -y ../a.zip . && mv ../a.zip ../a"],
+        &[
+            "tar",
+            "-C",
+            "source",
+            "-cf",
+            "a",
+            "--format=pax",
+            "2024",
+            "program",
+            "second",
+            "Grüße.txt",
+        ],
+        &[
+            "python3",
+            "-c",
+            "import tarfile; t = tarfile.open('a', 'w:gz'); t.add('source', '.'); t.close()",
+        ],
+        &[
+            "sh",
+            "-c",
+            "cd source && rm -f ../a && zip -q -r -y ../a.zip . && mv ../a.zip ../a",
+        ],
     ];
     for words in tars {
         run(folder.path(), words);
@@ -108,7 +140,7 @@ fn what_is_packed_is_unpacked_the_same() {
         run(folder.path(), &["sh", "-c", &command]);
         let target = folder.path().join("target");
         let unpacked = unpack_both(&folder.path().join("a"), &target).unwrap();
-        assert_eq!((unpacked.files, unpacked.bytes), (8, packed.bytes + 13));
+        assert_eq!((unpacked.files, unpacked.bytes), (8, packed.bytes));
         fs::remove_file(target.join(OsStr::from_bytes(b"\xff\xfe"))).unwrap();
         check(&target);
         fs::remove_dir_all(&target).unwrap();
@@ -135,11 +167,19 @@ fn sparse_files_of_each_form_are_whole() {
     let sparse = File::create(folder.path().join("sparse")).unwrap();
     sparse.set_len(64 << 20).unwrap();
     for at in 0..40_u64 {
-        sparse.write_all_at(&[at as u8 + 1; 5000], at << 20).unwrap();
+        sparse
+            .write_all_at(&[at as u8 + 1; 5000], at << 20)
+            .unwrap();
     }
     let wanted = fs::read(folder.path().join("sparse")).unwrap();
-    for format in ["gnu", "pax --sparse-version=1.0", "pax --sparse-version=0.1", "pax --sparse-version=0.0"] {
-        let command = format!("tar -cSf a --format={format} sparse && test $(stat -c %s a) -lt 1000000");
+    for format in [
+        "gnu",
+        "pax --sparse-version=1.0",
+        "pax --sparse-version=0.1",
+        "pax --sparse-version=0.0",
+    ] {
+        let command =
+            format!("tar -cSf a --format={format} sparse && test $(stat -c %s a) -lt 1000000");
         run(folder.path(), &["sh", "-c", &command]);
         let target = folder.path().join("target");
         let unpacked = unpack_both(&folder.path().join("a"), &target);
@@ -147,7 +187,10 @@ fn sparse_files_of_each_form_are_whole() {
             assert!(matches!(unpacked, Err(Trouble::Refused(said)) if said.contains("sparse")));
         } else {
             unpacked.unwrap();
-            assert!(fs::read(target.join("sparse")).unwrap() == wanted, "{format}");
+            assert!(
+                fs::read(target.join("sparse")).unwrap() == wanted,
+                "{format}"
+            );
             let blocks = fs::metadata(target.join("sparse")).unwrap().blocks();
             assert!(blocks < 10_000, "{format}: {blocks}");
         }
@@ -173,7 +216,7 @@ fn zips_of_windows_and_large_ones_are_unpacked() {
     // More entries than two bytes can count: zip64.
     let archive = python(
         folder.path(),
-        "z = zipfile.ZipFile('archive', 'w')\nfor n in range(66000): z.writestr(f'{n % 100}/{n}', '')\n\
+        "z = zipfile.ZipFile('archive', 'w')\nfor n in range(66000): z.writestr(f'{n // 1000}/{n}', '')\n\
          i = zipfile.ZipInfo('large'); o = z.open(i, 'w', force_zip64=True); o.write(b'x' * 1000); o.close()\n\
          z.close()",
     );
@@ -183,12 +226,19 @@ fn zips_of_windows_and_large_ones_are_unpacked() {
     assert_eq!(fs::metadata(target.join("large")).unwrap().len(), 1000);
     fs::remove_dir_all(&target).unwrap();
     // Streamed, so that lengths come after the content.
-    fs::write(folder.path().join("file"), "streamed").unwrap();
-    run(folder.path(), &["sh", "-c", "cat file | zip -q - - > a.zip"]);
-    unpack_both(&folder.path().join("a.zip"), &target).unwrap();
-    assert_eq!(fs::read(target.join("-")).unwrap(), b"streamed");
+    let archive = python(
+        folder.path(),
+        "class Stream(io.RawIOBase):\n    def writable(self): return True\n    def write(self, b): out.write(b); return len(b)\n\
+         out = open('archive', 'wb')\nz = zipfile.ZipFile(Stream(), 'w', zipfile.ZIP_DEFLATED)\n\
+         z.writestr('file', 'streamed')\nz.close()\nout.close()\nopen('file', 'w').write('x')",
+    );
+    unpack_both(&archive, &target).unwrap();
+    assert_eq!(fs::read(target.join("file")).unwrap(), b"streamed");
     fs::remove_dir_all(&target).unwrap();
-    run(folder.path(), &["zip", "-q", "-P", "secret", "locked.zip", "file"]);
+    run(
+        folder.path(),
+        &["zip", "-q", "-P", "secret", "locked.zip", "file"],
+    );
     let said = refused(folder.path(), &folder.path().join("locked.zip"));
     assert!(said.contains("'file' is encrypted"), "{said}");
 }
