@@ -21,6 +21,8 @@ const MIGRATIONS: &[&str] = &[
     super::targets::TABLES,
     super::holds::TABLES,
     super::multidevs::TABLE,
+    super::backups::TABLE,
+    super::backup_schedules::TABLES,
 ];
 
 /// Keys with an end and limits; authorities of certificates.
