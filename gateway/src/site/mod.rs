@@ -1,5 +1,6 @@
 //! Effects. Every function that changes something takes a [`crate::gate::Permit`].
 
+pub mod backup;
 mod blobs;
 pub mod changes;
 mod contents;
@@ -51,6 +52,7 @@ use std::sync::Arc;
 
 use policy::{Action, SiteName};
 
+pub use backup::Backups;
 pub use targets::Targets;
 pub use uploads::Uploads;
 pub use workflow::{Busy, Run, Undone, Workflows};
@@ -76,6 +78,8 @@ pub struct Sites {
     pub steps: steps::Steps,
     /// Who is told of switches, and what follows them.
     pub targets: Targets,
+    /// What keeps backups.
+    pub backups: Backups,
 }
 
 /// Whom a commit or tag names.
