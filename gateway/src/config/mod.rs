@@ -3,6 +3,7 @@
 mod algorithms;
 mod backups;
 mod git;
+mod content;
 mod identity;
 mod multidev;
 mod network;
@@ -23,6 +24,7 @@ use serde::de::IgnoredAny;
 pub use algorithms::{Algorithms, Ciphers, Ssh};
 pub use backups::{Backups, MOST_DAYS};
 pub use git::Git;
+pub use content::{Content, DatabaseServer};
 pub use identity::{Identity, SecurityKeys};
 pub use multidev::Multidev;
 pub use network::Network;
@@ -91,6 +93,12 @@ pub struct Config {
     /// Backups.
     #[serde(default)]
     pub backups: Backups,
+    /// Content.
+    #[serde(default)]
+    pub content: Content,
+    /// The servers of databases: `[[database_server]]`.
+    #[serde(default, rename = "database_server")]
+    pub database_servers: Vec<DatabaseServer>,
 }
 
 /// Where and as what the gateway is reached.

@@ -33,6 +33,7 @@ use crate::protocol::console::Console;
 use crate::protocol::exec;
 use crate::protocol::git::{HookServer, Pushes, Service};
 use crate::protocol::ssh::{self, HostKeys};
+use crate::site::content::{self, Servers};
 use crate::site::layout::Layout;
 use crate::site::packs::PackCache;
 use crate::site::steps::Steps;
@@ -145,6 +146,9 @@ async fn run(config: Config) -> Result<(), Fault> {
         ),
         targets: Targets::new(config.targets.clone(), data.join(place::TARGETS)),
         backups: Backups::new(config.backups.clone()),
+        databases: Servers::new(&config.database_servers)?,
+        keep_former: config.content.keep_former(),
+        import_networks: config.content.import_from_networks.clone(),
     });
     {
         let (sites, gate) = (Arc::clone(&sites), Arc::clone(&gate));
@@ -156,6 +160,7 @@ async fn run(config: Config) -> Result<(), Fault> {
     tokio::spawn(expire_uploads(Arc::clone(&sites)));
     tokio::spawn(targets::deliver(Arc::clone(&sites)));
     tokio::spawn(backup::run_by_itself(Arc::clone(&sites), Arc::clone(&gate)));
+    tokio::spawn(expire_content(Arc::clone(&sites), Arc::clone(&gate)));
     tokio::spawn(expire_multidevs(
         Arc::clone(&sites),
         Arc::clone(&gate),
@@ -259,6 +264,16 @@ async fn expire_uploads(sites: Arc<Sites>) {
         if let Err(fault) = expired.await {
             tracing::error!("uploads that nobody resumed could not be removed: {fault}");
         }
+    }
+}
+
+/// Removes former contents whose time is over, at the start and from time to time.
+async fn expire_content(sites: Arc<Sites>, gate: Arc<Gate>) {
+    loop {
+        if let Err(fault) = content::expire(&sites, &gate).await {
+            tracing::error!("former contents could not be removed: {fault}");
+        }
+        tokio::time::sleep(EXPIRY).await;
     }
 }
 

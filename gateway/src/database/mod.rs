@@ -7,6 +7,7 @@
 mod mariadb;
 mod postgresql;
 pub mod replace;
+pub mod skipping;
 mod sqlite;
 
 use std::fmt;
@@ -37,6 +38,18 @@ impl Engine {
             Engine::Sqlite => "sqlite",
             Engine::Mariadb => "mariadb",
             Engine::Postgresql => "postgresql",
+        }
+    }
+}
+
+impl std::str::FromStr for Engine {
+    type Err = Fault;
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        match text {
+            "sqlite" => Ok(Engine::Sqlite),
+            "mariadb" | "mysql" => Ok(Engine::Mariadb),
+            "postgresql" | "postgres" => Ok(Engine::Postgresql),
+            other => Err(Fault::new(format!("'{other}' is no engine of databases"))),
         }
     }
 }

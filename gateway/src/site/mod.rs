@@ -3,6 +3,7 @@
 pub mod backup;
 mod blobs;
 pub mod changes;
+pub mod content;
 mod contents;
 #[cfg(test)]
 mod crash_tests;
@@ -49,6 +50,7 @@ pub mod workplace;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use policy::{Action, SiteName};
 
@@ -80,6 +82,12 @@ pub struct Sites {
     pub targets: Targets,
     /// What keeps backups.
     pub backups: Backups,
+    /// The servers of databases.
+    pub databases: content::Servers,
+    /// For how long former content is kept.
+    pub keep_former: Duration,
+    /// The networks beside the internet that imports are fetched from.
+    pub import_networks: Vec<crate::config::Network>,
 }
 
 /// Whom a commit or tag names.

@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     super::targets::TABLES,
     super::holds::TABLES,
     super::multidevs::TABLE,
+    super::contents::TABLES,
     super::backups::TABLE,
     super::backup_schedules::TABLES,
 ];

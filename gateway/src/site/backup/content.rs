@@ -7,7 +7,7 @@ use policy::{Environment, SiteName};
 
 use crate::database::Database;
 use crate::fault::Fault;
-use crate::site::Sites;
+use crate::site::{Sites, content};
 
 /// An environment as it is now.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub(super) fn now(sites: &Sites, site: &SiteName, environment: &Environment) -> 
     let trunk = model.sites.get(site).map(|site| site.trunk.clone());
     let layout = sites.layout.site(site).environment(environment);
     Ok(Now {
-        files: layout.files(),
-        database: None,
+        files: layout.files_store(content::current(&layout)?.files),
+        database: content::database(sites, site, environment)?,
         commit: known.commit,
         branch: match environment {
             Environment::Multidev(name) => format!("refs/heads/{name}"),

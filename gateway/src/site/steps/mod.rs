@@ -21,6 +21,7 @@ pub use crate::steps_file::{Event, File, Mistake, NAME, OnFailure, Place, Probe,
 use super::{Run, Sites, Undone};
 use crate::config;
 use crate::fault::{Fault, OrFault};
+use crate::state::Content;
 use child::{Ended, Limits};
 use groups::Groups;
 use room::{Proc, Room};
@@ -45,6 +46,8 @@ pub struct Surroundings {
     pub environment: Environment,
     /// The release that the step sees: before the switch the prepared one.
     pub generation: u64,
+    /// The content that the step sees: before the switch the prepared one.
+    pub content: Content,
     /// The workflow's id.
     pub workflow: String,
     /// Who began it.

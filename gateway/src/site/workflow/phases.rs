@@ -15,7 +15,8 @@ use crate::site::probe::{self, Script, Wanted};
 use crate::site::push::short;
 use crate::site::release::{self, Origin, Prepared, ReleaseKind};
 use crate::site::steps::{self, Failed, Surroundings};
-use crate::site::{Sites, deploy, failed, targets};
+use crate::site::{Sites, content, deploy, failed, repository, targets};
+use crate::state::Content;
 use crate::steps_file::{Event, File, Probe, Stage};
 
 /// How often those who wait are told how far a long step is.
@@ -104,6 +105,39 @@ pub(in crate::site) fn in_place(
     Ok(release)
 }
 
+/// Checks a content that the running code is to have: its steps see it before anybody is pointed to
+/// it.
+///
+/// # Errors
+/// [`Undone`]; nothing has then changed.
+pub(in crate::site) fn with_content(
+    sites: &Sites,
+    run: &Run,
+    permit: &Permit,
+    event: Event,
+    content: Content,
+) -> Result<Release, Undone> {
+    let (site, environment) = (permit.site()?, permit.environment()?);
+    let model = sites.state.model();
+    let (generation, commit) = model
+        .environment(site, environment)
+        .and_then(|state| Some((state.generation, state.commit?)))
+        .ok_or_else(|| Fault::new("content for an environment that runs nothing"))?;
+    let repository = repository::open(&sites.layout.site(site).repository())?;
+    let release = Release {
+        prepared: None,
+        event,
+        file: file_of(&repository, commit)?,
+        commit,
+        place: Surroundings {
+            content,
+            ..surroundings(sites, run, permit, generation, commit)?
+        },
+    };
+    release.check(sites, run, permit)?;
+    Ok(release)
+}
+
 fn surroundings(
     sites: &Sites,
     run: &Run,
@@ -117,7 +151,9 @@ fn surroundings(
         .environment(&site, &environment)
         .and_then(|state| state.commit);
     let live = run.live();
+    let layout = sites.layout.site(&site).environment(&environment);
     Ok(Surroundings {
+        content: content::current(&layout)?,
         site,
         environment,
         generation,
@@ -187,6 +223,17 @@ impl Release {
         steps::run(sites, run, &self.place, self.event, stage, &self.file)
     }
 
+    fn brings_content_only(&self) -> bool {
+        match self.event {
+            Event::CloneContent | Event::Import | Event::Wipe | Event::Restore => true,
+            Event::SyncCode
+            | Event::Deploy
+            | Event::Backup
+            | Event::MultidevCreate
+            | Event::ModeChange => false,
+        }
+    }
+
     /// Says what a probe needs and the environment has not, before anything depends on it.
     fn lacking(&self, sites: &Sites) -> Option<String> {
         let Surroundings {
@@ -236,6 +283,12 @@ impl Release {
             let Surroundings {
                 site, environment, ..
             } = &self.place;
+            if self.brings_content_only() {
+                return Undone::TurnedBack(format!(
+                    "What follows the switch failed, so {site}.{environment} has its former content \
+                     again: {reason}."
+                ));
+            }
             if self.prepared.is_none() {
                 return Undone::Impossible(format!(
                     "What follows a commit failed, so {site}.{environment} has its work as it was, \

@@ -1,0 +1,98 @@
+//! Content: the uploads and the database of an environment. It is never changed where it stands: what is
+//! to come is built where nobody is pointed to it, and one rename gives it to the environment. What
+//! was there before is kept for a while, to be brought back.
+
+mod account;
+mod clone;
+mod collect;
+mod export;
+mod facts;
+mod fresh;
+mod import;
+mod pointer;
+mod progress;
+mod servers;
+mod settings;
+mod spool;
+mod undo;
+mod wipe;
+
+use policy::{Environment, SiteName};
+
+pub(in crate::site) use clone::fill;
+pub use clone::{Cloning, clone};
+pub use collect::expire;
+pub(in crate::site) use collect::{collect, take_away};
+pub use export::{Unwatched, export_database, export_files};
+pub use facts::facts;
+pub(in crate::site) use fresh::Fresh;
+pub use import::{import_database, import_files};
+pub(in crate::site) use pointer::{current, follow, found, lead, point, switch};
+pub use servers::Servers;
+pub(in crate::site) use settings::finish_rotations;
+pub use settings::{launch, provide, rotate_password, set_domains, set_engine, set_skipping};
+pub use spool::Source;
+pub use undo::undo;
+pub use wipe::wipe;
+
+use super::Sites;
+use super::files::Room;
+use super::layout::EnvironmentLayout;
+use crate::database::Database;
+use crate::fault::Fault;
+use crate::state::Content;
+
+/// Which halves of content something is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// The database.
+    pub database: bool,
+    /// The files.
+    pub files: bool,
+}
+
+impl Parts {
+    /// Both.
+    pub const ALL: Self = Self {
+        database: true,
+        files: true,
+    };
+
+    /// Returns the words for it.
+    pub fn words(self) -> &'static str {
+        match (self.files, self.database) {
+            (true, true) => "files and database",
+            (true, false) => "files",
+            (false, true) => "database",
+            (false, false) => "nothing",
+        }
+    }
+}
+
+/// Returns the database that an environment has now; none where it has none that is the gateway's.
+///
+/// # Errors
+/// When it cannot be found out.
+pub fn database(
+    sites: &Sites,
+    site: &SiteName,
+    environment: &Environment,
+) -> Result<Option<Database>, Fault> {
+    let layout = sites.layout.site(site).environment(environment);
+    let content = current(&layout)?;
+    database_in(sites, &layout, content)
+}
+
+/// Returns the database of a content.
+pub(in crate::site) fn database_in(
+    sites: &Sites,
+    environment: &EnvironmentLayout,
+    content: Content,
+) -> Result<Option<Database>, Fault> {
+    account::database(&sites.databases, environment, content.database)
+}
+
+/// Returns what may still be written into an environment.
+fn room(_sites: &Sites, _site: &SiteName, _environment: &Environment) -> Result<Room, Fault> {
+    Ok(Room::unlimited())
+}
