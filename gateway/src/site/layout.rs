@@ -77,6 +77,15 @@ impl SiteLayout {
         self.folder.join("deleted").join(id)
     }
 
+    /// Returns the same as the environment that it was.
+    pub fn deleted_environment(&self, id: &str, environment: &Environment) -> EnvironmentLayout {
+        EnvironmentLayout {
+            site: self.site.clone(),
+            environment: environment.clone(),
+            folder: self.deleted(id),
+        }
+    }
+
     /// Returns the logs of workflows whose environment is gone, or never came to be.
     pub fn logs(&self) -> PathBuf {
         self.folder.join("logs")

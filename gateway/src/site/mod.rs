@@ -11,6 +11,7 @@ pub mod database;
 pub mod deploy;
 mod differing;
 pub mod failed;
+mod files;
 mod folder;
 pub mod front;
 pub mod git;

@@ -109,7 +109,7 @@ impl Run<'_> {
         let done = self
             .reply
             .during(run, move |run| {
-                deploy::deploy(&sites, run, permit, plan, &note)
+                deploy::deploy(&sites, run, permit, plan, &note, &deploy::Beside::default())
             })
             .await??;
         let text = format!(

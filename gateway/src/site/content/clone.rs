@@ -184,7 +184,7 @@ fn copy_database(
             target.engine().as_str()
         )));
     }
-    let replacement = replacement(sites, copied);
+    let replacement = replacement(sites, copied)?;
     let without_rows = without_rows(sites, copied.site)?;
     run.step("clone_database", || {
         let progress = Progress::new(run);
@@ -217,11 +217,17 @@ fn copy_database(
 }
 
 /// What the site says of names of hosts on this way.
-fn replacement(sites: &Sites, copied: &Copied<'_>) -> Option<Replacement> {
+fn replacement(sites: &Sites, copied: &Copied<'_>) -> Result<Option<Replacement>, Fault> {
     let model = sites.state.model();
     let pair = (copied.source.clone(), copied.target.clone());
-    let hosts = model.sites.get(copied.site)?.content.domains.get(&pair)?;
-    (!hosts.is_empty()).then(|| Replacement::new(hosts.clone()))
+    let hosts = model
+        .sites
+        .get(copied.site)
+        .and_then(|site| site.content.domains.get(&pair));
+    match hosts {
+        Some(hosts) if !hosts.is_empty() => Replacement::new(hosts).map(Some),
+        _none => Ok(None),
+    }
 }
 
 pub(super) fn without_rows(sites: &Sites, site: &SiteName) -> Result<Vec<String>, Fault> {
@@ -231,7 +237,7 @@ pub(super) fn without_rows(sites: &Sites, site: &SiteName) -> Result<Vec<String>
         .get(site)
         .map(|site| site.content.skipping.clone())
         .unwrap_or_default();
-    Ok(skipping::patterns(&said))
+    skipping::patterns(&said)
 }
 
 /// What a database does by itself, it does where visitors come.

@@ -184,7 +184,7 @@ pub(super) fn numbers(environment: &EnvironmentLayout, prefix: &str) -> Result<V
     let mut numbers = Vec::new();
     for entry in fs::read_dir(environment.stores()).or_fault(doing)? {
         let name = entry.or_fault(doing)?.file_name();
-        let number = name
+        let number: Option<u64> = name
             .to_str()
             .and_then(|name| name.strip_prefix(prefix))
             .and_then(|number| number.parse().ok());

@@ -252,7 +252,7 @@ impl Fresh {
 }
 
 /// Writes the row of something that came to nothing.
-pub(super) fn end(mut permit: Permit, undone: Undone) -> Undone {
+pub(in crate::site) fn end(mut permit: Permit, undone: Undone) -> Undone {
     if let Undone::Fault(fault) = &undone {
         tracing::error!("content: {fault}");
     }

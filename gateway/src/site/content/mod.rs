@@ -25,7 +25,7 @@ pub use collect::expire;
 pub(in crate::site) use collect::{collect, take_away};
 pub use export::{Unwatched, export_database, export_files};
 pub use facts::facts;
-pub(in crate::site) use fresh::Fresh;
+pub(in crate::site) use fresh::{Fresh, end};
 pub use import::{import_database, import_files};
 pub(in crate::site) use pointer::{current, follow, found, lead, point, switch};
 pub use servers::Servers;

@@ -77,7 +77,7 @@ impl Servers {
     }
 
     /// Returns where sites reach a server: as it is configured for them, or as the gateway does.
-    pub(super) fn for_sites(&self, server: &Server) -> Address {
+    pub(in crate::site) fn for_sites(&self, server: &Server) -> Address {
         self.known
             .get(&server.name)
             .and_then(|(_, told)| told.as_deref())

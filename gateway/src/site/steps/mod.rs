@@ -218,6 +218,16 @@ pub fn run(
     Ok(())
 }
 
+/// Returns whether anything is to be done for an event.
+pub fn has(sites: &Sites, place: &Surroundings, event: Event, file: &File) -> bool {
+    let mut all = sites.steps.server.steps.iter().chain(&file.steps);
+    all.any(|step| {
+        [Stage::Before, Stage::After]
+            .into_iter()
+            .any(|stage| step.is_for(event, stage, &place.environment))
+    })
+}
+
 /// Runs the command of a probe in the same sandbox, as a step of the workflow.
 ///
 /// # Errors

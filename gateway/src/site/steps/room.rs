@@ -168,8 +168,8 @@ impl Room {
         let files = self.layout.files_store(self.content.files);
         words.bind("--bind", &files, "/files");
         words.bind("--bind", &self.layout.tmp(), "/tmp");
-        let settings = self.layout.content(self.content.number);
-        words.bind("--ro-bind-try", &settings, "/settings");
+        let told = self.layout.content(self.content.number);
+        words.bind("--ro-bind-try", &told, "/settings");
         // What the settings say of places is to be true here as well.
         words.add(["--bind"]).path(&files).path(&files);
         for (name, place) in &self.facts {
@@ -178,7 +178,7 @@ impl Room {
                 "FUNICULAR_DATABASE_SOCKET" => "--ro-bind-try",
                 _other => continue,
             };
-            words.add([how, place, place]);
+            words.add([how, place.as_str(), place.as_str()]);
         }
         words
             .add(["--remount-ro", "/", "--chdir"])

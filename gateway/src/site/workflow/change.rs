@@ -12,7 +12,7 @@ use std::fmt;
 use git2::Repository;
 
 use super::Run;
-use super::phases::{self, Release};
+use super::phases::{self, Bringing, Release};
 use super::settle::{self, Stuck};
 use crate::audit::Outcome;
 use crate::fault::Fault;
@@ -109,15 +109,45 @@ fn capitalized(text: &str) -> String {
 pub(in crate::site) fn prepare(
     sites: &Sites,
     run: &Run,
-    mut permit: Permit,
+    permit: Permit,
     event: Event,
     origin: &Origin<'_>,
     kind: ReleaseKind,
 ) -> Result<(Release, Permit), Undone> {
-    match phases::build(sites, run, &permit, event, origin, kind) {
+    prepare_with(
+        sites,
+        run,
+        permit,
+        (event, Bringing::default()),
+        origin,
+        kind,
+    )
+}
+
+/// The same for a release that brings more than code.
+///
+/// # Errors
+/// [`Undone`]; nothing is left of the release then, but its content is.
+pub(in crate::site) fn prepare_with(
+    sites: &Sites,
+    run: &Run,
+    mut permit: Permit,
+    (event, bringing): (Event, Bringing),
+    origin: &Origin<'_>,
+    kind: ReleaseKind,
+) -> Result<(Release, Permit), Undone> {
+    let brings_content = bringing.content.is_some();
+    match phases::build(sites, run, &permit, event, origin, kind, bringing) {
         Ok(release) => Ok((release, permit)),
         Err(undone) => {
             tracing::error!("preparing a change: {undone:?}");
+            if brings_content {
+                let layout = sites.layout.site(permit.site()?);
+                let layout = layout.environment(permit.environment()?);
+                if let Err(fault) = content::collect(sites, &permit, &layout) {
+                    tracing::warn!("a content that was not to be is left for later: {fault}");
+                }
+            }
             permit.describe(undone.to_string());
             if let Err(fault) = permit.finish(Outcome::Failed) {
                 tracing::error!("a change that failed could not be recorded: {fault}");

@@ -25,13 +25,13 @@ use tokio::sync::watch;
 
 pub use change::Undone;
 pub(super) use change::{
-    Change, UNRECORDED, carry_out, give_up, has_switched, prepare, switch, turn_back,
+    Change, UNRECORDED, carry_out, give_up, has_switched, prepare, prepare_with, switch, turn_back,
 };
 pub use entry::{Entry, Event};
 pub use live::{Cancelling, Heard, Live, Watch};
 pub(super) use log::outlive;
 pub use log::{PastLog, read as read_log};
-pub(super) use phases::{Release, build, in_place, with_content};
+pub(super) use phases::{Bringing, Release, build, in_place, with_content};
 pub use queue::Busy;
 pub use run::Run;
 

@@ -32,6 +32,17 @@ pub(in crate::site) struct Release {
     file: File,
     commit: Oid,
     place: Surroundings,
+    bringing: Bringing,
+}
+
+/// What comes with a release beside its code.
+#[derive(Debug, Clone, Default)]
+pub(in crate::site) struct Bringing {
+    /// A content of its own, which nobody is pointed to yet.
+    pub(in crate::site) content: Option<Content>,
+    /// Events whose steps are run as well: on a content of its own before anybody is pointed to it, else as
+    /// soon as the release is in service.
+    pub(in crate::site) more: Vec<Event>,
 }
 
 /// Builds a release beside the current one and checks it.
@@ -45,6 +56,7 @@ pub(in crate::site) fn build(
     event: Event,
     origin: &Origin<'_>,
     kind: ReleaseKind,
+    bringing: Bringing,
 ) -> Result<Release, Undone> {
     let environment = permit.environment()?.clone();
     let file = file_of(origin.repository, origin.commit)?;
@@ -63,12 +75,19 @@ pub(in crate::site) fn build(
     let prepared = run.step("prepare", || {
         deploy::build(sites, permit, &environment, &watched, kind).map_err(Undone::from)
     })?;
+    let mut place = surroundings(sites, run, permit, prepared.generation, origin.commit)?;
+    if let Some(content) = bringing.content {
+        let layout = sites.layout.site(&place.site).environment(&environment);
+        content::point(&layout, prepared.generation, content)?;
+        place.content = content;
+    }
     let release = Release {
         event,
         file,
         commit: origin.commit,
-        place: surroundings(sites, run, permit, prepared.generation, origin.commit)?,
+        place,
         prepared: Some(prepared),
+        bringing,
     };
     match release.check(sites, run, permit) {
         Ok(()) => Ok(release),
@@ -96,6 +115,7 @@ pub(in crate::site) fn in_place(
         .map_or(0, |environment| environment.generation);
     let release = Release {
         prepared: None,
+        bringing: Bringing::default(),
         event: Event::SyncCode,
         file: file_of(repository, commit)?,
         commit,
@@ -126,6 +146,7 @@ pub(in crate::site) fn with_content(
     let repository = repository::open(&sites.layout.site(site).repository())?;
     let release = Release {
         prepared: None,
+        bringing: Bringing::default(),
         event,
         file: file_of(&repository, commit)?,
         commit,
@@ -199,6 +220,9 @@ impl Release {
         if let Some(lacking) = self.lacking(sites) {
             return Err(Undone::Impossible(lacking));
         }
+        if self.bringing.content.is_some() {
+            self.more(sites, run)?;
+        }
         self.steps(sites, run, Stage::Before)?;
         if self.probes(sites, Stage::Before).next().is_none() {
             return Ok(());
@@ -230,8 +254,29 @@ impl Release {
             | Event::Deploy
             | Event::Backup
             | Event::MultidevCreate
-            | Event::ModeChange => false,
+            | Event::ModeChange
+            | Event::UpdateDatabase
+            | Event::ClearCaches => false,
         }
+    }
+
+    /// Runs the steps of what was asked for beside: the site's updates, its caches.
+    fn more(&self, sites: &Sites, run: &Run) -> Result<(), Failed> {
+        for event in &self.bringing.more {
+            if !steps::has(sites, &self.place, *event, &self.file) {
+                return Err(Failed::Step(format!(
+                    "'{}' was asked for, and neither {} nor this server says how that is done for \
+                     {}; docs/content.md has it for WordPress and Drupal.",
+                    event.as_str(),
+                    steps::NAME,
+                    self.place.environment
+                )));
+            }
+            for stage in [Stage::Before, Stage::After] {
+                steps::run(sites, run, &self.place, *event, stage, &self.file)?;
+            }
+        }
+        Ok(())
     }
 
     /// Says what a probe needs and the environment has not, before anything depends on it.
@@ -269,14 +314,20 @@ impl Release {
     /// # Errors
     /// [`Undone::TurnedBack`] when the release must not stay. Whoever is told turns it back.
     pub(super) fn stay(&self, sites: &Sites, run: &Run, permit: &Permit) -> Result<(), Undone> {
-        let done = self.steps(sites, run, Stage::After).and_then(|()| {
-            if self.probes(sites, Stage::After).next().is_none() {
-                return Ok(());
-            }
-            // Who keeps compiled code must not answer with that of the release before.
-            targets::reload(sites, run, &self.place);
-            run.step("verify", || self.ask(sites, run, Stage::After))
-        });
+        let more = match self.bringing.content {
+            Some(_) => Ok(()),
+            None => self.more(sites, run),
+        };
+        let done = more
+            .and_then(|()| self.steps(sites, run, Stage::After))
+            .and_then(|()| {
+                if self.probes(sites, Stage::After).next().is_none() {
+                    return Ok(());
+                }
+                // Who keeps compiled code must not answer with that of the release before.
+                targets::reload(sites, run, &self.place);
+                run.step("verify", || self.ask(sites, run, Stage::After))
+            });
         done.map_err(|failed| {
             let reason = failed.to_string();
             let reason = reason.trim_end_matches('.');
