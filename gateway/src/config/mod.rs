@@ -2,8 +2,8 @@
 
 mod algorithms;
 mod backups;
-mod git;
 mod content;
+mod git;
 mod identity;
 mod multidev;
 mod network;
@@ -23,8 +23,8 @@ use serde::de::IgnoredAny;
 
 pub use algorithms::{Algorithms, Ciphers, Ssh};
 pub use backups::{Backups, MOST_DAYS};
-pub use git::Git;
 pub use content::{Content, DatabaseServer};
+pub use git::Git;
 pub use identity::{Identity, SecurityKeys};
 pub use multidev::Multidev;
 pub use network::Network;

@@ -5,12 +5,12 @@ use std::sync::PoisonError;
 
 use git2::Oid;
 use jiff::{SignedDuration, Timestamp};
-use policy::{Environment, PersonName, SiteName};
+use policy::{Elements, Environment, PersonName, SiteName};
 
 use super::content::{self, Now};
 use super::repository::{Repository, size};
 use super::restic::bytes;
-use super::{Elements, Followed, bundle, name, retain, tags, undone, upkeep};
+use super::{Followed, bundle, name, retain, tags, undone, upkeep};
 use crate::audit::Outcome;
 use crate::config::MOST_DAYS;
 use crate::crash;
@@ -89,7 +89,7 @@ pub fn snapshot_before(
         return Ok(None);
     }
     let making = Making {
-        elements: Elements::CONTENT,
+        elements: super::CONTENT,
         keep_days: sites.backups.settings.keep_before_days,
         kind: BackupKind::Before,
         why: why.to_owned(),
@@ -129,12 +129,12 @@ pub(super) fn make(
     making: &Making,
 ) -> Result<Backup, Undone> {
     let found = content::now(sites, site, environment)?;
-    if making.elements == Elements::only(super::Element::Code) && found.commit.is_none() {
+    if making.elements == super::Element::Code.alone() && found.commit.is_none() {
         return Err(Undone::Impossible(format!(
             "{site}.{environment} has never been deployed, so it has no code to back up."
         )));
     }
-    if making.elements == Elements::only(super::Element::Database) && found.database.is_none() {
+    if making.elements == super::Element::Database.alone() && found.database.is_none() {
         return Err(Undone::Impossible(format!(
             "{site}.{environment} has no database that the gateway knows."
         )));

@@ -14,6 +14,8 @@ mod lines;
 mod read;
 mod repository;
 mod restic;
+mod restore;
+mod restore_code;
 mod retain;
 mod schedule;
 mod times;
@@ -25,10 +27,11 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
-use policy::{Environment, SiteName};
+use policy::{Elements, Environment, SiteName};
 
 pub use create::{Making, create, snapshot_before};
 pub use read::{Health, file_name, find, get, get_into, health};
+pub use restore::{Plan, plan, restore};
 pub use times::{Switched, disable, enable, schedule};
 pub use upkeep::run_by_itself;
 
@@ -73,6 +76,15 @@ impl Element {
             Element::Database => "database",
         }
     }
+
+    /// Returns it as all that is asked for.
+    pub fn alone(self) -> Elements {
+        Elements {
+            code: self == Element::Code,
+            files: self == Element::Files,
+            database: self == Element::Database,
+        }
+    }
 }
 
 impl fmt::Display for Element {
@@ -92,40 +104,19 @@ impl FromStr for Element {
     }
 }
 
-/// Which parts are asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Elements {
-    /// Code.
-    pub code: bool,
-    /// Uploads.
-    pub files: bool,
-    /// The database.
-    pub database: bool,
-}
+/// All that a backup can have.
+pub const ALL: Elements = Elements {
+    code: true,
+    database: true,
+    files: true,
+};
 
-impl Elements {
-    /// All of them.
-    pub const ALL: Self = Self {
-        code: true,
-        files: true,
-        database: true,
-    };
-    /// What comes down: files and database.
-    pub const CONTENT: Self = Self {
-        code: false,
-        files: true,
-        database: true,
-    };
-
-    /// Just one.
-    pub fn only(element: Element) -> Self {
-        Self {
-            code: element == Element::Code,
-            files: element == Element::Files,
-            database: element == Element::Database,
-        }
-    }
-}
+/// What comes down: files and database.
+pub const CONTENT: Elements = Elements {
+    code: false,
+    database: true,
+    files: true,
+};
 
 impl Backups {
     /// Makes it; nothing is running yet.

@@ -249,7 +249,10 @@ fn put_back(from: &Path, to: &Path, path: &str) -> std::io::Result<()> {
         fs::create_dir_all(above)?;
     }
     fs::rename(&from, &to)?;
-    debug_assert!(!about.is_dir() || to.is_dir(), "a folder moves with all in it");
+    debug_assert!(
+        !about.is_dir() || to.is_dir(),
+        "a folder moves with all in it"
+    );
     Ok(())
 }
 
@@ -263,18 +266,23 @@ fn import(
     how: &Copying<'_>,
     run: &Run,
 ) -> Result<(), Trouble> {
-    let filled = archive::piped(repository, (snapshot, "/database.sql"), how.watcher, |from| {
-        let mut from = BufReader::with_capacity(64 << 10, from);
-        let head = from.fill_buf().or_fault(|| "reading a backup")?;
-        let form = if head.starts_with(b"SQLite format 3\0") {
-            Form::SqliteFile
-        } else if head.starts_with(b"PGDMP") {
-            Form::PostgresqlCustom
-        } else {
-            Form::Sql
-        };
-        database.import(&mut from, form, how)
-    })?;
+    let filled = archive::piped(
+        repository,
+        (snapshot, "/database.sql"),
+        how.watcher,
+        |from| {
+            let mut from = BufReader::with_capacity(64 << 10, from);
+            let head = from.fill_buf().or_fault(|| "reading a backup")?;
+            let form = if head.starts_with(b"SQLite format 3\0") {
+                Form::SqliteFile
+            } else if head.starts_with(b"PGDMP") {
+                Form::PostgresqlCustom
+            } else {
+                Form::Sql
+            };
+            database.import(&mut from, form, how)
+        },
+    )?;
     run.say(&format!("{} tables, {} rows.", filled.tables, filled.rows));
     for note in filled.notes {
         run.say(&note);

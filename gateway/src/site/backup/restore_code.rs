@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 
 use git2::{Oid, Repository as Git};
 
-use super::restic::Unfollowed;
+use super::repository::Nobody;
 use super::{archive, existing, undone};
 use crate::database::Trouble;
 use crate::fault::{Fault, OrFault};
@@ -59,8 +59,9 @@ pub(super) fn restore(
     let made = multidev::bring(sites, run, permit, brought)?;
     let made: String = made.to_string().chars().take(10).collect();
     Ok(vec![format!(
-        "Restored code of the backup {} to \"{environment}\": {made} has the code of {name}."
-    , backup.id)])
+        "Restored code of the backup {} to \"{environment}\": {made} has the code of {name}.",
+        backup.id
+    )])
 }
 
 /// Sees to it that the repository has the commit of a backup; where it has lost it, it is taken from
@@ -73,9 +74,8 @@ fn have(sites: &Sites, backup: &Backup) -> Result<Oid, Trouble> {
         .ok_or_else(|| Fault::new("a backup without code"))?;
     let commit = Oid::from_str(&kept.commit).or_fault(|| "reading a backup's commit")?;
     let folder = sites.layout.site(&backup.site).repository();
-    let is_there = || {
-        repository::open(&folder).map(|repository| repository.find_commit(commit).is_ok())
-    };
+    let is_there =
+        || repository::open(&folder).map(|repository| repository.find_commit(commit).is_ok());
     if is_there()? {
         return Ok(commit);
     }
@@ -96,7 +96,7 @@ fn have(sites: &Sites, backup: &Backup) -> Result<Oid, Trouble> {
         .map_err(Trouble::from)
         .and_then(|mut file| {
             let place = (kept.snapshot.as_str(), "/code.bundle");
-            archive::plain(&from, place, &mut file, &Unfollowed)
+            archive::plain(&from, place, &mut file, &Nobody)
         })
         .and_then(|()| {
             let mut command = git::command(&folder);

@@ -10,7 +10,7 @@ use policy::{PersonName, SiteName};
 
 use super::create::{self, Making};
 use super::repository::Repository;
-use super::{Elements, retain, schedule, tags, times, undone};
+use super::{retain, schedule, tags, times, undone};
 use crate::audit::Outcome;
 use crate::crash;
 use crate::database::Trouble;
@@ -72,7 +72,7 @@ async fn make_due(sites: &Arc<Sites>, gate: &Arc<Gate>) -> Result<(), Fault> {
             continue;
         };
         let making = Making {
-            elements: Elements::ALL,
+            elements: super::ALL,
             keep_days: schedule::kept_for(&schedule, kind),
             kind,
             why: format!("automatic, {}", kind.as_str()),
