@@ -9,6 +9,8 @@ pub struct ContentFacts {
     pub database: DatabaseKind,
     /// What is asked for.
     pub wanted: Elements,
+    /// Whether the environment runs anything yet; content is checked with its code.
+    pub initialised: bool,
     /// What the environment holds that would be replaced.
     pub held: Holdings,
     /// Where the content would come from: the source of a clone, the environment that a backup is

@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use control::{CONTROL_SOCKET, Call};
+pub use control::{CONTROL_SOCKET, Call, LONGEST_PIECE};
 pub use init::{Wanted, init};
 
 use crate::audit::Audit;
@@ -183,6 +183,7 @@ async fn run(config: Config) -> Result<(), Fault> {
         audit: Arc::clone(&audit),
         audit_path,
         sites: Arc::clone(&sites),
+        spool: run_folder.clone(),
         keep_deleted: config.multidev.keep_deleted(),
     });
     let control = control::Control::bind(&run_folder.join(CONTROL_SOCKET), Arc::clone(&console))?;

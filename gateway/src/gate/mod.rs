@@ -25,7 +25,7 @@ pub use trust::{Sources, Trust};
 use crate::audit::{Audit, Decided, IncidentId, Outcome, Record, Who};
 use crate::blocking;
 use crate::fault::Fault;
-use crate::state::{EnvironmentState, Matter, State, Workflow};
+use crate::state::{EnvironmentState, Matter, Model, State, Workflow};
 
 /// The gate. One for the whole daemon.
 #[derive(Debug)]
@@ -277,13 +277,13 @@ impl Gate {
             deploy: evidence.deploy.clone(),
             failed_release: evidence.failed_release.clone(),
             multidev: evidence.multidev.clone(),
-            content: evidence.content.clone(),
+            content: content_now(&model, target, evidence),
             uncommitted: evidence.uncommitted,
             confirmed: evidence.confirmed,
             release_replaced,
             in_the_way: evidence.in_the_way,
             own_workflow: evidence.own_workflow,
-            has_database: environment.is_some_and(|environment| environment.database.is_some()),
+            has_database: environment.is_some_and(|found| found.database_address().is_some()),
             hold: held::facts(&model, who, action, target, evidence),
             address: self.address.clone(),
         };
@@ -352,6 +352,18 @@ impl Gate {
             count: 1,
         }
     }
+}
+
+/// What is known of content, with what may have been said since it was gathered.
+fn content_now(
+    model: &Model,
+    target: &Target,
+    evidence: &Evidence,
+) -> Option<policy::ContentFacts> {
+    let facts = evidence.content.clone()?;
+    let site = target.site().and_then(|site| model.sites.get(site));
+    let launched = site.is_some_and(|site| site.content.launched.is_some());
+    Some(policy::ContentFacts { launched, ..facts })
 }
 
 /// What a place of a tree is part of now: code of a generation, files of a store.

@@ -73,7 +73,11 @@ impl Asked<'_> {
         if upward && let Some(refusal) = self.upward(facts, source) {
             return refusal;
         }
-        if let Some(refusal) = self.no_engine(facts).or_else(|| self.empty(facts, source)) {
+        let impossible = self
+            .uninitialised(facts)
+            .or_else(|| self.no_engine(facts))
+            .or_else(|| self.empty(facts, source));
+        if let Some(refusal) = impossible {
             return refusal;
         }
         if !upward {

@@ -121,7 +121,8 @@ impl Asked<'_> {
     }
 
     fn import(&self, facts: &ContentFacts) -> Decision {
-        self.no_engine(facts)
+        self.uninitialised(facts)
+            .or_else(|| self.no_engine(facts))
             .or_else(|| self.code_too(facts))
             .unwrap_or_else(|| self.typed_on_live(facts, "member-imports-content"))
     }
@@ -130,7 +131,8 @@ impl Asked<'_> {
         if facts.wanted.code {
             return unfit_target(self.action.as_str());
         }
-        self.no_engine(facts)
+        self.uninitialised(facts)
+            .or_else(|| self.no_engine(facts))
             .unwrap_or_else(|| self.typed_on_live(facts, "member-wipes-content"))
     }
 
@@ -156,7 +158,8 @@ impl Asked<'_> {
                 ),
             );
         }
-        self.no_engine(facts)
+        self.uninitialised(facts)
+            .or_else(|| self.no_engine(facts))
             .or_else(|| self.code_too(facts))
             .unwrap_or_else(|| self.typed_on_live(facts, "member-restores-backup"))
     }
@@ -179,6 +182,20 @@ impl Asked<'_> {
 
     fn needs_engine(&self, facts: &ContentFacts, rule: &'static str) -> Decision {
         self.no_engine(facts).unwrap_or_else(|| permit(rule))
+    }
+
+    /// Nobody could tell whether the code takes content that there is no code for.
+    pub(super) fn uninitialised(&self, facts: &ContentFacts) -> Option<Decision> {
+        let Asked {
+            site, environment, ..
+        } = self;
+        (!facts.initialised && self.action != Action::Deploy).then(|| {
+            refuse(
+                "target-uninitialised",
+                format!("{site}.{environment} runs no code yet, so it takes no content."),
+                format!("Deploy to it first: env:deploy {site}.{environment}."),
+            )
+        })
     }
 
     /// A site without a database is still copied and kept as a whole, but no database is promised

@@ -305,7 +305,13 @@ pub fn content_facts() -> impl Strategy<Value = Option<ContentFacts>> {
             held,
         },
     );
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = (
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    );
     let facts = (
         select(&DatabaseKind::ALL[..]),
         elements,
@@ -314,10 +320,11 @@ pub fn content_facts() -> impl Strategy<Value = Option<ContentFacts>> {
         flags,
     );
     let facts = facts.prop_map(|(database, wanted, held, source, flags)| {
-        let (launched, name_typed, backed_up_first, former) = flags;
+        let (launched, name_typed, backed_up_first, former, initialised) = flags;
         ContentFacts {
             database,
             wanted,
+            initialised,
             held,
             source,
             launched,

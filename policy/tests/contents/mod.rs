@@ -48,6 +48,10 @@ fn cloning(items: &mut Vec<Item>, source: Environment) {
             ("launched", ask(&|facts| facts.launched = true)),
             ("name not typed", ask(&|facts| facts.name_typed = false)),
             (
+                "the target runs nothing",
+                ask(&|facts| facts.initialised = false),
+            ),
+            (
                 "no backup can be made",
                 ask(&|facts| facts.backed_up_first = false),
             ),
@@ -121,6 +125,10 @@ fn restoring(items: &mut Vec<Item>, source: Environment) {
                 "name not typed",
                 ask(action, &good, &|facts| facts.name_typed = false),
             ),
+            (
+                "it runs nothing",
+                ask(action, &good, &|facts| facts.initialised = false),
+            ),
             ("code too", ask(action, &good, &code)),
             (
                 "code too, over uncommitted work",
@@ -165,6 +173,10 @@ fn alone(items: &mut Vec<Item>, action: Action) {
             (
                 "nothing former is kept",
                 ask(action, &good, &|facts| facts.former = false),
+            ),
+            (
+                "it runs nothing",
+                ask(action, &good, &|facts| facts.initialised = false),
             ),
             ("code too", ask(action, &good, &code)),
             (

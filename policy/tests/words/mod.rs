@@ -108,6 +108,7 @@ pub fn content() -> ContentFacts {
             database: true,
             files: true,
         },
+        initialised: true,
         held: Holdings {
             tables: true,
             files: true,

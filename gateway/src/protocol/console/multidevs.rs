@@ -147,6 +147,8 @@ impl Run<'_> {
         Ok(Some(Cloning {
             source: from.environment.clone(),
             parts,
+            update_database: false,
+            clear_caches: false,
         }))
     }
 

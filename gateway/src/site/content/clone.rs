@@ -23,6 +23,10 @@ pub struct Cloning {
     pub source: Environment,
     /// Which halves.
     pub parts: Parts,
+    /// Whether the site's updates of its database are run on the copy.
+    pub update_database: bool,
+    /// Whether the site's caches are cleared on the copy.
+    pub clear_caches: bool,
 }
 
 /// Gives an environment the content of another one: a copy of one moment, which is switched to when
@@ -43,7 +47,15 @@ pub fn clone(
             Err(undone) => return Err(end(permit, undone)),
         };
         let environment = permit.environment()?.clone();
-        fresh.switch_to(sites, run, permit, Event::CloneContent)?;
+        let more = [
+            (cloning.update_database, Event::UpdateDatabase),
+            (cloning.clear_caches, Event::ClearCaches),
+        ];
+        let more = more
+            .into_iter()
+            .filter_map(|(asked, event)| asked.then_some(event))
+            .collect();
+        fresh.switch_with(sites, run, permit, (Event::CloneContent, more))?;
         told.push(format!(
             "Cloned {} from \"{}\" to \"{environment}\".",
             cloning.parts.words(),
@@ -64,7 +76,7 @@ pub(in crate::site) fn fill(
     cloning: &Cloning,
 ) -> Result<(Fresh, Vec<String>), Undone> {
     let (site, environment) = (permit.site()?.clone(), permit.environment()?.clone());
-    let Cloning { source, parts } = cloning;
+    let Cloning { source, parts, .. } = cloning;
     let from = sites.layout.site(&site).environment(source);
     let source_database = match parts.database {
         true => database(sites, &site, source)?,
@@ -237,6 +249,9 @@ pub(super) fn without_rows(sites: &Sites, site: &SiteName) -> Result<Vec<String>
         .get(site)
         .map(|site| site.content.skipping.clone())
         .unwrap_or_default();
+    if said.is_empty() {
+        return Ok(Vec::new());
+    }
     skipping::patterns(&said)
 }
 

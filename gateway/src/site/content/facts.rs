@@ -37,6 +37,9 @@ pub fn facts(
             Some(Database::Served { .. }) => DatabaseKind::Served,
         },
         wanted,
+        initialised: model
+            .environment(site, environment)
+            .is_some_and(|state| state.commit.is_some()),
         held: holdings(sites, site, environment, own.as_ref())?,
         source: source
             .map(|source| self::source(sites, site, source))

@@ -3,12 +3,14 @@
 //! was there before is kept for a while, to be brought back.
 
 mod account;
+mod asked;
 mod clone;
 mod collect;
 mod export;
 mod facts;
 mod fresh;
 mod import;
+mod kept;
 mod pointer;
 mod progress;
 mod servers;
@@ -19,6 +21,7 @@ mod wipe;
 
 use policy::{Environment, SiteName};
 
+pub use asked::{hosts_fit, skipped};
 pub use clone::{Cloning, clone};
 pub(in crate::site) use clone::{fill, on_the_way};
 pub use collect::expire;
@@ -27,6 +30,7 @@ pub use export::{Unwatched, export_database, export_files};
 pub use facts::facts;
 pub(in crate::site) use fresh::{Fresh, end};
 pub use import::{import_database, import_files};
+pub use kept::Kept;
 pub(in crate::site) use pointer::{current, follow, found, lead, point, switch};
 pub use servers::Servers;
 pub(in crate::site) use settings::finish_rotations;
@@ -36,9 +40,11 @@ pub use undo::undo;
 pub use wipe::wipe;
 
 use super::Sites;
+pub use super::files::Archive;
 use super::files::Room;
 use super::layout::EnvironmentLayout;
 use crate::database::Database;
+pub use crate::database::Engine;
 use crate::fault::Fault;
 use crate::state::Content;
 
@@ -83,6 +89,26 @@ pub fn database(
     database_in(sites, &layout, content)
 }
 
+/// Returns name, user and password of an environment's database, if it is on a server.
+///
+/// # Errors
+/// When it cannot be found out.
+pub fn account(
+    sites: &Sites,
+    site: &SiteName,
+    environment: &Environment,
+) -> Result<Option<(String, String, String)>, Fault> {
+    Ok(match database(sites, site, environment)? {
+        Some(Database::Served {
+            name,
+            user,
+            password,
+            ..
+        }) => Some((name, user, password.reveal().to_owned())),
+        Some(Database::Sqlite { .. }) | None => None,
+    })
+}
+
 /// Returns the database of a content.
 pub(in crate::site) fn database_in(
     sites: &Sites,
@@ -90,6 +116,17 @@ pub(in crate::site) fn database_in(
     content: Content,
 ) -> Result<Option<Database>, Fault> {
     account::database(&sites.databases, environment, content.database)
+}
+
+/// Returns where the database of a content is reached over TCP.
+pub(in crate::site) fn address_of(
+    sites: &Sites,
+    environment: &EnvironmentLayout,
+    content: Content,
+) -> Result<Option<String>, Fault> {
+    Ok(database_in(sites, environment, content)?
+        .as_ref()
+        .and_then(fresh::address))
 }
 
 /// Returns what may still be written into an environment.

@@ -134,7 +134,7 @@ pub(in crate::site) fn with_content(
     sites: &Sites,
     run: &Run,
     permit: &Permit,
-    event: Event,
+    (event, more): (Event, Vec<Event>),
     content: Content,
 ) -> Result<Release, Undone> {
     let (site, environment) = (permit.site()?, permit.environment()?);
@@ -146,7 +146,10 @@ pub(in crate::site) fn with_content(
     let repository = repository::open(&sites.layout.site(site).repository())?;
     let release = Release {
         prepared: None,
-        bringing: Bringing::default(),
+        bringing: Bringing {
+            content: Some(content),
+            more,
+        },
         event,
         file: file_of(&repository, commit)?,
         commit,
