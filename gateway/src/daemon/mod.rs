@@ -38,7 +38,9 @@ use crate::site::layout::Layout;
 use crate::site::packs::PackCache;
 use crate::site::steps::Steps;
 use crate::site::workflow::Keeping;
-use crate::site::{Sites, Targets, Uploads, Workflows, blocking, multidev, repair, targets};
+use crate::site::{
+    Backups, Sites, Targets, Uploads, Workflows, backup, blocking, multidev, repair, targets,
+};
 use crate::state::State;
 use doors::Doors;
 use listen::Reception;
@@ -143,6 +145,7 @@ async fn run(config: Config) -> Result<(), Fault> {
             data.clone(),
         ),
         targets: Targets::new(config.targets.clone(), data.join(place::TARGETS)),
+        backups: Backups::new(config.backups.clone()),
         databases: Servers::new(&config.database_servers)?,
         keep_former: config.content.keep_former(),
         import_networks: config.content.import_from_networks.clone(),
@@ -156,6 +159,7 @@ async fn run(config: Config) -> Result<(), Fault> {
 
     tokio::spawn(expire_uploads(Arc::clone(&sites)));
     tokio::spawn(targets::deliver(Arc::clone(&sites)));
+    tokio::spawn(backup::run_by_itself(Arc::clone(&sites), Arc::clone(&gate)));
     tokio::spawn(expire_content(Arc::clone(&sites), Arc::clone(&gate)));
     tokio::spawn(expire_multidevs(
         Arc::clone(&sites),

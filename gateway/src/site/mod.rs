@@ -1,5 +1,6 @@
 //! Effects. Every function that changes something takes a [`crate::gate::Permit`].
 
+pub mod backup;
 mod blobs;
 pub mod changes;
 pub mod content;
@@ -54,6 +55,7 @@ use std::time::Duration;
 
 use policy::{Action, SiteName};
 
+pub use backup::Backups;
 pub use targets::Targets;
 pub use uploads::Uploads;
 pub use workflow::{Busy, Run, Undone, Workflows};
@@ -79,6 +81,8 @@ pub struct Sites {
     pub steps: steps::Steps,
     /// Who is told of switches, and what follows them.
     pub targets: Targets,
+    /// What keeps backups.
+    pub backups: Backups,
     /// The servers of databases.
     pub databases: content::Servers,
     /// For how long former content is kept.

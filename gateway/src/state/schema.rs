@@ -22,6 +22,8 @@ const MIGRATIONS: &[&str] = &[
     super::holds::TABLES,
     super::multidevs::TABLE,
     super::contents::TABLES,
+    super::backups::TABLE,
+    super::backup_schedules::TABLES,
 ];
 
 /// Keys with an end and limits; authorities of certificates.

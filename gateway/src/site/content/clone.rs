@@ -255,6 +255,26 @@ pub(super) fn without_rows(sites: &Sites, site: &SiteName) -> Result<Vec<String>
     skipping::patterns(&said)
 }
 
+/// Returns what is done to a database on its way from one environment to another: what is replaced, which
+/// rows stay behind, whether events go on. Nothing on the way to where it came from.
+pub(in crate::site) fn on_the_way(
+    sites: &Sites,
+    site: &SiteName,
+    source: &Environment,
+    target: &Environment,
+) -> Result<(Option<Replacement>, Vec<String>, Events), Fault> {
+    if source == target {
+        return Ok((None, Vec::new(), events(target)));
+    }
+    let copied = Copied {
+        site,
+        source,
+        target,
+    };
+    let replacement = replacement(sites, &copied)?;
+    Ok((replacement, without_rows(sites, site)?, events(target)))
+}
+
 /// What a database does by itself, it does where visitors come.
 pub(super) fn events(target: &Environment) -> Events {
     match target {

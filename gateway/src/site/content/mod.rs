@@ -22,8 +22,8 @@ mod wipe;
 use policy::{Environment, SiteName};
 
 pub use asked::{hosts_fit, skipped};
-pub(in crate::site) use clone::fill;
 pub use clone::{Cloning, clone};
+pub(in crate::site) use clone::{fill, on_the_way};
 pub use collect::expire;
 pub(in crate::site) use collect::{collect, take_away};
 pub use export::{Unwatched, export_database, export_files};
