@@ -283,7 +283,7 @@ impl Gate {
             release_replaced,
             in_the_way: evidence.in_the_way,
             own_workflow: evidence.own_workflow,
-            has_database: environment.is_some_and(|environment| environment.database.is_some()),
+            has_database: environment.is_some_and(|found| found.database_address().is_some()),
             hold: held::facts(&model, who, action, target, evidence),
             address: self.address.clone(),
         };

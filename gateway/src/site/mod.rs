@@ -11,7 +11,7 @@ pub mod database;
 pub mod deploy;
 mod differing;
 pub mod failed;
-mod files;
+pub mod files;
 mod folder;
 pub mod front;
 pub mod git;

@@ -116,14 +116,13 @@ fn facts(
     content: Content,
 ) -> Result<Facts, Fault> {
     let model = sites.state.model();
-    let state = model
-        .environment(site, environment)
-        .ok_or_else(|| Fault::new("the environment is gone"))?;
+    // A Multidev that is being made is not known yet.
+    let state = model.environment(site, environment);
     let mut facts = vec![
         ("FUNICULAR_SITE".to_owned(), site.to_string()),
         ("FUNICULAR_ENVIRONMENT".to_owned(), environment.to_string()),
     ];
-    if let Some(commit) = state.commit {
+    if let Some(commit) = state.and_then(|state| state.commit) {
         facts.push(("FUNICULAR_COMMIT".to_owned(), commit.to_string()));
     }
     let deployments = sites.state.deployments(site, environment)?;
@@ -131,7 +130,7 @@ fn facts(
         let tag = format!("{environment}_{}", newest.number);
         facts.push(("FUNICULAR_DEPLOY".to_owned(), tag));
     }
-    if let Some(url) = &state.front.url {
+    if let Some(url) = state.and_then(|state| state.front.url.as_ref()) {
         facts.push(("FUNICULAR_URL".to_owned(), url.clone()));
     }
     let layout = sites.layout.site(site).environment(environment);

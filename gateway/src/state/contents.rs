@@ -19,6 +19,7 @@ CREATE TABLE content (
     site TEXT NOT NULL,
     environment TEXT NOT NULL,
     current TEXT NOT NULL,
+    address TEXT,
     former TEXT,
     former_until TEXT,
     origin TEXT NOT NULL,
@@ -73,6 +74,9 @@ pub struct ContentChange {
     pub before: Content,
     /// Until when what it is before can be brought back; absent for not at all.
     pub keep_until: Option<Timestamp>,
+    /// Where its database is reached, as `HOST:PORT`, if it is on a server.
+    #[serde(default)]
+    pub address: Option<String>,
     /// What it came from, in words.
     pub origin: String,
 }
@@ -82,6 +86,8 @@ pub struct ContentChange {
 pub struct ContentState {
     /// What it is.
     pub current: Content,
+    /// Where its database is reached, as `HOST:PORT`, if it is on a server.
+    pub address: Option<String>,
     /// What it was before, as long as it can be brought back.
     pub former: Option<(Content, Timestamp)>,
     /// What it came from, in words; empty for what the environment began with.
@@ -94,6 +100,7 @@ impl Default for ContentState {
     fn default() -> Self {
         Self {
             current: Content::FIRST,
+            address: None,
             former: None,
             origin: String::new(),
             since: None,
@@ -256,12 +263,13 @@ pub(super) fn apply(
     transaction
         .execute(
             "INSERT OR REPLACE INTO content
-             (site, environment, current, former, former_until, origin, since)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+             (site, environment, current, address, former, former_until, origin, since)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 workflow.site.as_str(),
                 workflow.environment.as_str(),
                 text(&change.new)?,
+                change.address,
                 former,
                 until,
                 change.origin,
@@ -273,9 +281,10 @@ pub(super) fn apply(
 }
 
 pub(super) fn load(connection: &Connection, model: &mut Model) -> Result<(), Fault> {
-    for (site, environment, current, former, until, origin, since) in rows(
+    for (site, environment, current, former, until, origin, since, address) in rows(
         connection,
-        "SELECT site, environment, current, former, former_until, origin, since FROM content",
+        "SELECT site, environment, current, former, former_until, origin, since, address
+         FROM content",
         |row| {
             Ok((
                 row.get::<_, String>(0)?,
@@ -285,6 +294,7 @@ pub(super) fn load(connection: &Connection, model: &mut Model) -> Result<(), Fau
                 row.get::<_, Option<String>>(4)?,
                 row.get::<_, String>(5)?,
                 row.get::<_, String>(6)?,
+                row.get::<_, Option<String>>(7)?,
             ))
         },
     )? {
@@ -296,6 +306,7 @@ pub(super) fn load(connection: &Connection, model: &mut Model) -> Result<(), Fau
         };
         let state = ContentState {
             current: read(&current)?,
+            address,
             former,
             origin,
             since: Some(parse(&since)?),

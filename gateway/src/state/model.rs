@@ -177,6 +177,13 @@ impl FromStr for HotfixStatus {
     }
 }
 
+impl EnvironmentState {
+    /// Returns where its database is reached, as `HOST:PORT`: what was set, or its own.
+    pub fn database_address(&self) -> Option<&str> {
+        self.database.as_deref().or(self.content.address.as_deref())
+    }
+}
+
 impl Model {
     /// Returns a person's standing toward a site, which need not exist.
     pub fn standing(&self, person: &PersonName, site: &SiteName) -> Standing {

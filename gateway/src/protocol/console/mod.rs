@@ -25,6 +25,7 @@ mod holds;
 mod imports;
 mod key_limits;
 mod keys;
+mod leaving;
 mod merges;
 mod multidev_command;
 mod multidev_list;

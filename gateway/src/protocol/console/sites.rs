@@ -231,6 +231,7 @@ impl Run<'_> {
         let permit = self.permit(Action::ChangeTeam, &Target::Site(site.clone()))?;
         let permit = self.among(permit, &site, &person)?;
         settings::remove_member(&self.console.state, permit, &person)?;
+        self.lock_out(&site).await;
         let text = format!("Removed {person} from the team of {site}.\n");
         let _ = self.reply.out(&text).await;
         Ok(())

@@ -10,7 +10,7 @@ use policy::{Environment, SiteName};
 use super::account::{Account, DATA, database};
 use super::{Parts, collect, pointer};
 use crate::audit::Outcome;
-use crate::database::{Database, Engine};
+use crate::database::{Address, Database, Engine};
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
 use crate::site::layout::EnvironmentLayout;
@@ -155,11 +155,6 @@ impl Fresh {
         self.database.as_ref()
     }
 
-    /// Returns what it is made of.
-    pub(in crate::site) fn content(&self) -> Content {
-        self.content
-    }
-
     /// Writes what the site reads of it, and all of it out to the disk: only now may anybody be
     /// pointed to it.
     ///
@@ -184,6 +179,7 @@ impl Fresh {
             keep_until: (!keep.is_zero())
                 .then(|| Timestamp::now().checked_add(keep).ok())
                 .flatten(),
+            address: self.database.as_ref().and_then(address),
             origin: self.origin.clone(),
         }
     }
@@ -263,6 +259,18 @@ impl Fresh {
     pub(in crate::site) fn give_up(self, sites: &Sites, permit: Permit, undone: Undone) -> Undone {
         self.discard(sites, &permit);
         end(permit, undone)
+    }
+}
+
+/// Returns where a database is reached over TCP.
+pub(super) fn address(database: &Database) -> Option<String> {
+    let Database::Served { server, .. } = database else {
+        return None;
+    };
+    match &server.address {
+        Address::Tcp { host, port } if host.contains(':') => Some(format!("[{host}]:{port}")),
+        Address::Tcp { host, port } => Some(format!("{host}:{port}")),
+        Address::Socket(_) => None,
     }
 }
 

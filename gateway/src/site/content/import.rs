@@ -1,8 +1,6 @@
 //! Content from outside: dumps of databases, archives of files. What comes is hostile; it is loaded
 //! where nobody is pointed to it, as nobody but the owner of that place.
 
-use std::io::Read;
-
 use policy::{Environment, SiteName};
 
 use super::clone::events;
@@ -209,8 +207,8 @@ fn unpack(
     let copied = if head.starts_with(b"PK") {
         // A zip's list of files is at its end.
         let layout = sites.layout.site(site).environment(environment);
-        Spooled::keep(&layout, run.id().as_str(), &mut stream).and_then(|mut spooled| {
-            files::unpack_file(&mut spooled.file, &fresh.files(), &room, &progress)
+        Spooled::keep(&layout, run.id().as_str(), &mut stream).and_then(|spooled| {
+            files::unpack_file(spooled.reader()?, &fresh.files(), &room, &progress)
         })
     } else {
         files::unpack(&mut stream, &fresh.files(), &room, &progress)

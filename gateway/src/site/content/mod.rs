@@ -89,6 +89,26 @@ pub fn database(
     database_in(sites, &layout, content)
 }
 
+/// Returns name, user and password of an environment's database, if it is on a server.
+///
+/// # Errors
+/// When it cannot be found out.
+pub fn account(
+    sites: &Sites,
+    site: &SiteName,
+    environment: &Environment,
+) -> Result<Option<(String, String, String)>, Fault> {
+    Ok(match database(sites, site, environment)? {
+        Some(Database::Served {
+            name,
+            user,
+            password,
+            ..
+        }) => Some((name, user, password.reveal().to_owned())),
+        Some(Database::Sqlite { .. }) | None => None,
+    })
+}
+
 /// Returns the database of a content.
 pub(in crate::site) fn database_in(
     sites: &Sites,
@@ -96,6 +116,17 @@ pub(in crate::site) fn database_in(
     content: Content,
 ) -> Result<Option<Database>, Fault> {
     account::database(&sites.databases, environment, content.database)
+}
+
+/// Returns where the database of a content is reached over TCP.
+pub(in crate::site) fn address_of(
+    sites: &Sites,
+    environment: &EnvironmentLayout,
+    content: Content,
+) -> Result<Option<String>, Fault> {
+    Ok(database_in(sites, environment, content)?
+        .as_ref()
+        .and_then(fresh::address))
 }
 
 /// Returns what may still be written into an environment.

@@ -15,6 +15,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use super::account::DATA;
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
 use crate::site::folder::Folder;
@@ -33,16 +34,31 @@ pub(in crate::site) fn found(environment: &EnvironmentLayout) -> Result<(), Faul
         return Ok(());
     }
     let first = Content::FIRST;
-    make_folder(&environment.files_store(first.files))?;
+    make_folder(&environment.contents())?;
+    make_folder(&environment.stores())?;
+    let store = environment.files_store(first.files);
+    let plain = environment.files();
+    if fs::symlink_metadata(&plain).is_ok_and(|found| found.is_dir()) {
+        // As it was before there were contents.
+        fs::rename(&plain, &store).or_fault(doing)?;
+    }
+    make_folder(&store)?;
     let database = environment.database_store(first.database);
     make_folder(&database)?;
-    make_folder(&database.join("data"))?;
+    make_folder(&database.join(DATA))?;
     describe(environment, first)?;
-    let _ = folder.remove_all(b"files");
     folder
-        .make_link(b"files", b"content/files")
-        .and_then(|()| folder.make_link(b"content", target(first.number, "").as_bytes()))
-        .or_fault(doing)
+        .remove_all(b"files")
+        .and_then(|()| folder.make_link(b"files", b"content/files"))
+        .or_fault(doing)?;
+    let way = match release::current(environment)? {
+        Some(generation) => {
+            point(environment, generation, first)?;
+            "current/content".to_owned()
+        }
+        None => target(first.number, ""),
+    };
+    folder.make_link(b"content", way.as_bytes()).or_fault(doing)
 }
 
 /// Writes down what a content is made of: links to its two halves.
@@ -82,6 +98,9 @@ pub(in crate::site) fn current(environment: &EnvironmentLayout) -> Result<Conten
         Some(generation) => environment.generation(generation).join("content"),
         None => environment.content_link(),
     };
+    if fs::symlink_metadata(&link).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return Ok(Content::FIRST);
+    }
     read(environment, number(&link, "contents/")?)
 }
 

@@ -1,7 +1,7 @@
 //! Where an import comes from: a stream, a file in the environment's scratch space, or a page.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -205,7 +205,7 @@ impl<R: Read> Read for Whole<R> {
 
 /// A file for what has to be read more than once; nobody sees it, and it goes with this.
 pub(super) struct Spooled {
-    pub(super) file: File,
+    file: File,
     path: PathBuf,
 }
 
@@ -237,6 +237,16 @@ impl Spooled {
             };
             spooled.file.write_all(read).or_fault(doing)?;
         }
+    }
+}
+
+impl Spooled {
+    /// Returns the file, from its beginning.
+    pub(super) fn reader(&self) -> Result<File, Fault> {
+        let doing = || "reading what is to be imported";
+        let mut file = self.file.try_clone().or_fault(doing)?;
+        file.rewind().or_fault(doing)?;
+        Ok(file)
     }
 }
 

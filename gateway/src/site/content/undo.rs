@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::fresh::end;
+use super::database_in;
+use super::fresh::{address, end};
 use super::pointer;
 use crate::fault::Fault;
 use crate::gate::Permit;
@@ -61,6 +62,9 @@ fn change(sites: &Sites, permit: &Permit) -> Result<ContentChange, Undone> {
         new: former,
         before: pointer::current(&layout)?,
         keep_until: Some(until),
+        address: database_in(sites, &layout, former)?
+            .as_ref()
+            .and_then(address),
         origin: format!("undo of: {}", state.content.origin),
     })
 }

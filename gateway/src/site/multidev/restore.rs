@@ -132,6 +132,7 @@ fn bring_back(
                 new: has,
                 before: has,
                 keep_until: None,
+                address: content::address_of(sites, &folder, has)?,
                 origin: "as it was deleted".to_owned(),
             }),
             multidev: Some(MultidevChange::Restore {

@@ -42,9 +42,11 @@ use policy::{Action, Area, SitePath, Target, TreeChange};
 
 pub use change::{Attributes, Replace};
 pub use copying::RESERVE;
+pub(in crate::site) use copying::{copy_between, copy_portion};
 pub use draft::Draft;
 pub use freeze::Frozen;
 pub use listing::{Entry, Listing};
+pub(in crate::site) use moving::stays_within;
 pub use obstacle::{NO_ROOM, Obstacle};
 pub use parts::{Inode, Parts, Unfinished};
 pub use place::Place;
