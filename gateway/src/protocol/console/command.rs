@@ -6,6 +6,7 @@ use policy::{ConnectionMode, HotfixName, PersonName, Role, SiteName};
 use serde::{Deserialize, Serialize};
 
 use super::audit_query::AuditQuery;
+use super::backup_command::BackupCommand;
 use super::content_command::{Beside, ContentCommand};
 use super::hold_command::HoldCommand;
 use super::key_limits::KeyLimits;
@@ -352,6 +353,9 @@ pub enum Command {
     /// What concerns content
     #[command(flatten)]
     Content(ContentCommand),
+    /// What concerns backups
+    #[command(flatten)]
+    Backup(BackupCommand),
     /// What holds code where it is
     #[command(flatten)]
     Hold(HoldCommand),
