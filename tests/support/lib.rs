@@ -15,6 +15,7 @@ pub mod mount;
 pub mod openssh;
 pub mod packets;
 pub mod personas;
+pub mod postgresql;
 pub mod process;
 pub mod programs;
 pub mod putty;
