@@ -2,16 +2,18 @@
 
 mod algorithms;
 mod identity;
+mod listen;
 mod multidev;
 mod network;
 mod penalties;
+mod quota;
 mod startups;
 mod steps;
 mod targets;
 mod uploads;
 mod workflows;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,9 +22,11 @@ use serde::de::IgnoredAny;
 
 pub use algorithms::{Algorithms, Ciphers, Ssh};
 pub use identity::{Identity, SecurityKeys};
+pub use listen::Listen;
 pub use multidev::Multidev;
 pub use network::Network;
 pub use penalties::{Overflow, Penalties};
+pub use quota::Quotas;
 pub use startups::Startups;
 pub use steps::Steps;
 pub use targets::Targets;
@@ -84,32 +88,9 @@ pub struct Config {
     /// Multidevs.
     #[serde(default)]
     pub multidev: Multidev,
-}
-
-/// Where and as what the gateway is reached.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Listen {
-    /// Addresses to listen on for SSH; port 0 takes any free one.
-    pub ssh: Vec<SocketAddr>,
-    /// The host name in addresses shown to people.
-    pub public_host: String,
-    /// The port in addresses shown to people; absent means the first one listened on.
-    pub public_port: Option<u16>,
-    /// Load balancers that say in a PROXY protocol header who connects. From these it is
-    /// required, from others it is never read.
-    pub proxy_protocol_from: Vec<Network>,
-}
-
-impl Default for Listen {
-    fn default() -> Self {
-        Self {
-            ssh: vec![SocketAddr::from(([0, 0, 0, 0], 2222))],
-            public_host: "localhost".to_owned(),
-            public_port: None,
-            proxy_protocol_from: Vec::new(),
-        }
-    }
+    /// How much each environment may hold.
+    #[serde(default)]
+    pub quota: Quotas,
 }
 
 /// Limits on connections.

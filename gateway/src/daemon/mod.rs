@@ -38,7 +38,7 @@ use crate::site::packs::PackCache;
 use crate::site::steps::Steps;
 use crate::site::workflow::Keeping;
 use crate::site::{Sites, Targets, Uploads, Workflows, blocking, multidev, repair, targets};
-use crate::state::State;
+use crate::state::{Quota, State};
 use doors::Doors;
 use listen::Reception;
 
@@ -142,6 +142,10 @@ async fn run(config: Config) -> Result<(), Fault> {
             data.clone(),
         ),
         targets: Targets::new(config.targets.clone(), data.join(place::TARGETS)),
+        quota: Quota {
+            bytes: config.quota.bytes,
+            files: config.quota.files,
+        },
     });
     {
         let (sites, gate) = (Arc::clone(&sites), Arc::clone(&gate));

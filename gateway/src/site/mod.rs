@@ -77,6 +77,8 @@ pub struct Sites {
     pub steps: steps::Steps,
     /// Who is told of switches, and what follows them.
     pub targets: Targets,
+    /// How much an environment may hold for which nothing else was set.
+    pub quota: files::Limits,
 }
 
 /// Whom a commit or tag names.

@@ -13,6 +13,7 @@ use rusqlite::{Connection, Row};
 
 use super::fronts::{Failed, Front};
 use super::holds::{self, Holds};
+use super::quotas::Quota;
 use crate::fault::{Fault, OrFault};
 
 /// People, keys and sites at one moment.
@@ -113,6 +114,8 @@ pub struct EnvironmentState {
     pub generation: u64,
     /// Where its database is, as `HOST:PORT`.
     pub database: Option<String>,
+    /// How much it may hold, where that was set.
+    pub quota: Option<Quota>,
     /// Where it is served.
     pub front: Front,
     /// Its releases that failed their check, the newest first.
@@ -341,6 +344,7 @@ fn load_environments(connection: &Connection, model: &mut Model) -> Result<(), F
             commit: commit.map(|commit| parse(&commit)).transpose()?,
             generation: generation.unsigned_abs(),
             database: None,
+            quota: None,
             front: Front::default(),
             failed: Vec::new(),
             created: parse(&created)?,
@@ -351,6 +355,7 @@ fn load_environments(connection: &Connection, model: &mut Model) -> Result<(), F
     }
     super::databases::load(connection, model)?;
     super::fronts::load(connection, model)?;
+    super::quotas::load(connection, model)?;
     super::step_networks::load(connection, model)
 }
 

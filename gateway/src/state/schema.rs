@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     super::targets::TABLES,
     super::holds::TABLES,
     super::multidevs::TABLE,
+    super::quotas::TABLE,
 ];
 
 /// Keys with an end and limits; authorities of certificates.

@@ -8,6 +8,7 @@ use super::command::SiteEnvironment;
 use super::table::Table;
 use super::{Done, Run, Stop};
 use crate::gate::Evidence;
+use crate::site::files::quota;
 use crate::site::workflow::Asked;
 use crate::site::{blocking, mode};
 use crate::state::{EnvironmentState, for_people};
@@ -46,6 +47,7 @@ impl Run<'_> {
         let hours = self.hours(&place.site, &place.environment);
         let requests = self.waiting_requests(&place.site, Some(&place.environment));
         let unfinished = self.unfinished(&place, None).await?;
+        let (holds, quota) = self.storage(&place).await?;
         let table = Table::record(vec![
             ("id", place.environment.as_str().into()),
             ("created", for_people(state.created).into()),
@@ -87,6 +89,8 @@ impl Run<'_> {
             ("frozen", frozen.map_or(Value::Null, Value::from)),
             ("deploy_windows", hours.map_or(Value::Null, Value::from)),
             ("waiting_for_approval", requests.into()),
+            ("holds", holds.into()),
+            ("quota", quota.into()),
             (
                 "unfinished_uploads",
                 if unfinished.is_empty() {
@@ -98,6 +102,14 @@ impl Run<'_> {
         ]);
         self.reply.print(&table).await?;
         Ok(())
+    }
+
+    /// Returns how much an environment holds, and may hold.
+    async fn storage(&self, place: &SiteEnvironment) -> Result<(String, String), Stop> {
+        let (sites, place) = (self.console.sites.clone(), place.clone());
+        let limits = sites.limits(&place.site, &place.environment);
+        let held = blocking(move || sites.held(&place.site, &place.environment)).await?;
+        Ok((quota::told_usage(held), quota::told(limits)))
     }
 
     pub(super) async fn connection_info(&mut self, place: SiteEnvironment) -> Done {
