@@ -97,6 +97,7 @@ mod ssh_abuse;
 mod ssh_audit;
 mod ssh_faults;
 mod ssh_rekey;
+mod status;
 mod step_attacks;
 mod step_killed;
 mod step_strain;
