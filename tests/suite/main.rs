@@ -98,6 +98,8 @@ mod ssh_audit;
 mod ssh_faults;
 mod ssh_rekey;
 mod status;
+mod status_address;
+mod status_systems;
 mod step_attacks;
 mod step_killed;
 mod step_strain;

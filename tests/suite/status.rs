@@ -1,13 +1,11 @@
 //! `env:status` from outside: a site that is well, and one in which each thing is made wrong in turn.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::Value;
-use support::{Client, Clone, Gateway, Role, Site, Web};
+use support::{Clone, Role, Site};
 
 use crate::deploys;
 use crate::work;
@@ -26,14 +24,14 @@ fn check(site: &Site, environment: &str, name: &str) -> (String, String) {
     )
 }
 
-fn report(site: &Site, environment: &str) -> Value {
+pub(crate) fn report(site: &Site, environment: &str) -> Value {
     let place = format!("SITE.{environment}");
     let printed = site.must(&["env:status", &place, "--format", "json"]).out();
     serde_json::from_str(&printed).expect("one object of JSON")
 }
 
 #[track_caller]
-fn expect(site: &Site, environment: &str, name: &str, score: &str, words: &str) {
+pub(crate) fn expect(site: &Site, environment: &str, name: &str, score: &str, words: &str) {
     let (found, text) = check(site, environment, name);
     assert!(
         found == score && text.contains(words),
@@ -41,7 +39,7 @@ fn expect(site: &Site, environment: &str, name: &str, score: &str, words: &str) 
     );
 }
 
-fn mode(path: &Path, mode: u32) {
+pub(crate) fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
@@ -257,274 +255,4 @@ fn files_are_looked_at_as_they_lie() {
     expect(&site, "live", "large-files", "ok", "");
     expect(&site, "live", "backups", "failure", "no backups yet");
     expect(&site, "dev", "backups", "skipped", "no backups yet");
-}
-
-#[test]
-fn what_people_plant_in_code_is_not_followed() {
-    let (site, _) = work::site("st-traps");
-    let code = site.disk("dev", "code");
-    let secret = site.gateway.folder().join("st-secret");
-    fs::write(&secret, "<?php $wp_version = 'TOP-SECRET';").unwrap();
-    fs::create_dir(code.join("wp-includes")).unwrap();
-    symlink(&secret, code.join("wp-includes/version.php")).unwrap();
-    nix::unistd::mkfifo(&code.join("wp-config.php"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    symlink("/", code.join("all")).unwrap();
-    let printed = report(&site, "dev").to_string();
-    assert!(!printed.contains("TOP-SECRET"), "{printed}");
-    expect(&site, "dev", "wp-version", "warning", "cannot be read");
-    expect(&site, "dev", "wp-debug", "skipped", "");
-}
-
-#[test]
-fn wordpress_is_known_by_its_code() {
-    let (site, tom) = work::site("st-wordpress");
-    site.set_mode("git");
-    let clone = Clone::new(&site, &tom);
-    let deploy = || {
-        clone.must(&["push", "--quiet", "dev", "HEAD:main"]);
-        site.deploy_all();
-    };
-    clone.commit("wp-includes/version.php", "<?php\n$wp_version = '6.9.1';\n");
-    clone.commit(
-        "wp-config.php",
-        "<?php\n// define('WP_DEBUG', true);\ndefine('AUTH_KEY', 'x');\n",
-    );
-    clone.commit("wp-content/object-cache.php", "<?php\n");
-    clone.commit(
-        "wp-content/plugins/akismet/akismet.php",
-        "<?php\n/*\nPlugin Name: Akismet\nVersion: 5.3\n*/\n",
-    );
-    deploy();
-    expect(&site, "live", "wp-version", "ok", "6.9.1");
-    expect(&site, "live", "wp-debug", "ok", "");
-    expect(&site, "live", "wp-keys", "ok", "");
-    expect(&site, "live", "wp-object-cache", "ok", "");
-    expect(&site, "live", "wp-plugins", "ok", "akismet 5.3");
-    expect(&site, "live", "wp-database", "skipped", "");
-    clone.commit("wp-includes/version.php", "<?php\n$wp_version = '4.1';\n");
-    clone.commit(
-        "wp-config.php",
-        "<?php\ndefine( 'WP_DEBUG', true );\ndefine('AUTH_KEY', 'put your unique phrase here');\n",
-    );
-    clone.must(&["rm", "--quiet", "wp-content/object-cache.php"]);
-    clone.commit(
-        "wp-content/plugins/query-monitor/query-monitor.php",
-        "<?php\n/*\nPlugin Name: Query Monitor\n*/\n",
-    );
-    deploy();
-    expect(&site, "live", "wp-version", "failure", "4.1");
-    expect(&site, "live", "wp-debug", "failure", "WP_DEBUG");
-    expect(&site, "test", "wp-debug", "warning", "WP_DEBUG");
-    expect(&site, "dev", "wp-debug", "ok", "WP_DEBUG");
-    expect(&site, "live", "wp-keys", "failure", "sample");
-    expect(&site, "live", "wp-object-cache", "warning", "");
-    expect(&site, "live", "wp-plugins", "warning", "query-monitor");
-}
-
-#[test]
-fn drupal_is_known_by_its_code() {
-    let (site, tom) = work::site("st-drupal");
-    site.set_mode("git");
-    let clone = Clone::new(&site, &tom);
-    let deploy = || {
-        clone.must(&["push", "--quiet", "dev", "HEAD:main"]);
-        site.deploy_all();
-    };
-    let settings = "web/sites/default/settings.php";
-    clone.commit(
-        "web/core/lib/Drupal.php",
-        "<?php\nclass Drupal {\n  const VERSION = '11.2.0';\n}\n",
-    );
-    clone.commit(settings, "<?php\n$settings['trusted_host_patterns'] = ['^example$'];\n$settings['hash_salt'] = 'x';\n");
-    deploy();
-    for name in [
-        "drupal-version",
-        "drupal-settings",
-        "drupal-trusted-hosts",
-        "drupal-development",
-    ] {
-        expect(&site, "live", name, "ok", "");
-    }
-    clone.commit(
-        "web/core/lib/Drupal.php",
-        "<?php\nclass Drupal {\n  const VERSION = '9.5.1';\n}\n",
-    );
-    clone.commit(settings, "<?php\n# $settings['trusted_host_patterns'] = ['^example$'];\n$settings['update_free_access'] = TRUE;\n");
-    deploy();
-    mode(&site.disk("live", "code").join(settings), 0o666);
-    expect(&site, "live", "drupal-version", "failure", "9.5.1");
-    expect(&site, "live", "drupal-trusted-hosts", "failure", "");
-    expect(&site, "test", "drupal-trusted-hosts", "warning", "");
-    expect(
-        &site,
-        "live",
-        "drupal-development",
-        "failure",
-        "update_free_access",
-    );
-    expect(&site, "live", "drupal-settings", "failure", settings);
-}
-
-#[test]
-fn the_address_is_asked_as_a_visitor_would() {
-    let (site, tom) = work::site("st-address");
-    expect(&site, "live", "domain", "skipped", "No address is set");
-    let status = Arc::new(AtomicU16::new(200));
-    let web = {
-        let status = Arc::clone(&status);
-        Web::start(move |_| match status.load(Ordering::SeqCst) {
-            1 => (200, "Error establishing a database connection".to_owned()),
-            status => (status, "<html>hello</html>".to_owned()),
-        })
-    };
-    site.must(&["env:set", "SITE.live", "url", &web.url()]);
-    site.deploy_all();
-    expect(&site, "live", "domain", "ok", "127.0.0.1");
-    expect(&site, "live", "answer", "ok", "200");
-    expect(
-        &site,
-        "live",
-        "certificate",
-        "warning",
-        "without encryption",
-    );
-    status.store(1, Ordering::SeqCst);
-    expect(&site, "live", "answer", "failure", "database connection");
-    status.store(403, Ordering::SeqCst);
-    expect(&site, "live", "answer", "warning", "403");
-    // A release that fails its probe is told until it is allowed again.
-    site.set_mode("git");
-    let clone = Clone::new(&site, &tom);
-    status.store(500, Ordering::SeqCst);
-    let commit = clone.commit(
-        "funicular.toml",
-        "[[probe]]\nname = \"page\"\nstage = \"after\"\npath = \"/\"\nenvironments = [\"live\"]\ntimeout = 5\n",
-    );
-    clone.must(&["push", "--quiet", "dev", "HEAD:main"]);
-    site.must(&["env:deploy", "SITE.test"]);
-    expect(&site, "live", "failed-releases", "ok", "");
-    site.command(&["env:deploy", "SITE.live"]).run().fails();
-    expect(&site, "live", "failed-releases", "warning", "500");
-    expect(&site, "live", "answer", "failure", "500");
-    site.must(&["release:allow", "SITE.live", &commit]);
-    expect(&site, "live", "failed-releases", "ok", "");
-    drop(web);
-    expect(&site, "live", "answer", "failure", "does not answer");
-    // RFC 6761: never to be found.
-    site.must(&["env:set", "SITE.live", "url", "http://nowhere.invalid"]);
-    expect(
-        &site,
-        "live",
-        "domain",
-        "failure",
-        "nowhere.invalid leads nowhere",
-    );
-    expect(&site, "live", "answer", "skipped", "");
-}
-
-#[test]
-fn certificates_are_looked_at() {
-    let gateway = Arc::new(Gateway::start());
-    let folder = gateway.folder().join("tls");
-    let authority = authority(&folder);
-    let shown = format!("\"{}\"", authority.display());
-    support::gateway::change_setting(&gateway.config(), "targets", "ca_file", &shown);
-    gateway.stop(nix::sys::signal::Signal::SIGTERM);
-    gateway.serve();
-    let site = gateway.site("st-tls");
-    for (name, days, score, words) in [
-        ("localhost", 90, "ok", "good until"),
-        ("localhost", 10, "warning", "good until"),
-        ("localhost", 2, "failure", "good until"),
-        ("other.example", 90, "failure", "another name"),
-    ] {
-        let (port, _server) = serve(&folder, name, days);
-        site.must(&[
-            "env:set",
-            "SITE.live",
-            "url",
-            &format!("https://localhost:{port}"),
-        ]);
-        expect(&site, "live", "certificate", score, words);
-        let well = name == "localhost";
-        expect(
-            &site,
-            "live",
-            "answer",
-            if well { "ok" } else { "failure" },
-            "",
-        );
-    }
-    let elsewhere = folder.join("elsewhere");
-    let _other = self::authority(&elsewhere);
-    let (port, _server) = serve(&elsewhere, "localhost", 90);
-    site.must(&[
-        "env:set",
-        "SITE.live",
-        "url",
-        &format!("https://localhost:{port}"),
-    ]);
-    expect(
-        &site,
-        "live",
-        "certificate",
-        "failure",
-        "nobody who is trusted",
-    );
-}
-
-fn openssl(folder: &Path, words: &str) {
-    Client::new("openssl")
-        .args(words.split_whitespace())
-        .folder(folder)
-        .run()
-        .ok();
-}
-
-/// Makes an authority; returns the file with its certificate.
-fn authority(folder: &Path) -> std::path::PathBuf {
-    fs::create_dir_all(folder).unwrap();
-    openssl(
-        folder,
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 900 -keyout ca.key -out ca.pem -subj /CN=ours",
-    );
-    folder.join("ca.pem")
-}
-
-/// Serves pages with a certificate of the authority in `folder`; returns the port.
-fn serve(folder: &Path, name: &str, days: u32) -> (u16, support::process::Process) {
-    openssl(
-        folder,
-        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key -out csr -subj /CN=site",
-    );
-    fs::write(folder.join("ext"), format!("subjectAltName=DNS:{name}\n")).unwrap();
-    openssl(
-        folder,
-        &format!(
-            "x509 -req -in csr -CA ca.pem -CAkey ca.key -CAcreateserial -days {days} -extfile ext -out pem"
-        ),
-    );
-    let script = "
-import http.server, ssl
-class Says(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header('Content-Length', '2')
-        self.end_headers()
-        self.wfile.write(b'ok')
-server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Says)
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain('pem', 'key')
-server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-print(server.server_port, flush=True)
-server.serve_forever()
-";
-    let mut server = Client::new("python3")
-        .args(["-c", script])
-        .folder(folder)
-        .start_piped();
-    let stdout = server.child().stdout.take().unwrap();
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
-    (line.trim().parse().unwrap(), server)
 }
