@@ -119,6 +119,32 @@ pub enum Action {
     SetFront,
     /// Lets the steps of a site reach the network, or not.
     SetStepNetwork,
+    /// Fills an environment with another's content; a deploy that brings content is asked as a deploy.
+    CloneContent,
+    /// Brings back the content that an environment had before the last was put in its place.
+    UndoContent,
+    /// Fills an environment from a dump or an archive.
+    ImportContent,
+    /// Takes an environment's database or files away as a dump or an archive, or those of a backup.
+    ExportContent,
+    /// Empties an environment's database and files.
+    WipeContent,
+    /// Makes a backup of an environment.
+    CreateBackup,
+    /// Lists an environment's backups.
+    ReadBackups,
+    /// Fills an environment from a backup.
+    RestoreBackup,
+    /// Says when backups are made by themselves.
+    ScheduleBackups,
+    /// Says that a site's Live has visitors, or that it has none any more.
+    LaunchSite,
+    /// Sets what a site's content is made of: engine, skipped tables, domains, quotas.
+    SetContent,
+    /// Gives an environment's database a new password.
+    RotatePassword,
+    /// Checks the health of an environment.
+    ViewStatus,
     /// Lists where an environment's switches are told, and what could not be told.
     ViewTargets,
     /// Adds, tests or removes those places, or has something told again.
@@ -172,6 +198,19 @@ impl Action {
             Action::SetDatabase,
             Action::SetFront,
             Action::SetStepNetwork,
+            Action::CloneContent,
+            Action::UndoContent,
+            Action::ImportContent,
+            Action::ExportContent,
+            Action::WipeContent,
+            Action::CreateBackup,
+            Action::ReadBackups,
+            Action::RestoreBackup,
+            Action::ScheduleBackups,
+            Action::LaunchSite,
+            Action::SetContent,
+            Action::RotatePassword,
+            Action::ViewStatus,
             Action::ViewTargets,
             Action::ManageTargets,
             Action::ViewSite,
@@ -220,6 +259,19 @@ impl Action {
             Action::SetDatabase => "database-set",
             Action::SetFront => "front-set",
             Action::SetStepNetwork => "step-network",
+            Action::CloneContent => "content-clone",
+            Action::UndoContent => "content-undo",
+            Action::ImportContent => "content-import",
+            Action::ExportContent => "content-export",
+            Action::WipeContent => "content-wipe",
+            Action::CreateBackup => "backup-create",
+            Action::ReadBackups => "backup-view",
+            Action::RestoreBackup => "backup-restore",
+            Action::ScheduleBackups => "backup-schedule",
+            Action::LaunchSite => "site-launch",
+            Action::SetContent => "content-set",
+            Action::RotatePassword => "password-rotate",
+            Action::ViewStatus => "status-view",
             Action::ViewTargets => "target-view",
             Action::ManageTargets => "target-manage",
             Action::ViewSite => "view",
@@ -233,12 +285,15 @@ impl Action {
     }
 
     /// Returns true if the action changes something, and so is recorded in the audit even when
-    /// it is allowed. Refusals are recorded in any case.
+    /// it is allowed. So is what takes content away, since it may be about people. Refusals are
+    /// recorded in any case.
     pub fn changes(self) -> bool {
         match self {
             Action::ReadTree
             | Action::Fetch
             | Action::Push
+            | Action::ReadBackups
+            | Action::ViewStatus
             | Action::ViewTargets
             | Action::ViewSite
             | Action::ViewAudit
@@ -270,6 +325,17 @@ impl Action {
             | Action::SetDatabase
             | Action::SetFront
             | Action::SetStepNetwork
+            | Action::CloneContent
+            | Action::UndoContent
+            | Action::ImportContent
+            | Action::ExportContent
+            | Action::WipeContent
+            | Action::CreateBackup
+            | Action::RestoreBackup
+            | Action::ScheduleBackups
+            | Action::LaunchSite
+            | Action::SetContent
+            | Action::RotatePassword
             | Action::ManageTargets
             | Action::ChangeTeam
             | Action::CreateSite

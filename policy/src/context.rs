@@ -1,5 +1,6 @@
 //! The facts that rules look at. The gate gathers them; a missing fact refuses.
 
+use crate::content::ContentFacts;
 use crate::environment::{ConnectionMode, Environment};
 use crate::hold::Hold;
 use crate::name::{HotfixName, MultidevName, PersonName};
@@ -19,6 +20,8 @@ pub struct Context {
     pub failed_release: Option<FailedRelease>,
     /// Facts about a Multidev that is to be made.
     pub multidev: Option<MultidevFacts>,
+    /// Facts about content that is asked for, or that a deploy would bring.
+    pub content: Option<ContentFacts>,
     /// How many files of code hold work that is not committed.
     pub uncommitted: usize,
     /// Whether the person has said that such work may be put aside.

@@ -7,6 +7,7 @@
 //! Where a fact that a rule needs is missing, the answer is a refusal.
 
 mod action;
+mod content;
 mod context;
 mod decision;
 mod environment;
@@ -19,6 +20,7 @@ mod rules;
 mod target;
 
 pub use action::{Action, TreeChange};
+pub use content::{ContentFacts, ContentSource, DatabaseKind, Elements, Holdings};
 pub use context::{
     Context, DeployFacts, FailedRelease, InTheWay, ModeFacts, MultidevFacts, PushFacts, RefChange,
     RefKind,

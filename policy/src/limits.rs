@@ -25,15 +25,19 @@ pub enum ActionGroup {
     Deploy,
     /// Merges and drops hotfixes.
     Hotfix,
-    /// Connects to the database.
+    /// Connects to the database, and gives it a new password.
     Database,
+    /// Clones, imports, exports, wipes and restores content.
+    Content,
+    /// Makes backups, says when, lists them and takes them away; restores none.
+    Backup,
     /// Reads the audit and asks what others could do.
     Audit,
 }
 
 impl ActionGroup {
     /// All groups.
-    pub const ALL: [ActionGroup; 9] = [
+    pub const ALL: [ActionGroup; 11] = [
         ActionGroup::Read,
         ActionGroup::Sftp,
         ActionGroup::Fetch,
@@ -42,6 +46,8 @@ impl ActionGroup {
         ActionGroup::Deploy,
         ActionGroup::Hotfix,
         ActionGroup::Database,
+        ActionGroup::Content,
+        ActionGroup::Backup,
         ActionGroup::Audit,
     ];
 
@@ -56,6 +62,8 @@ impl ActionGroup {
             ActionGroup::Deploy => "deploy",
             ActionGroup::Hotfix => "hotfix",
             ActionGroup::Database => "database",
+            ActionGroup::Content => "content",
+            ActionGroup::Backup => "backup",
             ActionGroup::Audit => "audit",
         }
     }
@@ -63,7 +71,7 @@ impl ActionGroup {
     /// Returns true if an action is one of the group. To see what a site is belongs to each.
     pub fn holds(self, action: Action) -> bool {
         match action {
-            Action::ViewSite => true,
+            Action::ViewSite | Action::ViewStatus => true,
             Action::ReadTree => matches!(self, ActionGroup::Read | ActionGroup::Sftp),
             Action::ChangeTree(_) => self == ActionGroup::Sftp,
             Action::Fetch => matches!(
@@ -88,7 +96,16 @@ impl ActionGroup {
             | Action::EndFreeze => self == ActionGroup::Deploy,
             Action::AskApproval => matches!(self, ActionGroup::Deploy | ActionGroup::Push),
             Action::MergeHotfix | Action::DropHotfix => self == ActionGroup::Hotfix,
-            Action::ConnectDatabase => self == ActionGroup::Database,
+            Action::ConnectDatabase | Action::RotatePassword => self == ActionGroup::Database,
+            Action::CloneContent
+            | Action::UndoContent
+            | Action::ImportContent
+            | Action::WipeContent
+            | Action::RestoreBackup => self == ActionGroup::Content,
+            Action::ExportContent | Action::ReadBackups => {
+                matches!(self, ActionGroup::Content | ActionGroup::Backup)
+            }
+            Action::CreateBackup | Action::ScheduleBackups => self == ActionGroup::Backup,
             Action::ViewAudit | Action::ExplainOthers => self == ActionGroup::Audit,
             // An approval is the word of a person, and no program's that holds a key for one task.
             Action::Approve | Action::DenyApproval => false,
@@ -99,6 +116,8 @@ impl ActionGroup {
             | Action::SetDatabase
             | Action::SetFront
             | Action::SetStepNetwork
+            | Action::LaunchSite
+            | Action::SetContent
             | Action::ViewTargets
             | Action::ManageTargets
             | Action::ManagePeople

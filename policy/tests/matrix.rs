@@ -13,6 +13,7 @@
 )]
 
 mod cancelling;
+mod contents;
 mod holds;
 mod limited;
 mod multidevs;
@@ -72,6 +73,7 @@ fn matrix() -> String {
             plain("environment", [Action::ViewTargets, Action::ManageTargets]),
         ),
         ("Freezes, hours of deploys, approvals", holds::items()),
+        ("Content and backups", contents::items()),
         ("Multidevs, merges and reverts", multidevs::items()),
         ("Sites, people, keys, audit", others()),
     ] {

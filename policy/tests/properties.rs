@@ -12,6 +12,7 @@
 )]
 
 mod anything;
+mod flows;
 mod invariants;
 mod model;
 mod words;
@@ -49,6 +50,23 @@ proptest! {
             below_changes_by_its_mode(&before, &site, request, action)?;
             nothing_is_lost(&before, &site, request, action)?;
             lesser_roles_keep_to_their_part(&before, &site, request, done)?;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn content_comes_down_to_those_who_may_see_it(
+        wishes in prop::collection::vec(flows::wish(), 1..80),
+    ) {
+        let mut contents = flows::Contents::new();
+        for wish in &wishes {
+            let before = contents.clone();
+            contents.take(wish);
+            flows::lesser_roles_keep_away(&before, &contents, wish)?;
+            flows::nothing_goes_up_once_launched(&before, &contents, wish)?;
         }
     }
 }
@@ -134,7 +152,8 @@ proptest! {
             prop_assert!(!own || !limits.passing, "a passing key could make a lasting one");
         } else if with != without {
             prop_assert!(with.rule().starts_with("key-limited"), "{with:?}");
-            let unknown = Context::default();
+            // From where content is to come is part of what is asked.
+            let unknown = Context { content: context.content, ..Context::default() };
             prop_assert_eq!(&with, &decide(&limited, action, &target, &unknown));
             let stranger = Principal { standing: Standing::Stranger, ..limited };
             prop_assert_eq!(&with, &decide(&stranger, action, &target, &unknown));
@@ -255,6 +274,48 @@ proptest! {
             prop_assert!(!ask(&Context { push: None, ..context }), "missing, and yet permitted");
         }
     }
+}
+
+/// Nor is this one: content must go down for team members, up before the launch, and no more after.
+#[test]
+fn content_flows_where_it_may() {
+    let mut contents = flows::Contents::new();
+    let mut ask = |role, action, source, target| {
+        contents.take(&flows::Wish {
+            standing: Standing::Member(role),
+            action,
+            target,
+            source,
+            typed: true,
+            code: false,
+        })
+    };
+    let (dev, test, live) = (Environment::Dev, Environment::Test, Environment::Live);
+    let clone = Action::CloneContent;
+    assert!(ask(Role::Administrator, clone, dev.clone(), live.clone()));
+    assert!(ask(
+        Role::Administrator,
+        Action::LaunchSite,
+        live.clone(),
+        live.clone()
+    ));
+    assert!(!ask(Role::Administrator, clone, dev.clone(), live.clone()));
+    assert!(ask(Role::TeamMember, clone, live.clone(), dev.clone()));
+    assert!(ask(
+        Role::TeamMember,
+        Action::Deploy,
+        live.clone(),
+        test.clone()
+    ));
+    assert!(!ask(
+        Role::TeamMember,
+        Action::WipeContent,
+        live.clone(),
+        live.clone()
+    ));
+    assert!(!ask(Role::Developer, clone, test, dev.clone()));
+    assert!(ask(Role::Developer, clone, dev, model::feature()));
+    assert_eq!(contents.now[&model::feature()].0, [Environment::Dev].into());
 }
 
 /// The model is worth nothing if its requests are all refused: deploys, hotfixes, merges, drops,

@@ -1,13 +1,15 @@
 //! Sends a command to the running gateway, and shows what it says.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use crate::config::Config;
-use crate::daemon::{CONTROL_SOCKET, Call, place};
+use crate::daemon::{CONTROL_SOCKET, Call, LONGEST_PIECE, place};
 use crate::fault::{Fault, OrFault};
-use crate::protocol::console::{Command, Common, Invocation, Said};
+use crate::protocol::console::{Command, Common, Invocation, Said, status};
 
 /// Runs one command. Returns its exit status.
 pub(super) fn call(config: &Path, command: Command, common: Common) -> Result<u32, Fault> {
@@ -19,13 +21,15 @@ pub(super) fn call(config: &Path, command: Command, common: Common) -> Result<u3
     })?;
     let call = Call {
         invocation: Invocation { command, common },
+        attended: io::stdin().is_terminal() && io::stderr().is_terminal(),
     };
     let mut line = serde_json::to_vec(&call).or_fault(|| "writing the command")?;
     line.push(b'\n');
     let doing = || "talking to the gateway";
     stream.write_all(&line).or_fault(doing)?;
     forward_input(stream.try_clone().or_fault(doing)?);
-    let mut answers = BufReader::new(stream);
+    let mut answers = BufReader::with_capacity(256 * 1024, stream);
+    let mut output = File::from(io::stdout().as_fd().try_clone_to_owned().or_fault(doing)?);
     let mut line = String::new();
     loop {
         line.clear();
@@ -35,9 +39,20 @@ pub(super) fn call(config: &Path, command: Command, common: Common) -> Result<u3
         match serde_json::from_str(&line).or_fault(doing)? {
             Said::Out(text) => {
                 // A reader that has gone, as with `| head`, is no failure.
-                if io::stdout().write_all(text.as_bytes()).is_err() {
+                if output.write_all(text.as_bytes()).is_err() {
                     return Ok(0);
                 }
+            }
+            Said::Data(mut data) => {
+                if output.is_terminal() {
+                    return Err(Fault::new(
+                        "standard output is a terminal: lead it to a file with > FILE, or name one below /backups with --to NAME",
+                    ));
+                }
+                answers.read_exact(&mut data).or_fault(doing)?;
+                output
+                    .write_all(&data)
+                    .or_fault(|| "writing to standard output")?;
             }
             Said::Err(text) => eprint!("{text}"),
             Said::Exit(status) => return Ok(status),
@@ -48,9 +63,27 @@ pub(super) fn call(config: &Path, command: Command, common: Common) -> Result<u3
 /// Answers to questions. The thread ends with the program.
 fn forward_input(mut stream: UnixStream) {
     std::thread::spawn(move || {
-        // An input that breaks off is one that has ended.
-        let _ = io::copy(&mut io::stdin(), &mut stream);
-        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut piece = vec![0; LONGEST_PIECE as usize];
+        let mut input = io::stdin().lock();
+        loop {
+            let bytes = match input.read(&mut piece) {
+                Ok(length) => piece.get(..length).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // The gateway must not take it for one that has ended; it hears of it by the end of
+                // the program, as of a command line that is killed.
+                Err(error) => {
+                    eprintln!("funicular: reading standard input: {error}");
+                    std::process::exit(status::FAILED as i32);
+                }
+            };
+            let length = u32::try_from(bytes.len()).unwrap_or_default().to_be_bytes();
+            if stream.write_all(&length).is_err() || stream.write_all(bytes).is_err() {
+                return;
+            }
+            if bytes.is_empty() {
+                return;
+            }
+        }
     });
 }
 

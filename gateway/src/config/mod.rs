@@ -1,6 +1,9 @@
 //! The configuration file: TOML, every key known, each with a default but the data folder.
 
 mod algorithms;
+mod backups;
+mod content;
+mod git;
 mod identity;
 mod multidev;
 mod network;
@@ -19,6 +22,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 pub use algorithms::{Algorithms, Ciphers, Ssh};
+pub use backups::{Backups, MOST_DAYS};
+pub use content::{Content, DatabaseServer};
+pub use git::Git;
 pub use identity::{Identity, SecurityKeys};
 pub use multidev::Multidev;
 pub use network::Network;
@@ -84,6 +90,15 @@ pub struct Config {
     /// Multidevs.
     #[serde(default)]
     pub multidev: Multidev,
+    /// Backups.
+    #[serde(default)]
+    pub backups: Backups,
+    /// Content.
+    #[serde(default)]
+    pub content: Content,
+    /// The servers of databases: `[[database_server]]`.
+    #[serde(default, rename = "database_server")]
+    pub database_servers: Vec<DatabaseServer>,
 }
 
 /// Where and as what the gateway is reached.
@@ -236,31 +251,6 @@ impl Level {
     }
 }
 
-/// What git may do.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Git {
-    /// The longest that git may run for one clone, fetch or push, in seconds.
-    pub max_seconds: u64,
-    /// The largest pack that a push may bring, in bytes; 0 for no limit.
-    pub max_pack_bytes: u64,
-    /// What the packs of clones may take on the disk to be sent again, in bytes; 0 for none.
-    pub pack_cache_bytes: u64,
-    /// How long a repository is left alone before it is packed anew, if it needs that, in seconds.
-    pub repack_after_seconds: u64,
-}
-
-impl Default for Git {
-    fn default() -> Self {
-        Self {
-            max_seconds: 6 * 60 * 60,
-            max_pack_bytes: 0,
-            pack_cache_bytes: 2 << 30,
-            repack_after_seconds: 30,
-        }
-    }
-}
-
 impl Config {
     /// Reads and checks a file.
     ///
@@ -345,6 +335,7 @@ impl Config {
         let rules = rules
             .into_iter()
             .chain(self.penalties.rules())
+            .chain(self.backups.rules())
             .chain(self.steps.rules(&self.data_directory));
         match rules.into_iter().find(|(holds, _)| !holds) {
             Some((_, sentence)) => Err(sentence.to_owned()),
@@ -390,6 +381,7 @@ mod tests {
             "data_directory = \"/x\"\n[steps]\nmax_processes = 0",
             "data_directory = \"/x\"\n[steps]\nreadable = [\"/x/sites\"]",
             "data_directory = \"/x\"\n[steps]\nreadable = [\"/\"]",
+            "data_directory = \"/x\"\n[backups]\nkeep_days = 0",
             "data_directory = \"/x\"\n[[step]]\nname = \"a\"",
         ] {
             assert!(Config::parse(text).is_err(), "{text}");

@@ -15,19 +15,27 @@ use tokio::sync::mpsc;
 use crate::fault::{Fault, OrFault};
 use crate::gate::Identity;
 use crate::protocol::console::{Console, Invocation, Reply, Said};
+use crate::protocol::intake::intake;
 
 /// The socket's name in the run folder.
 pub const CONTROL_SOCKET: &str = "control.sock";
 
-/// What the command line sends first, as one line of JSON; what it reads on standard input follows.
+/// What the command line sends first, as one line of JSON. What it reads on standard input follows in
+/// pieces, each after its length in four bytes (big-endian); a piece of none is the end, so that a
+/// command line that is killed is known from one that has read all.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Call {
     /// The command.
     pub invocation: Invocation,
+    /// Whether a person sits there who can be asked.
+    pub attended: bool,
 }
 
 /// The longest first line, in bytes.
 const LONGEST_CALL: u64 = 1024 * 1024;
+
+/// The longest piece of standard input, in bytes.
+pub const LONGEST_PIECE: u32 = 64 * 1024;
 
 /// The listening half.
 #[derive(Debug)]
@@ -91,19 +99,26 @@ async fn answer(stream: UnixStream, console: &Console) -> Result<(), Fault> {
             peer.uid()
         ),
     };
-    let (input_sender, input) = mpsc::channel::<Vec<u8>>(16);
+    let (input_sender, input) = intake(None);
     let (said_sender, mut said) = mpsc::channel::<Said>(64);
     let feeding = tokio::spawn(async move {
-        let mut piece = vec![0; 8192];
-        while let Ok(length) = reading.read(&mut piece).await {
-            let bytes = piece.get(..length).unwrap_or_default().to_vec();
-            if bytes.is_empty() || input_sender.send(bytes).await.is_err() {
+        while let Ok(length) = reading.read_u32().await {
+            if length == 0 {
+                return input_sender.complete();
+            }
+            if length > LONGEST_PIECE {
+                return;
+            }
+            let mut piece = vec![0; usize::try_from(length).unwrap_or_default()];
+            if reading.read_exact(&mut piece).await.is_err()
+                || input_sender.give(piece).await.is_err()
+            {
                 return;
             }
         }
     });
     let running = async {
-        let mut reply = Reply::local(said_sender, input);
+        let mut reply = Reply::local(said_sender, input, call.attended);
         let status = console.run(&who, call.invocation, &mut reply).await;
         reply.end(status).await;
     };
@@ -115,10 +130,16 @@ async fn answer(stream: UnixStream, console: &Console) -> Result<(), Fault> {
                 () = gone(&writing) => None,
             };
             // Who has gone hears nothing; the command goes on to its end.
-            let Some(Ok(mut line)) = one.map(|one| serde_json::to_vec(&one)) else {
+            let Some(one) = one else {
+                return;
+            };
+            let Ok(mut line) = serde_json::to_vec(&one) else {
                 return;
             };
             line.push(b'\n');
+            if let Said::Data(data) = &one {
+                line.extend_from_slice(data);
+            }
             if writing.write_all(&line).await.is_err() {
                 return;
             }

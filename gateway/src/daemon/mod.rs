@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use control::{CONTROL_SOCKET, Call};
+pub use control::{CONTROL_SOCKET, Call, LONGEST_PIECE};
 pub use init::{Wanted, init};
 
 use crate::audit::Audit;
@@ -33,11 +33,14 @@ use crate::protocol::console::Console;
 use crate::protocol::exec;
 use crate::protocol::git::{HookServer, Pushes, Service};
 use crate::protocol::ssh::{self, HostKeys};
+use crate::site::content::{self, Servers};
 use crate::site::layout::Layout;
 use crate::site::packs::PackCache;
 use crate::site::steps::Steps;
 use crate::site::workflow::Keeping;
-use crate::site::{Sites, Targets, Uploads, Workflows, blocking, multidev, repair, targets};
+use crate::site::{
+    Backups, Sites, Targets, Uploads, Workflows, backup, blocking, multidev, repair, targets,
+};
 use crate::state::State;
 use doors::Doors;
 use listen::Reception;
@@ -142,6 +145,10 @@ async fn run(config: Config) -> Result<(), Fault> {
             data.clone(),
         ),
         targets: Targets::new(config.targets.clone(), data.join(place::TARGETS)),
+        backups: Backups::new(config.backups.clone()),
+        databases: Servers::new(&config.database_servers)?,
+        keep_former: config.content.keep_former(),
+        import_networks: config.content.import_from_networks.clone(),
     });
     {
         let (sites, gate) = (Arc::clone(&sites), Arc::clone(&gate));
@@ -152,6 +159,8 @@ async fn run(config: Config) -> Result<(), Fault> {
 
     tokio::spawn(expire_uploads(Arc::clone(&sites)));
     tokio::spawn(targets::deliver(Arc::clone(&sites)));
+    tokio::spawn(backup::run_by_itself(Arc::clone(&sites), Arc::clone(&gate)));
+    tokio::spawn(expire_content(Arc::clone(&sites), Arc::clone(&gate)));
     tokio::spawn(expire_multidevs(
         Arc::clone(&sites),
         Arc::clone(&gate),
@@ -174,6 +183,7 @@ async fn run(config: Config) -> Result<(), Fault> {
         audit: Arc::clone(&audit),
         audit_path,
         sites: Arc::clone(&sites),
+        spool: run_folder.clone(),
         keep_deleted: config.multidev.keep_deleted(),
     });
     let control = control::Control::bind(&run_folder.join(CONTROL_SOCKET), Arc::clone(&console))?;
@@ -255,6 +265,16 @@ async fn expire_uploads(sites: Arc<Sites>) {
         if let Err(fault) = expired.await {
             tracing::error!("uploads that nobody resumed could not be removed: {fault}");
         }
+    }
+}
+
+/// Removes former contents whose time is over, at the start and from time to time.
+async fn expire_content(sites: Arc<Sites>, gate: Arc<Gate>) {
+    loop {
+        if let Err(fault) = content::expire(&sites, &gate).await {
+            tracing::error!("former contents could not be removed: {fault}");
+        }
+        tokio::time::sleep(EXPIRY).await;
     }
 }
 

@@ -42,6 +42,18 @@ impl Engine {
     }
 }
 
+impl std::str::FromStr for Engine {
+    type Err = Fault;
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        match text {
+            "sqlite" => Ok(Engine::Sqlite),
+            "mariadb" | "mysql" => Ok(Engine::Mariadb),
+            "postgresql" | "postgres" => Ok(Engine::Postgresql),
+            other => Err(Fault::new(format!("'{other}' is no engine of databases"))),
+        }
+    }
+}
+
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
@@ -166,7 +178,7 @@ pub enum Events {
 pub struct Filled {
     /// Tables.
     pub tables: u64,
-    /// Rows.
+    /// Rows, where they were counted on the way: SQLite's databases are copied as files.
     pub rows: u64,
     /// Bytes read.
     pub bytes: u64,
@@ -183,8 +195,25 @@ pub enum Form {
     Sql,
     /// pg_dump's custom format.
     PostgresqlCustom,
-    /// An SQLite database file.
+    /// An SQLite database file, or several in an archive (tar).
     SqliteFile,
+}
+
+impl Form {
+    /// How much of a dump [`Form::of`] looks at.
+    pub const HEAD: usize = 512;
+
+    /// Tells by its first bytes what a dump is written in. An archive (tar) is that of several
+    /// SQLite files, as exports make it.
+    pub fn of(head: &[u8]) -> Self {
+        if head.starts_with(b"PGDMP") {
+            Form::PostgresqlCustom
+        } else if head.starts_with(b"SQLite format 3\0") || head.get(257..262) == Some(b"ustar") {
+            Form::SqliteFile
+        } else {
+            Form::Sql
+        }
+    }
 }
 
 /// A table, for people and for checks.
@@ -218,6 +247,18 @@ impl Database {
             Engine::Sqlite => sqlite::create(self),
             Engine::Mariadb => mariadb::create(self),
             Engine::Postgresql => postgresql::create(self),
+        }
+    }
+
+    /// As [`Database::create`], for what takes the place of another: a single SQLite database gets
+    /// an empty one of its name, which an import fills; the site knows it by that name.
+    ///
+    /// # Errors
+    /// As [`Database::create`]'s.
+    pub fn create_like(&self, former: &Database) -> Result<(), Fault> {
+        match (self.engine(), former.engine()) {
+            (Engine::Sqlite, Engine::Sqlite) => sqlite::create_like(self, former),
+            _ => self.create(),
         }
     }
 

@@ -1,7 +1,9 @@
 //! What is told to the gate with a question, and its no.
 
 use jiff::Timestamp;
-use policy::{DeployFacts, FailedRelease, InTheWay, MultidevFacts, PushFacts, Refusal};
+use policy::{
+    ContentFacts, DeployFacts, FailedRelease, InTheWay, MultidevFacts, PushFacts, Refusal,
+};
 
 use super::Held;
 use crate::audit::IncidentId;
@@ -18,6 +20,8 @@ pub struct Evidence {
     pub failed_release: Option<FailedRelease>,
     /// About a Multidev that is to be made.
     pub multidev: Option<MultidevFacts>,
+    /// About content that is asked for, or that a deploy would bring.
+    pub content: Option<ContentFacts>,
     /// How many files hold work that is not committed.
     pub uncommitted: usize,
     /// Whether the person has said that such work may be put aside.

@@ -25,7 +25,7 @@ pub use trust::{Sources, Trust};
 use crate::audit::{Audit, Decided, IncidentId, Outcome, Record, Who};
 use crate::blocking;
 use crate::fault::Fault;
-use crate::state::{Matter, State, Workflow};
+use crate::state::{EnvironmentState, Matter, Model, State, Workflow};
 
 /// The gate. One for the whole daemon.
 #[derive(Debug)]
@@ -258,7 +258,7 @@ impl Gate {
             .filter(|found| evidence.made.is_none_or(|made| made == found.created));
         let mode = environment.and_then(|environment| environment.mode.clone());
         let release_replaced = match (evidence.opened_in, environment) {
-            (Some(opened), Some(environment)) => opened != environment.generation,
+            (Some(opened), Some(environment)) => Some(opened) != stands_in(target, environment),
             (Some(_), None) => true,
             (None, _) => false,
         };
@@ -277,12 +277,13 @@ impl Gate {
             deploy: evidence.deploy.clone(),
             failed_release: evidence.failed_release.clone(),
             multidev: evidence.multidev.clone(),
+            content: content_now(&model, target, evidence),
             uncommitted: evidence.uncommitted,
             confirmed: evidence.confirmed,
             release_replaced,
             in_the_way: evidence.in_the_way,
             own_workflow: evidence.own_workflow,
-            has_database: environment.is_some_and(|environment| environment.database.is_some()),
+            has_database: environment.is_some_and(|found| found.database_address().is_some()),
             hold: held::facts(&model, who, action, target, evidence),
             address: self.address.clone(),
         };
@@ -297,10 +298,7 @@ impl Gate {
         };
         let model = self.state.model();
         let environment = model.environment(site, name);
-        let is_code = matches!(target, Target::Tree(_, _, Area::Code, _));
-        let generation = environment
-            .filter(|_| is_code)
-            .map(|found| found.generation);
+        let generation = environment.and_then(|found| stands_in(target, found));
         Since {
             generation: opened_in.or(generation),
             made: made.or_else(|| environment.map(|found| found.created)),
@@ -353,5 +351,31 @@ impl Gate {
             detail,
             count: 1,
         }
+    }
+}
+
+/// What is known of content, with what may have been said since it was gathered.
+fn content_now(
+    model: &Model,
+    target: &Target,
+    evidence: &Evidence,
+) -> Option<policy::ContentFacts> {
+    let facts = evidence.content.clone()?;
+    let site = target.site().and_then(|site| model.sites.get(site));
+    let launched = site.is_some_and(|site| site.content.launched.is_some());
+    Some(policy::ContentFacts { launched, ..facts })
+}
+
+/// What a place of a tree is part of now: code of a generation, files of a store.
+fn stands_in(target: &Target, environment: &EnvironmentState) -> Option<u64> {
+    match target {
+        Target::Tree(_, _, Area::Code, _) => Some(environment.generation),
+        Target::Tree(_, _, Area::Files, _) => Some(environment.content.current.files),
+        Target::Tree(_, _, Area::Root | Area::Logs | Area::Tmp | Area::Backups, _)
+        | Target::Server
+        | Target::Person(_)
+        | Target::Site(_)
+        | Target::Environment(_, _)
+        | Target::Ref(_, _, _) => None,
     }
 }

@@ -280,6 +280,19 @@ impl Permit {
             | Action::SetDatabase
             | Action::SetFront
             | Action::SetStepNetwork
+            | Action::CloneContent
+            | Action::UndoContent
+            | Action::ImportContent
+            | Action::ExportContent
+            | Action::WipeContent
+            | Action::CreateBackup
+            | Action::ReadBackups
+            | Action::RestoreBackup
+            | Action::ScheduleBackups
+            | Action::LaunchSite
+            | Action::SetContent
+            | Action::RotatePassword
+            | Action::ViewStatus
             | Action::ViewTargets
             | Action::ManageTargets
             | Action::ViewSite

@@ -6,6 +6,7 @@ pub mod exec;
 #[cfg(test)]
 mod fuzzed;
 pub mod git;
+pub mod intake;
 pub mod sftp;
 pub mod ssh;
 

@@ -41,7 +41,7 @@ pub async fn connect(state: &State, permit: &Permit) -> Result<TcpStream, Fault>
     let model = state.model();
     let address = model
         .environment(permit.site()?, permit.environment()?)
-        .and_then(|environment| environment.database.clone())
+        .and_then(|environment| environment.database_address().map(str::to_owned))
         .ok_or_else(|| Fault::new("the database was taken away meanwhile"))?;
     let doing = || format!("connecting to the database at {address}");
     let stream = tokio::time::timeout(PATIENCE, TcpStream::connect(&address))

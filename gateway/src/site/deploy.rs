@@ -4,14 +4,15 @@ use git2::{Oid, Repository};
 use policy::{DeployFacts, Environment, FailedRelease, HotfixName, SiteName};
 
 use super::changes::Changes;
+use super::content::{self, Cloning};
 use super::failed;
 use super::push::short;
 use super::release::{self, Origin, Prepared, ReleaseKind, Reuse};
-use super::workflow::{self, Change, Undone};
+use super::workflow::{self, Bringing, Change, Undone};
 use super::{Author, Run, Sites, repository};
 use crate::fault::Fault;
 use crate::gate::Permit;
-use crate::state::{Deployment, DeploymentKind, Intent, Model, RefMove};
+use crate::state::{ContentChange, Deployment, DeploymentKind, Intent, Model, RefMove};
 use crate::steps_file::Event;
 
 /// What a deploy or rollback would do, with the facts that the policy asks for.
@@ -165,18 +166,59 @@ pub fn plan_rollback(
     })
 }
 
+/// What a deploy does beside bringing code.
+#[derive(Debug, Clone, Default)]
+pub struct Beside {
+    /// Content that comes down at the same time.
+    pub content: Option<Cloning>,
+    /// The site's updates of its database.
+    pub update_database: bool,
+    /// The clearing of its caches.
+    pub clear_caches: bool,
+}
+
 /// Carries out a plan as the next deploy tag.
 ///
 /// # Errors
-/// [`Undone`]; no ref, no tag and no release has then changed.
+/// [`Undone`]; no ref, no tag, no release and no content has then changed.
 pub fn deploy(
     sites: &Sites,
     run: &Run,
     permit: Permit,
     plan: Plan,
     note: &str,
+    beside: &Beside,
 ) -> Result<Deployed, Undone> {
-    run.perform(note, || release_plan(sites, run, permit, plan, note))
+    run.perform(note, || {
+        let fresh = match &beside.content {
+            None => None,
+            Some(cloning) => match content::fill(sites, run, &permit, cloning)
+                .and_then(|(fresh, _)| Ok(fresh.complete(sites, &permit).map(|()| fresh)?))
+            {
+                Ok(fresh) => Some(fresh),
+                Err(undone) => return Err(content::end(permit, undone)),
+            },
+        };
+        let asked = [
+            (beside.update_database, Event::UpdateDatabase),
+            (beside.clear_caches, Event::ClearCaches),
+        ];
+        let with = With {
+            content: fresh.as_ref().map(|fresh| fresh.change(sites)),
+            more: asked
+                .into_iter()
+                .filter_map(|(asked, event)| asked.then_some(event))
+                .collect(),
+        };
+        // Content that was not switched to is collected with the change that failed.
+        release_plan(sites, run, permit, plan, note, with)
+    })
+}
+
+/// What the release of a plan comes with.
+struct With {
+    content: Option<ContentChange>,
+    more: Vec<Event>,
 }
 
 fn release_plan(
@@ -185,6 +227,7 @@ fn release_plan(
     permit: Permit,
     plan: Plan,
     note: &str,
+    with: With,
 ) -> Result<Deployed, Undone> {
     let site = permit.site()?.clone();
     let environment = permit.environment()?.clone();
@@ -206,7 +249,12 @@ fn release_plan(
         progress: None,
     };
     let kind = ReleaseKind::ReadOnly;
-    let (release, permit) = workflow::prepare(sites, run, permit, Event::Deploy, &origin, kind)?;
+    let bringing = Bringing {
+        content: with.content.as_ref().map(|change| change.new),
+        more: with.more,
+    };
+    let event = (Event::Deploy, bringing);
+    let (release, permit) = workflow::prepare_with(sites, run, permit, event, &origin, kind)?;
     let tagged = next_number(sites, &repository, &site, &environment).and_then(|number| {
         let tag = format!("{environment}_{number}");
         let author = Author::of(&permit, &sites.state);
@@ -229,6 +277,7 @@ fn release_plan(
         kind: Some(plan.kind),
         note: note.to_owned(),
         rolled_back: plan.rolled_back,
+        content: with.content,
         ..Intent::default()
     };
     let change = Change {

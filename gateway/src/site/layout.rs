@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use policy::{Environment, SiteName, SitePath};
 
-use super::covers;
+use super::{content, covers};
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
 
@@ -77,6 +77,15 @@ impl SiteLayout {
         self.folder.join("deleted").join(id)
     }
 
+    /// Returns the same as the environment that it was.
+    pub fn deleted_environment(&self, id: &str, environment: &Environment) -> EnvironmentLayout {
+        EnvironmentLayout {
+            site: self.site.clone(),
+            environment: environment.clone(),
+            folder: self.deleted(id),
+        }
+    }
+
     /// Returns the logs of workflows whose environment is gone, or never came to be.
     pub fn logs(&self) -> PathBuf {
         self.folder.join("logs")
@@ -128,9 +137,41 @@ impl EnvironmentLayout {
         self.generation(number).join("code")
     }
 
-    /// Returns the uploads of the site's visitors and editors.
+    /// Returns the uploads of the site's visitors and editors: a way through the pointers, to those
+    /// of the content that the environment has.
     pub fn files(&self) -> PathBuf {
         self.folder.join("files")
+    }
+
+    /// Returns the way to the content that the environment has: through what it runs, or before its
+    /// first deploy straight there.
+    pub fn content_link(&self) -> PathBuf {
+        self.folder.join("content")
+    }
+
+    /// Returns the folder of all contents.
+    pub fn contents(&self) -> PathBuf {
+        self.folder.join("contents")
+    }
+
+    /// Returns one content: links to its files and its database, and what the site reads of it.
+    pub fn content(&self, number: u64) -> PathBuf {
+        self.contents().join(number.to_string())
+    }
+
+    /// Returns the folder of files and databases, which contents point to.
+    pub fn stores(&self) -> PathBuf {
+        self.folder.join("stores")
+    }
+
+    /// Returns one store of files.
+    pub fn files_store(&self, number: u64) -> PathBuf {
+        self.stores().join(format!("files-{number}"))
+    }
+
+    /// Returns one store of a database: what it is, and the files of SQLite.
+    pub fn database_store(&self, number: u64) -> PathBuf {
+        self.stores().join(format!("database-{number}"))
     }
 
     /// Returns the logs of workflows.
@@ -175,7 +216,8 @@ pub fn create_environment_directories(
     covers(permit, environment.site())?;
     for folder in [
         environment.generations(),
-        environment.files(),
+        environment.contents(),
+        environment.stores(),
         environment.logs(),
         environment.tmp(),
         environment.backups(),
@@ -184,7 +226,7 @@ pub fn create_environment_directories(
         std::fs::create_dir_all(&folder)
             .or_fault(|| format!("making the folder {}", folder.display()))?;
     }
-    Ok(())
+    content::found(environment)
 }
 
 /// Returns where the link at `files_path` in code leads: out of code to `files` beside it.

@@ -1,7 +1,9 @@
 //! Effects. Every function that changes something takes a [`crate::gate::Permit`].
 
+pub mod backup;
 mod blobs;
 pub mod changes;
+pub mod content;
 mod contents;
 #[cfg(test)]
 mod crash_tests;
@@ -9,6 +11,7 @@ pub mod database;
 pub mod deploy;
 mod differing;
 pub mod failed;
+pub mod files;
 mod folder;
 pub mod front;
 pub mod git;
@@ -49,9 +52,11 @@ pub mod workplace;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use policy::{Action, SiteName};
 
+pub use backup::Backups;
 pub use targets::Targets;
 pub use uploads::Uploads;
 pub use workflow::{Busy, Run, Undone, Workflows};
@@ -77,6 +82,14 @@ pub struct Sites {
     pub steps: steps::Steps,
     /// Who is told of switches, and what follows them.
     pub targets: Targets,
+    /// What keeps backups.
+    pub backups: Backups,
+    /// The servers of databases.
+    pub databases: content::Servers,
+    /// For how long former content is kept.
+    pub keep_former: Duration,
+    /// The networks beside the internet that imports are fetched from.
+    pub import_networks: Vec<crate::config::Network>,
 }
 
 /// Whom a commit or tag names.

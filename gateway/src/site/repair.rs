@@ -9,7 +9,7 @@ use policy::SiteName;
 
 use super::release;
 use super::repository::{self, MoveError};
-use super::{Sites, crash, multidev, orphans, runtime, targets, workflow};
+use super::{Sites, content, crash, multidev, orphans, runtime, targets, workflow};
 use crate::audit::Outcome;
 use crate::fault::{Fault, OrFault};
 use crate::gate::{Gate, Permit};
@@ -54,6 +54,15 @@ pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
             let folder = layout.environment(environment);
             for generation in release::collect(&permit, &folder)? {
                 tracing::debug!(%site, %environment, generation, "collected");
+            }
+            content::found(&folder)?;
+            if let Err(fault) = content::finish_rotations(sites, &folder) {
+                tracing::error!(%site, %environment, "a password is still to be changed: {fault}");
+            }
+            for what in content::collect(sites, &permit, &folder)? {
+                said.push(format!(
+                    "{site}.{environment}: removed {what}, which nobody has any more."
+                ));
             }
             sites
                 .tree(&site, environment)?
@@ -112,10 +121,7 @@ fn repair_one(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<St
             to_move.push(one.clone());
         }
     }
-    let switched = match intent.generation {
-        Some(generation) => release::current(&environment)? == Some(generation),
-        None => false,
-    };
+    let switched = workflow::has_switched(&environment, intent)?;
     // A change that moves no ref has no other sign that it was to be than the pointer.
     if moved == 0 && !(switched && intent.refs.is_empty()) {
         if switched {
@@ -132,9 +138,7 @@ fn repair_one(sites: &Sites, gate: &Arc<Gate>, workflow: &Workflow) -> Result<St
         }
         Err(MoveError::Fault(fault)) => return Err(fault),
     }
-    if let Some(generation) = intent.generation {
-        release::switch(&permit, &environment, generation)?;
-    }
+    workflow::switch(&permit, &environment, intent)?;
     targets::ask_for_sync(sites, workflow, None)?;
     // Repair may be cut off as well: what it has completed is told by the next one.
     sites

@@ -1,25 +1,30 @@
-//! What a site's own programs are told of where they run: three files beside the releases, written
-//! anew whenever a fact changes. They are no part of a release or of git, and SFTP shows them to
-//! nobody, since facts of Live are not for everybody who may look at it.
+//! What a site's own programs are told of where they run: files in the content of the environment,
+//! written anew whenever a fact changes. They are no part of a release or of git, and SFTP shows them
+//! to nobody, since facts of Live are not for everybody who may look at it.
 //!
 //! `settings.env` is for a shell to source, `settings.json` for programs, `settings.php` for PHP to
-//! include: it returns an array.
+//! include: it returns an array. In the environment's folder `settings` links lead to those of the
+//! content that it has now, so that who opens one gets database and files of one content. PHP keeps
+//! included files, and where links lead, for minutes; so `settings.php` itself never changes, and
+//! reads the JSON anew each time.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use policy::{Environment, SiteName};
 
-use super::{Sites, covers};
+use super::layout::EnvironmentLayout;
+use super::{Sites, content, covers};
+use crate::database::{Address, Database};
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
-use crate::state::Model;
+use crate::state::Content;
 
 /// A fact, by the name of its variable.
-type Facts = Vec<(String, String)>;
+pub(super) type Facts = Vec<(String, String)>;
 
 /// Who writes takes what is true at that moment, and nobody else writes meanwhile: so what is
 /// written last is what is true last.
@@ -33,37 +38,91 @@ pub(super) fn refresh(sites: &Sites, permit: &Permit, site: &SiteName, environme
     }
 }
 
-/// Returns the facts about an environment's database; none where it has none.
-pub(super) fn database(model: &Model, site: &SiteName, environment: &Environment) -> Facts {
-    let address = model
-        .environment(site, environment)
-        .and_then(|state| state.database.as_deref())
-        .and_then(|address| address.rsplit_once(':'));
-    let Some((host, port)) = address else {
-        return Facts::new();
-    };
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    vec![
-        (
-            "FUNICULAR_DATABASE_HOST".to_owned(),
-            bare.unwrap_or(host).to_owned(),
-        ),
-        ("FUNICULAR_DATABASE_PORT".to_owned(), port.to_owned()),
-    ]
+/// Writes the files of a content that nobody points to yet.
+///
+/// # Errors
+/// When they cannot be written.
+pub(super) fn prepare(
+    sites: &Sites,
+    permit: &Permit,
+    environment: &EnvironmentLayout,
+    content: Content,
+) -> Result<(), Fault> {
+    covers(permit, environment.site())?;
+    let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let facts = facts(sites, environment.site(), environment.name(), content)?;
+    put(&environment.content(content.number), &facts)
 }
 
-fn facts(sites: &Sites, site: &SiteName, environment: &Environment) -> Result<Facts, Fault> {
+/// Returns the facts about a content: its files, and its database if it has one.
+pub(super) fn content_facts(
+    sites: &Sites,
+    environment: &EnvironmentLayout,
+    content: Content,
+) -> Result<Facts, Fault> {
+    let fact = |name: &str, value: String| (format!("FUNICULAR_{name}"), value);
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    let mut facts = vec![fact("FILES", path(&environment.files_store(content.files)))];
     let model = sites.state.model();
-    let state = model
-        .environment(site, environment)
-        .ok_or_else(|| Fault::new("the environment is gone"))?;
+    let outside = model
+        .environment(environment.site(), environment.name())
+        .and_then(|state| state.database.as_deref())
+        .and_then(|address| address.rsplit_once(':'));
+    if let Some((host, port)) = outside {
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        facts.push(fact("DATABASE_HOST", bare.unwrap_or(host).to_owned()));
+        facts.push(fact("DATABASE_PORT", port.to_owned()));
+        return Ok(facts);
+    }
+    let Some(database) = content::database_in(sites, environment, content)? else {
+        return Ok(facts);
+    };
+    facts.push(fact(
+        "DATABASE_ENGINE",
+        database.engine().as_str().to_owned(),
+    ));
+    match database {
+        Database::Sqlite { folder } => facts.push(fact("DATABASE_DIR", path(&folder))),
+        Database::Served {
+            server,
+            name,
+            user,
+            password,
+        } => {
+            match sites.databases.for_sites(&server) {
+                Address::Tcp { host, port } => {
+                    facts.push(fact("DATABASE_HOST", host));
+                    facts.push(fact("DATABASE_PORT", port.to_string()));
+                }
+                Address::Socket(socket) => {
+                    facts.push(fact("DATABASE_HOST", "localhost".to_owned()));
+                    facts.push(fact("DATABASE_SOCKET", path(&socket)));
+                }
+            }
+            facts.push(fact("DATABASE_NAME", name));
+            facts.push(fact("DATABASE_USER", user));
+            facts.push(fact("DATABASE_PASSWORD", password.reveal().to_owned()));
+        }
+    }
+    Ok(facts)
+}
+
+fn facts(
+    sites: &Sites,
+    site: &SiteName,
+    environment: &Environment,
+    content: Content,
+) -> Result<Facts, Fault> {
+    let model = sites.state.model();
+    // A Multidev that is being made is not known yet.
+    let state = model.environment(site, environment);
     let mut facts = vec![
         ("FUNICULAR_SITE".to_owned(), site.to_string()),
         ("FUNICULAR_ENVIRONMENT".to_owned(), environment.to_string()),
     ];
-    if let Some(commit) = state.commit {
+    if let Some(commit) = state.and_then(|state| state.commit) {
         facts.push(("FUNICULAR_COMMIT".to_owned(), commit.to_string()));
     }
     let deployments = sites.state.deployments(site, environment)?;
@@ -71,17 +130,21 @@ fn facts(sites: &Sites, site: &SiteName, environment: &Environment) -> Result<Fa
         let tag = format!("{environment}_{}", newest.number);
         facts.push(("FUNICULAR_DEPLOY".to_owned(), tag));
     }
-    if let Some(url) = &state.front.url {
+    if let Some(url) = state.and_then(|state| state.front.url.as_ref()) {
         facts.push(("FUNICULAR_URL".to_owned(), url.clone()));
     }
-    facts.extend(database(&model, site, environment));
+    let layout = sites.layout.site(site).environment(environment);
+    facts.extend(content_facts(sites, &layout, content)?);
     Ok(facts)
 }
 
 fn write(sites: &Sites, site: &SiteName, environment: &Environment) -> Result<(), Fault> {
     let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-    let facts = facts(sites, site, environment)?;
-    let folder = sites.layout.site(site).environment(environment).settings();
+    let layout = sites.layout.site(site).environment(environment);
+    let content = content::current(&layout)?;
+    let facts = facts(sites, site, environment, content)?;
+    put(&layout.content(content.number), &facts)?;
+    let folder = layout.settings();
     let doing = || format!("making the folder {}", folder.display());
     match DirBuilder::new().mode(0o750).create(&folder) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
@@ -89,16 +152,37 @@ fn write(sites: &Sites, site: &SiteName, environment: &Environment) -> Result<()
         }
         _there => {}
     }
-    for (name, text) in [
-        ("settings.env", shell(&facts)),
-        ("settings.json", json(&facts)?),
-        ("settings.php", php(&facts)),
-    ] {
-        replace(&folder, name, text.as_bytes())
-            .or_fault(|| format!("writing {name} of {site}.{environment}"))?;
+    replace(&folder, "settings.php", PHP.as_bytes()).or_fault(doing)?;
+    for name in ["settings.env", "settings.json"] {
+        let target = format!("../content/{name}");
+        let path = folder.join(name);
+        if fs::read_link(&path).is_ok_and(|there| there == Path::new(&target)) {
+            continue;
+        }
+        let fresh = folder.join(format!(".{name}.new"));
+        let _ = fs::remove_file(&fresh);
+        symlink(&target, &fresh)
+            .and_then(|()| fs::rename(&fresh, &path))
+            .or_fault(doing)?;
     }
     Ok(())
 }
+
+fn put(folder: &Path, facts: &Facts) -> Result<(), Fault> {
+    for (name, text) in [
+        ("settings.env", shell(facts)),
+        ("settings.json", json(facts)?),
+        ("settings.php", PHP.to_owned()),
+    ] {
+        replace(folder, name, text.as_bytes())
+            .or_fault(|| format!("writing {name} into {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// PHP keeps an included file by its path; a file that it reads it opens anew.
+const PHP: &str =
+    "<?php\nreturn json_decode(file_get_contents(__DIR__ . '/settings.json'), true);\n";
 
 /// Writes a file whole, unless it is right already.
 fn replace(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
@@ -143,17 +227,6 @@ fn json(facts: &Facts) -> Result<String, Fault> {
     Ok(text)
 }
 
-/// In single quotes PHP knows two escapes, and a closing tag is no tag.
-fn php(facts: &Facts) -> String {
-    let mut text = "<?php\nreturn [\n".to_owned();
-    for (name, value) in facts {
-        let value = value.replace('\\', r"\\").replace('\'', r"\'");
-        text.push_str(&format!("    '{name}' => '{value}',\n"));
-    }
-    text.push_str("];\n");
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -183,7 +256,7 @@ mod tests {
         for (name, text) in [
             ("settings.env", shell(&facts)),
             ("settings.json", json(&facts).unwrap()),
-            ("settings.php", php(&facts)),
+            ("settings.php", PHP.to_owned()),
         ] {
             replace(folder.path(), name, text.as_bytes()).unwrap();
         }

@@ -4,6 +4,9 @@
 //! a decision costs no query. Knows no rules.
 
 mod approvals;
+mod backup_schedules;
+mod backups;
+mod contents;
 mod databases;
 mod deliveries;
 mod deploy_windows;
@@ -30,6 +33,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use rusqlite::{Connection, Transaction};
 
 pub use approvals::{Answer, Matter, Request, RequestStatus, Subject};
+pub use backup_schedules::BackupSchedule;
+pub use backups::{Backup, BackupElements, BackupKind, CodeBackup, DatabaseBackup, FilesBackup};
+pub use contents::{Content, ContentChange, ContentState, SiteContent};
 pub use deliveries::{Delivery, DeliveryStatus};
 pub use deploy_windows::{DeployWindow, NotAWindow};
 pub use deployments::{Deployment, DeploymentKind};

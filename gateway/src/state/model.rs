@@ -11,6 +11,7 @@ use policy::{
 };
 use rusqlite::{Connection, Row};
 
+use super::contents::{ContentState, SiteContent};
 use super::fronts::{Failed, Front};
 use super::holds::{self, Holds};
 use crate::fault::{Fault, OrFault};
@@ -88,6 +89,8 @@ pub struct Site {
     pub files_path: Option<SitePath>,
     /// Whether trunk may be force-pushed.
     pub force_push: bool,
+    /// What it says of its content.
+    pub content: SiteContent,
     /// Whether its steps reach the network.
     pub step_network: bool,
     /// Whether a hotfix has to run on Test before it goes to Live.
@@ -111,7 +114,9 @@ pub struct EnvironmentState {
     pub commit: Option<Oid>,
     /// The generation that `current` points to.
     pub generation: u64,
-    /// Where its database is, as `HOST:PORT`.
+    /// Its files and its database.
+    pub content: ContentState,
+    /// Where a database is that it uses beside its own, or instead, as `HOST:PORT`.
     pub database: Option<String>,
     /// Where it is served.
     pub front: Front,
@@ -169,6 +174,13 @@ impl FromStr for HotfixStatus {
             "dropped" => Ok(HotfixStatus::Dropped),
             other => Err(Fault::new(format!("'{other}' is no status of a hotfix"))),
         }
+    }
+}
+
+impl EnvironmentState {
+    /// Returns where its database is reached, as `HOST:PORT`: what was set, or its own.
+    pub fn database_address(&self) -> Option<&str> {
+        self.database.as_deref().or(self.content.address.as_deref())
     }
 }
 
@@ -282,6 +294,7 @@ fn load_sites(connection: &Connection, model: &mut Model) -> Result<(), Fault> {
             trunk,
             files_path,
             force_push,
+            content: SiteContent::default(),
             step_network: false,
             hotfix_require_test,
             created: parse(&created)?,
@@ -340,6 +353,7 @@ fn load_environments(connection: &Connection, model: &mut Model) -> Result<(), F
             mode,
             commit: commit.map(|commit| parse(&commit)).transpose()?,
             generation: generation.unsigned_abs(),
+            content: ContentState::default(),
             database: None,
             front: Front::default(),
             failed: Vec::new(),
@@ -349,6 +363,7 @@ fn load_environments(connection: &Connection, model: &mut Model) -> Result<(), F
             site.environments.insert(parse(&name)?, environment);
         }
     }
+    super::contents::load(connection, model)?;
     super::databases::load(connection, model)?;
     super::fronts::load(connection, model)?;
     super::step_networks::load(connection, model)

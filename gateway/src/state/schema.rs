@@ -21,6 +21,9 @@ const MIGRATIONS: &[&str] = &[
     super::targets::TABLES,
     super::holds::TABLES,
     super::multidevs::TABLE,
+    super::contents::TABLES,
+    super::backups::TABLE,
+    super::backup_schedules::TABLES,
 ];
 
 /// Keys with an end and limits; authorities of certificates.

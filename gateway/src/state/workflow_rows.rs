@@ -11,7 +11,7 @@ use super::deployments::{self, Deployment};
 use super::model::{Hotfix, HotfixStatus, parse, rows};
 use super::told::Told;
 use super::workflows::{Lease, Step, Workflow, WorkflowStatus};
-use super::{State, multidevs, sites};
+use super::{State, contents, multidevs, sites};
 use crate::fault::{Fault, OrFault};
 
 impl State {
@@ -141,6 +141,9 @@ impl State {
             let old = sites::commit_of(transaction, &workflow.site, &workflow.environment)?;
             if let Some(change) = &intent.multidev {
                 multidevs::apply(transaction, workflow, change)?;
+            }
+            if let Some(change) = &intent.content {
+                contents::apply(transaction, workflow, change)?;
             }
             if let Some(generation) = intent.generation {
                 sites::set_generation(

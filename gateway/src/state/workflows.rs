@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use policy::{ConnectionMode, Environment, HotfixName, PersonName, SiteName};
 use serde::{Deserialize, Serialize};
 
+use super::contents::ContentChange;
 use super::deployments::DeploymentKind;
 use super::multidevs::MultidevChange;
 use crate::fault::Fault;
@@ -157,6 +158,9 @@ pub struct Intent {
     /// The generation that the environment points to before; absent when it has never run anything.
     #[serde(default)]
     pub before: Option<u64>,
+    /// The content that the environment will have; absent when it stays.
+    #[serde(default)]
+    pub content: Option<ContentChange>,
     /// The connection mode that the environment will have; absent when it stays.
     pub mode: Option<ConnectionMode>,
     /// N of the deploy tag, for Test and Live.

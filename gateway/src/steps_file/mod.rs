@@ -87,11 +87,15 @@ pub enum Event {
     MultidevCreate,
     /// The connection mode changes.
     ModeChange,
+    /// The site's own updates of its database, on request.
+    UpdateDatabase,
+    /// The site's caches are cleared, on request.
+    ClearCaches,
 }
 
 impl Event {
     /// All of them.
-    pub const ALL: [Event; 9] = [
+    pub const ALL: [Event; 11] = [
         Event::SyncCode,
         Event::Deploy,
         Event::CloneContent,
@@ -101,6 +105,8 @@ impl Event {
         Event::Restore,
         Event::MultidevCreate,
         Event::ModeChange,
+        Event::UpdateDatabase,
+        Event::ClearCaches,
     ];
 
     /// Returns the word of the file.
@@ -115,6 +121,8 @@ impl Event {
             Event::Restore => "restore",
             Event::MultidevCreate => "multidev_create",
             Event::ModeChange => "mode_change",
+            Event::UpdateDatabase => "updatedb",
+            Event::ClearCaches => "cache_clear",
         }
     }
 }

@@ -93,6 +93,14 @@ fn touched(action: Action, target: &Target, context: &Context) -> Touched {
         | Action::DeleteMultidev
         | Action::Merge
         | Action::Revert => Touched::Code,
+        Action::CloneContent
+        | Action::UndoContent
+        | Action::ImportContent
+        | Action::WipeContent
+        | Action::RestoreBackup => match &context.content {
+            Some(facts) if facts.wanted.code => Touched::Code,
+            _content_only => Touched::Content,
+        },
         // Whoever is connected to a database can write to it.
         Action::ConnectDatabase => Touched::Content,
         Action::ReadTree
@@ -106,6 +114,14 @@ fn touched(action: Action, target: &Target, context: &Context) -> Touched {
         | Action::SetDatabase
         | Action::SetFront
         | Action::SetStepNetwork
+        | Action::ExportContent
+        | Action::CreateBackup
+        | Action::ReadBackups
+        | Action::ScheduleBackups
+        | Action::LaunchSite
+        | Action::SetContent
+        | Action::RotatePassword
+        | Action::ViewStatus
         | Action::ViewTargets
         | Action::ManageTargets
         | Action::Freeze

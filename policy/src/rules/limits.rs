@@ -3,6 +3,7 @@
 
 use super::refuse;
 use crate::action::Action;
+use crate::context::Context;
 use crate::decision::Decision;
 use crate::limits::Limits;
 use crate::principal::Principal;
@@ -43,6 +44,24 @@ pub(super) fn refusal(principal: &Principal, action: Action, target: &Target) ->
     beyond_sites(limits, action, target)
         .or_else(|| beyond_environments(limits, action, target))
         .or_else(|| beyond_actions(limits, action))
+}
+
+/// What a key does not reach, it brings no content from either. Where from is said by the request.
+pub(super) fn of_source(
+    principal: &Principal,
+    action: Action,
+    target: &Target,
+    context: &Context,
+) -> Option<Decision> {
+    let source = context.content.as_ref()?.source.as_ref()?;
+    if !matches!(
+        action,
+        Action::CloneContent | Action::RestoreBackup | Action::Deploy
+    ) {
+        return None;
+    }
+    let from = Target::Environment(target.site()?.clone(), source.environment.clone());
+    beyond_environments(&principal.limits, action, &from)
 }
 
 fn beyond_sites(limits: &Limits, action: Action, target: &Target) -> Option<Decision> {

@@ -1,5 +1,7 @@
 //! The rules. The first that refuses wins; what no rule permits is refused.
 
+mod cloning;
+mod content;
 mod database;
 mod hold;
 mod holding;
@@ -32,7 +34,9 @@ pub fn decide(
     if let Standing::Ended(ended) = principal.standing {
         return over(principal, ended, action);
     }
-    if let Some(refusal) = limits::refusal(principal, action, target) {
+    let limited = limits::refusal(principal, action, target)
+        .or_else(|| limits::of_source(principal, action, target, context));
+    if let Some(refusal) = limited {
         return refusal;
     }
     let allowed = usual(principal, action, target, context);
@@ -49,6 +53,8 @@ fn usual(principal: &Principal, action: Action, target: &Target, context: &Conte
         | Action::ExplainOthers
         | Action::ChangeTeam
         | Action::SetStepNetwork
+        | Action::LaunchSite
+        | Action::SetContent
         | Action::ViewSite => server::decide(principal, action, target),
         Action::ReadTree => on_tree(principal, target, context, |member| {
             tree::read(member, target, context)
@@ -136,6 +142,21 @@ fn usual(principal: &Principal, action: Action, target: &Target, context: &Conte
         Action::SetDatabase | Action::SetFront => {
             on_environment(principal, target, context, |_, site, _| {
                 database::set(principal, action, site)
+            })
+        }
+        Action::CloneContent
+        | Action::UndoContent
+        | Action::ImportContent
+        | Action::ExportContent
+        | Action::WipeContent
+        | Action::CreateBackup
+        | Action::ReadBackups
+        | Action::RestoreBackup
+        | Action::ScheduleBackups
+        | Action::RotatePassword
+        | Action::ViewStatus => {
+            on_environment(principal, target, context, |role, site, environment| {
+                content::decide(role, action, site, environment, context)
             })
         }
         Action::ViewTargets | Action::ManageTargets => {

@@ -20,7 +20,9 @@ pub(super) fn decide(principal: &Principal, action: Action, target: &Target) -> 
             | Target::Tree(_, _, _, _)
             | Target::Ref(_, _, _) => site_administrator(principal, action, target),
         },
-        Action::ChangeTeam => site_administrator(principal, action, target),
+        Action::ChangeTeam | Action::LaunchSite | Action::SetContent => {
+            site_administrator(principal, action, target)
+        }
         Action::SetStepNetwork => step_network(principal, target),
         Action::ViewSite => match (principal.standing.role(), target.site()) {
             (_, None) => unfit_target(action.as_str()),
@@ -56,6 +58,17 @@ pub(super) fn decide(principal: &Principal, action: Action, target: &Target) -> 
         | Action::DenyApproval
         | Action::ConnectDatabase
         | Action::SetDatabase
+        | Action::CloneContent
+        | Action::UndoContent
+        | Action::ImportContent
+        | Action::ExportContent
+        | Action::WipeContent
+        | Action::CreateBackup
+        | Action::ReadBackups
+        | Action::RestoreBackup
+        | Action::ScheduleBackups
+        | Action::RotatePassword
+        | Action::ViewStatus
         | Action::ViewTargets
         | Action::ManageTargets => unfit_target(action.as_str()),
     }

@@ -130,6 +130,14 @@ fn inside(role: Role, place: &Place<'_>, context: &Context) -> Decision {
         ),
         Area::Code => code(role, place, context),
         Area::Files | Area::Tmp => match content(role, environment) {
+            None if context.release_replaced => refuse(
+                "content-replaced",
+                format!(
+                    "The files of {site}.{environment} were replaced by others while /{area}/{path} \
+                     was open, so nothing more is written to the old ones."
+                ),
+                "Open the file again.",
+            ),
             None => permit("member-writes-content"),
             Some(why) => refuse(
                 why,

@@ -1,6 +1,6 @@
 //! Commits on the server, modes, deploys, rollbacks and what becomes of hotfixes.
 
-use super::{permit, refuse, release, unfit_target};
+use super::{cloning, permit, refuse, release, unfit_target};
 use crate::action::Action;
 use crate::context::Context;
 use crate::decision::Decision;
@@ -44,6 +44,19 @@ pub(super) fn on_environment(
         | Action::SetDatabase
         | Action::SetFront
         | Action::SetStepNetwork
+        | Action::CloneContent
+        | Action::UndoContent
+        | Action::ImportContent
+        | Action::ExportContent
+        | Action::WipeContent
+        | Action::CreateBackup
+        | Action::ReadBackups
+        | Action::RestoreBackup
+        | Action::ScheduleBackups
+        | Action::LaunchSite
+        | Action::SetContent
+        | Action::RotatePassword
+        | Action::ViewStatus
         | Action::ViewTargets
         | Action::ManageTargets
         | Action::ViewSite
@@ -296,5 +309,6 @@ fn above(
             ),
         );
     }
-    permit("team-member-deploys")
+    cloning::with_deploy(role, site, environment, context)
+        .unwrap_or_else(|| permit("team-member-deploys"))
 }

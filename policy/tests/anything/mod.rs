@@ -1,9 +1,10 @@
 //! Any request, any facts, any path: what the property tests draw from.
 
 use policy::{
-    Action, ActionGroup, Approval, ApprovalState, Area, ConnectionMode, Context, DeployFacts,
-    Environment, Freeze, Hold, Hours, InTheWay, Limits, MultidevFacts, PushFacts, RefChange,
-    RefKind, SitePath, Target, TreeChange,
+    Action, ActionGroup, Approval, ApprovalState, Area, ConnectionMode, ContentFacts,
+    ContentSource, Context, DatabaseKind, DeployFacts, Elements, Environment, Freeze, Hold,
+    Holdings, Hours, InTheWay, Limits, MultidevFacts, PushFacts, RefChange, RefKind, SitePath,
+    Target, TreeChange,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -169,7 +170,10 @@ pub fn context() -> impl Strategy<Value = Context> {
         any::<bool>(),
         any::<bool>(),
         in_the_way(),
-        ((any::<bool>(), any::<bool>(), multidev_facts()), hold()),
+        (
+            (any::<bool>(), any::<bool>(), multidev_facts()),
+            (hold(), content_facts()),
+        ),
     );
     let push = prop::option::weighted(0.9, push_facts());
     let deploy = prop::option::weighted(0.9, deploy_facts());
@@ -180,7 +184,7 @@ pub fn context() -> impl Strategy<Value = Context> {
     (flags, set, push, deploy, uncommitted).prop_map(|(flags, set, push, deploy, uncommitted)| {
         let (uncommitted, failed_release) = uncommitted;
         let (environment_exists, confirmed, release_replaced, in_the_way, more) = flags;
-        let ((has_database, own_workflow, multidev), hold) = more;
+        let ((has_database, own_workflow, multidev), (hold, content)) = more;
         Context {
             environment_exists,
             mode: set.map(mode),
@@ -188,6 +192,7 @@ pub fn context() -> impl Strategy<Value = Context> {
             deploy,
             failed_release,
             multidev,
+            content,
             uncommitted,
             confirmed,
             release_replaced,
@@ -281,6 +286,54 @@ fn deploy_facts() -> impl Strategy<Value = DeployFacts> {
             would_lose,
         }
     })
+}
+
+/// Facts about content, in any combination.
+pub fn content_facts() -> impl Strategy<Value = Option<ContentFacts>> {
+    let elements = (any::<bool>(), any::<bool>(), any::<bool>());
+    let elements = elements.prop_map(|(code, database, files)| Elements {
+        code,
+        database,
+        files,
+    });
+    let held =
+        || (any::<bool>(), any::<bool>()).prop_map(|(tables, files)| Holdings { tables, files });
+    let source = (environment(), prop::bool::weighted(0.9), held()).prop_map(
+        |(environment, ready, held)| ContentSource {
+            environment,
+            ready,
+            held,
+        },
+    );
+    let flags = (
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    );
+    let facts = (
+        select(&DatabaseKind::ALL[..]),
+        elements,
+        held(),
+        prop::option::weighted(0.9, source),
+        flags,
+    );
+    let facts = facts.prop_map(|(database, wanted, held, source, flags)| {
+        let (launched, name_typed, backed_up_first, former, initialised) = flags;
+        ContentFacts {
+            database,
+            wanted,
+            initialised,
+            held,
+            source,
+            launched,
+            name_typed,
+            backed_up_first,
+            former,
+        }
+    });
+    prop::option::weighted(0.8, facts)
 }
 
 fn multidev_facts() -> impl Strategy<Value = Option<MultidevFacts>> {

@@ -5,7 +5,7 @@ use policy::{
     RefChange, RefKind, SitePath, Target, TreeChange,
 };
 
-use super::words::{acme, closed, frozen, good_push, name};
+use super::words::{acme, clone_of, closed, frozen, good_push, name};
 use super::{Item, everywhere, on_environment, vary};
 
 pub fn items() -> Vec<Item> {
@@ -87,6 +87,9 @@ fn overridden(hold: &mut Hold, why: &str) {
     hold.overriding = Some(why.to_owned());
 }
 
+const CONTENT: &str = "content of an environment";
+const WITH_CODE: &str = "content and code of an environment";
+
 type Asked = (String, Action, Box<dyn Fn(Environment) -> Target>);
 
 fn held() -> Vec<Asked> {
@@ -133,6 +136,21 @@ fn held() -> Vec<Asked> {
     ] {
         asked.push(("environment".to_owned(), action, Box::new(on_environment)));
     }
+    for action in [
+        Action::CloneContent,
+        Action::UndoContent,
+        Action::ImportContent,
+        Action::ExportContent,
+        Action::WipeContent,
+        Action::CreateBackup,
+        Action::RestoreBackup,
+        Action::RotatePassword,
+    ] {
+        asked.push((CONTENT.to_owned(), action, Box::new(on_environment)));
+    }
+    for action in [Action::ImportContent, Action::RestoreBackup] {
+        asked.push((WITH_CODE.to_owned(), action, Box::new(on_environment)));
+    }
     asked
 }
 
@@ -144,7 +162,10 @@ fn facts(subject: &str) -> Context {
         "refs/tags/v1" => RefKind::PlainTag,
         _topic => RefKind::PlainBranch,
     };
+    let mut content = clone_of(Environment::Live);
+    content.wanted.code = subject == WITH_CODE;
     Context {
+        content: [CONTENT, WITH_CODE].contains(&subject).then_some(content),
         push: Some(good_push(kind, RefChange::FastForward)),
         deploy: Some(DeployFacts {
             source_ready: true,

@@ -7,7 +7,7 @@ use policy::{
     RefChange, RefKind, SitePath, Standing, Target, decide,
 };
 
-use crate::words::{acme, alice, good_push, name};
+use crate::words::{acme, alice, clone_of, good_push, name};
 
 /// For each limit: the refusals it makes, by place; all else is as without it.
 pub fn section() -> String {
@@ -25,7 +25,7 @@ pub fn section() -> String {
                     limits: limits.clone(),
                     ..alice(Standing::ServerAdministrator)
                 };
-                let Decision::Refuse(refusal) = decide(&principal, action, &target, &facts())
+                let Decision::Refuse(refusal) = decide(&principal, action, &target, &facts(action))
                 else {
                     continue;
                 };
@@ -127,17 +127,28 @@ fn fits(action: Action, target: &Target) -> bool {
         Target::Person(_) => action == Action::ManageOwnKeys,
         Target::Site(_) => matches!(
             action,
-            Action::ViewSite | Action::ChangeTeam | Action::ViewAudit | Action::ExplainOthers
+            Action::ViewSite
+                | Action::ChangeTeam
+                | Action::LaunchSite
+                | Action::SetContent
+                | Action::ViewAudit
+                | Action::ExplainOthers
         ),
         Target::Tree(..) => tree,
         Target::Ref(..) => action == Action::UpdateRef,
         Target::Environment(..) => {
-            !tree && !server && !matches!(action, Action::UpdateRef | Action::ChangeTeam)
+            !tree
+                && !server
+                && !matches!(
+                    action,
+                    Action::UpdateRef | Action::ChangeTeam | Action::LaunchSite
+                )
         }
     }
 }
 
-fn facts() -> Context {
+fn facts(action: Action) -> Context {
+    let deploy = matches!(action, Action::Deploy | Action::AskApproval);
     Context {
         environment_exists: true,
         push: Some(good_push(RefKind::Trunk, RefChange::FastForward)),
@@ -146,6 +157,7 @@ fn facts() -> Context {
             on_trunk: true,
             would_lose: Vec::new(),
         }),
+        content: (!deploy).then(|| clone_of(Environment::Test)),
         ..Context::default()
     }
 }

@@ -1,8 +1,9 @@
 //! People, names and facts that the tests of the policy share.
 
 use policy::{
-    ConnectionMode, Ended, FailedRelease, Freeze, Hours, Limits, ModeFacts, Principal, PushFacts,
-    RefChange, RefKind, Role, SiteName, Standing,
+    ConnectionMode, ContentFacts, ContentSource, DatabaseKind, Elements, Ended, Environment,
+    FailedRelease, Freeze, Holdings, Hours, Limits, ModeFacts, Principal, PushFacts, RefChange,
+    RefKind, Role, SiteName, Standing,
 };
 
 /// How requests are asked for hints: an address as the gateway would give it.
@@ -94,5 +95,43 @@ pub fn closed() -> Hours {
         text: "mon-thu 09:00-16:00 Europe/Berlin".to_owned(),
         open: false,
         opens: Some("Monday 2026-01-05 09:00 CET".to_owned()),
+    }
+}
+
+/// Content that nothing speaks against, but for what is asked: a site with a database on a server,
+/// before its launch.
+pub fn content() -> ContentFacts {
+    ContentFacts {
+        database: DatabaseKind::Served,
+        wanted: Elements {
+            code: false,
+            database: true,
+            files: true,
+        },
+        initialised: true,
+        held: Holdings {
+            tables: true,
+            files: true,
+        },
+        source: None,
+        launched: false,
+        name_typed: true,
+        backed_up_first: true,
+        former: true,
+    }
+}
+
+/// The same, from another environment.
+pub fn clone_of(environment: Environment) -> ContentFacts {
+    ContentFacts {
+        source: Some(ContentSource {
+            environment,
+            ready: true,
+            held: Holdings {
+                tables: true,
+                files: true,
+            },
+        }),
+        ..content()
     }
 }

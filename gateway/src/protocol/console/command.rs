@@ -6,6 +6,8 @@ use policy::{ConnectionMode, HotfixName, PersonName, Role, SiteName};
 use serde::{Deserialize, Serialize};
 
 use super::audit_query::AuditQuery;
+use super::backup_command::BackupCommand;
+use super::content_command::{Beside, ContentCommand};
 use super::hold_command::HoldCommand;
 use super::key_limits::KeyLimits;
 use super::multidev_command::MultidevCommand;
@@ -85,17 +87,18 @@ pub enum Command {
         /// The site
         site: SiteName,
     },
-    /// Change a setting of a site: force-push, hotfix-require-test, approve-live …
+    /// Change a setting of a site: database, skip-tables, force-push, approve-live …
     #[command(name = "site:set")]
     SiteSet {
         /// The site
         site: SiteName,
         /// The setting
-        #[arg(value_parser = ["force-push", "hotfix-require-test", "approve-live", "approve-hotfix", "step-network"])]
+        #[arg(value_parser = ["database", "skip-tables", "force-push", "hotfix-require-test", "approve-live", "approve-hotfix", "step-network"])]
         setting: String,
-        /// Its value
-        #[arg(value_parser = ["yes", "no"])]
-        value: String,
+        /// Its value: yes or no; for database sqlite, mariadb, postgresql or none, and a server; for
+        /// skip-tables drupal, wordpress, names of tables, or none
+        #[arg(required = true, value_name = "VALUE")]
+        values: Vec<String>,
     },
     /// List who is in a site's team
     #[command(name = "site:team:list")]
@@ -287,6 +290,9 @@ pub enum Command {
         #[arg(long)]
         #[serde(default)]
         dry_run: bool,
+        /// What it does beside
+        #[command(flatten)]
+        beside: Beside,
     },
     /// Return Test or Live to its last good release
     #[command(name = "env:rollback", visible_alias = "rollback")]
@@ -344,6 +350,12 @@ pub enum Command {
         #[arg(long)]
         reason: String,
     },
+    /// What concerns content
+    #[command(flatten)]
+    Content(ContentCommand),
+    /// What concerns backups
+    #[command(flatten)]
+    Backup(BackupCommand),
     /// What holds code where it is
     #[command(flatten)]
     Hold(HoldCommand),

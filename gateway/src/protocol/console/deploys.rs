@@ -3,9 +3,12 @@
 use policy::{Action, Environment, HotfixName, SiteName, Target};
 
 use super::command::SiteEnvironment;
+use super::content_command::Beside;
+use super::contents::elements;
 use super::table::Table;
 use super::{Done, Run, Stop};
 use crate::gate::{Evidence, Held};
+use crate::site::content::{Cloning, Parts};
 use crate::site::{blocking, deploy, holds, hotfix, mode, push, repository};
 use crate::state::for_people;
 
@@ -21,6 +24,7 @@ impl Run<'_> {
         place: SiteEnvironment,
         said: SaidOfDeploy,
         reference: Option<String>,
+        beside: Beside,
     ) -> Done {
         // A stranger must not learn from an error whether the site exists.
         self.view(&place.site)?;
@@ -41,7 +45,8 @@ impl Run<'_> {
                 "--ref picks a commit for Test only.".to_owned(),
             ));
         }
-        self.carry_out(place, run, plan, Action::Deploy, said).await
+        self.carry_out(place, run, plan, Action::Deploy, (said, beside))
+            .await
     }
 
     pub(super) async fn rollback(
@@ -62,6 +67,7 @@ impl Run<'_> {
             ))
         })
         .await??;
+        let said = (said, Beside::default());
         self.carry_out(place, run, plan, Action::Rollback, said)
             .await
     }
@@ -72,14 +78,19 @@ impl Run<'_> {
         run: crate::site::Run,
         plan: deploy::Plan,
         action: Action,
-        (note, overriding): SaidOfDeploy,
+        ((note, overriding), beside): (SaidOfDeploy, Beside),
     ) -> Done {
         let note: String = note
             .map(|note| note.trim().chars().take(LONGEST_NOTE).collect())
             .filter(|note: &String| !note.is_empty())
             .unwrap_or_else(|| plan.default_note(&self.who.person));
         let target = Target::Environment(place.site.clone(), place.environment.clone());
+        let content = match beside.sync_content {
+            true => Some(self.content_to_sync(&place).await?),
+            false => None,
+        };
         let evidence = Evidence {
+            content,
             deploy: Some(plan.facts.clone()),
             failed_release: plan.failed.clone(),
             detail: Some(note.clone()),
@@ -101,15 +112,21 @@ impl Run<'_> {
             let sites = &self.console.sites;
             holds::ask_for_approval(sites, gate, self.who, &target, evidence, denied)
         })?;
-        if plan.commit.is_some() && plan.commit == plan.running {
+        let nothing_beside = !beside.sync_content && !beside.updatedb && !beside.clear_caches;
+        if plan.commit.is_some() && plan.commit == plan.running && nothing_beside {
             permit.forget();
             return Err(Stop::Nothing("There is nothing to deploy.".to_owned()));
         }
         let sites = self.console.sites.clone();
+        let beside = deploy::Beside {
+            content: beside.sync_content.then(from_live),
+            update_database: beside.updatedb,
+            clear_caches: beside.clear_caches,
+        };
         let done = self
             .reply
             .during(run, move |run| {
-                deploy::deploy(&sites, run, permit, plan, &note)
+                deploy::deploy(&sites, run, permit, plan, &note, &beside)
             })
             .await??;
         let text = format!(
@@ -121,6 +138,15 @@ impl Run<'_> {
         self.tell_open_hotfixes(&place).await;
         self.reply.conclude(&text).await;
         Ok(())
+    }
+
+    /// What the policy asks about content that a deploy brings along.
+    pub(super) async fn content_to_sync(
+        &self,
+        place: &SiteEnvironment,
+    ) -> Result<policy::ContentFacts, Stop> {
+        let wanted = elements(Parts::ALL);
+        self.facts_of(place, wanted, Some(&Environment::Live)).await
     }
 
     pub(super) async fn code_log(&mut self, place: SiteEnvironment, limit: usize) -> Done {
@@ -272,5 +298,15 @@ impl Run<'_> {
         let text = format!("Dropped hotfix/{name}: the next deploy may take it off Live.\n");
         let _ = self.reply.out(&text).await;
         Ok(())
+    }
+}
+
+/// Content as it comes down with a deploy.
+fn from_live() -> Cloning {
+    Cloning {
+        source: Environment::Live,
+        parts: Parts::ALL,
+        update_database: false,
+        clear_caches: false,
     }
 }

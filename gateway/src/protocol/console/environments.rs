@@ -7,9 +7,10 @@ use tokio::sync::mpsc;
 use super::command::SiteEnvironment;
 use super::table::Table;
 use super::{Done, Run, Stop};
+use crate::fault::Fault;
 use crate::gate::Evidence;
 use crate::site::workflow::Asked;
-use crate::site::{blocking, mode};
+use crate::site::{blocking, content, mode};
 use crate::state::{EnvironmentState, for_people};
 
 impl Run<'_> {
@@ -46,7 +47,7 @@ impl Run<'_> {
         let hours = self.hours(&place.site, &place.environment);
         let requests = self.waiting_requests(&place.site, Some(&place.environment));
         let unfinished = self.unfinished(&place, None).await?;
-        let table = Table::record(vec![
+        let mut fields: Vec<(&'static str, Value)> = vec![
             ("id", place.environment.as_str().into()),
             ("created", for_people(state.created).into()),
             ("connection_mode", mode_word(&state)),
@@ -95,7 +96,9 @@ impl Run<'_> {
                     unfinished.join("; ").into()
                 },
             ),
-        ]);
+        ];
+        fields.extend(self.content_fields(&place));
+        let table = Table::record(fields);
         self.reply.print(&table).await?;
         Ok(())
     }
@@ -129,14 +132,38 @@ impl Run<'_> {
         }
         fields.push(("git_url", git_url.into()));
         fields.push(("connection_mode", mode_word(&state)));
-        if state.database.is_some() {
+        if state.database_address().is_some() {
             fields.push((
                 "database_command",
                 format!("ssh -N -p {port} -L 3306:database:3306 {user}@{host}").into(),
             ));
         }
+        fields.extend(self.database_account(&place)?);
         self.reply.print(&Table::record(fields)).await?;
         Ok(())
+    }
+
+    /// What somebody who may connect to the database needs to log in there.
+    fn database_account(
+        &self,
+        place: &SiteEnvironment,
+    ) -> Result<Vec<(&'static str, Value)>, Fault> {
+        let target = Target::Environment(place.site.clone(), place.environment.clone());
+        let gate = &self.console.gate;
+        let nothing_more = Evidence::default();
+        let may = gate.explain(self.who, Action::ConnectDatabase, &target, &nothing_more);
+        let sites = &self.console.sites;
+        let account = match may.is_permit() {
+            true => content::account(sites, &place.site, &place.environment)?,
+            false => None,
+        };
+        Ok(account.map_or_else(Vec::new, |(name, user, password)| {
+            vec![
+                ("database_name", name.into()),
+                ("database_username", user.into()),
+                ("database_password", password.into()),
+            ]
+        }))
     }
 
     pub(super) async fn connection_set(

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use policy::{Action, Area, Decision, Environment, PersonName, SitePath, Target};
 
+use super::contents::elements;
 use super::table::Table;
 use super::{Done, Run, Stop};
 use crate::gate::{Evidence, Identity};
 use crate::site::multidev::{self, From};
-use crate::site::{blocking, deploy, mode, push};
+use crate::site::{blocking, content, deploy, mode, push};
 
 impl Run<'_> {
     pub(super) async fn explain(
@@ -156,6 +157,23 @@ impl Run<'_> {
                 | Action::Revert => {
                     evidence.uncommitted = mode::uncommitted(&sites, &site, &environment)?;
                 }
+                Action::CloneContent
+                | Action::UndoContent
+                | Action::ImportContent
+                | Action::ExportContent
+                | Action::WipeContent
+                | Action::CreateBackup
+                | Action::RestoreBackup
+                | Action::RotatePassword => {
+                    let source = imagined_source(action, &environment);
+                    let wanted = elements(content::Parts::ALL);
+                    let facts =
+                        content::facts(&sites, &site, &environment, wanted, source.as_ref())?;
+                    evidence.content = Some(policy::ContentFacts {
+                        backed_up_first: sites.backups.unavailable().is_none(),
+                        ..facts
+                    });
+                }
                 Action::MergeHotfix => {
                     evidence.uncommitted = mode::uncommitted(&sites, &site, &Environment::Dev)?;
                 }
@@ -184,6 +202,11 @@ impl Run<'_> {
                 | Action::SetDatabase
                 | Action::SetFront
                 | Action::SetStepNetwork
+                | Action::ReadBackups
+                | Action::ScheduleBackups
+                | Action::LaunchSite
+                | Action::SetContent
+                | Action::ViewStatus
                 | Action::ViewTargets
                 | Action::ManageTargets
                 | Action::ViewSite
@@ -197,6 +220,16 @@ impl Run<'_> {
             Ok(evidence)
         });
         Ok(evidence.await?)
+    }
+}
+
+/// Where content would come from if nobody says: from above, as it usually does.
+fn imagined_source(action: Action, environment: &Environment) -> Option<Environment> {
+    match (action, environment) {
+        (Action::RestoreBackup, own) => Some(own.clone()),
+        (Action::CloneContent, Environment::Live) => Some(Environment::Test),
+        (Action::CloneContent, _) => Some(Environment::Live),
+        (_from_nowhere, _) => None,
     }
 }
 

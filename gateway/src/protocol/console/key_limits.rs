@@ -29,7 +29,7 @@ pub struct KeyLimits {
     /// Only for this environment; may be given again
     #[arg(long, value_name = "ENV")]
     pub environment: Vec<Environment>,
-    /// Only for this: read, sftp, fetch, push, work, deploy, hotfix, database or audit; may be given again
+    /// Only for this: read, sftp, fetch, push, work, deploy, hotfix, database, content, backup or audit; may be given again
     #[arg(long, value_name = "ACTION", value_parser = action)]
     pub action: Vec<String>,
 }

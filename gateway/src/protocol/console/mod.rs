@@ -4,19 +4,28 @@ mod approvals;
 mod audit_query;
 mod audits;
 mod authorities;
+mod backup_command;
+mod backups;
+mod carry;
 mod code;
 mod command;
+mod content_command;
+mod content_settings;
+mod contents;
 mod databases;
 mod deliveries;
 mod deploy_plan;
 mod deploys;
 mod environments;
 mod explain;
+mod exports;
 mod greeting;
 mod hold_command;
 mod holds;
+mod imports;
 mod key_limits;
 mod keys;
+mod leaving;
 mod merges;
 mod multidev_command;
 mod multidev_list;
@@ -77,6 +86,8 @@ pub struct Console {
     pub audit_path: PathBuf,
     /// All sites.
     pub sites: Arc<Sites>,
+    /// Where standard input waits that comes before it is read; no file keeps its name there.
+    pub spool: PathBuf,
     /// For how long a deleted Multidev can be brought back.
     pub keep_deleted: Duration,
 }
@@ -222,8 +233,8 @@ impl Run<'_> {
             Command::SiteSet {
                 site,
                 setting,
-                value,
-            } => self.site_set(site, &setting, value == "yes").await,
+                values,
+            } => self.site_set(site, &setting, &values).await,
             Command::TeamList { site } => self.team_list(site).await,
             Command::TeamAdd { site, person, role } => self.team_add(site, person, role).await,
             Command::TeamRole { site, person, role } => self.team_role(site, person, role).await,
@@ -268,8 +279,9 @@ impl Run<'_> {
                 environment,
                 reference,
                 dry_run: true,
+                beside,
                 ..
-            } => self.deploy_plan(environment, reference).await,
+            } => self.deploy_plan(environment, reference, &beside).await,
             Command::Rollback {
                 environment,
                 to,
@@ -281,9 +293,10 @@ impl Run<'_> {
                 note,
                 reference,
                 overriding,
+                beside,
                 ..
             } => {
-                self.deploy(environment, (note, overriding), reference)
+                self.deploy(environment, (note, overriding), reference, beside)
                     .await
             }
             Command::Rollback {
@@ -300,6 +313,8 @@ impl Run<'_> {
             Command::HotfixDrop { site, name, reason } => {
                 self.hotfix_drop(site, name, reason).await
             }
+            Command::Content(command) => self.content(command).await,
+            Command::Backup(command) => self.backup(command).await,
             Command::Hold(command) => self.hold(command).await,
             Command::Multidev(command) => self.multidev(command).await,
             Command::Workflow(command) => self.workflow(command).await,

@@ -1,13 +1,14 @@
 //! Multidevs: making, deleting and bringing them back.
 
 use jiff::Timestamp;
-use policy::{Action, Environment, MultidevName, Refusal, Target};
+use policy::{Action, Area, Environment, MultidevName, Refusal, SitePath, Target};
 
 use super::command::SiteEnvironment;
 use super::merges::multidev_name;
 use super::multidev_command::MultidevCommand;
 use super::{Done, Run, Stop};
 use crate::gate::{Denied, Evidence};
+use crate::site::content::{Cloning, Parts};
 use crate::site::multidev::{self, From};
 use crate::site::{blocking, push};
 
@@ -21,9 +22,11 @@ impl Run<'_> {
                 no_files,
                 from_branch,
             } => {
-                let asks_for_content = !(no_db && no_files);
-                self.multidev_create(from, &name, asks_for_content, from_branch)
-                    .await
+                let parts = Parts {
+                    database: !no_db,
+                    files: !no_files,
+                };
+                self.multidev_create(from, &name, parts, from_branch).await
             }
             MultidevCommand::Delete {
                 environment,
@@ -64,7 +67,7 @@ impl Run<'_> {
         &mut self,
         from: SiteEnvironment,
         name: &str,
-        asks_for_content: bool,
+        parts: Parts,
         from_branch: Option<String>,
     ) -> Done {
         let site = from.site.clone();
@@ -100,20 +103,20 @@ impl Run<'_> {
             permit.forget();
             return Err(Stop::Failed("There is no commit to begin with.".to_owned()));
         };
+        let cloning = match self.content_of(&from, parts) {
+            Ok(cloning) => cloning,
+            Err(denied) => {
+                permit.forget();
+                return Err(denied.into());
+            }
+        };
         let sites = self.console.sites.clone();
         let made = self
             .reply
             .during(run, move |run| {
-                multidev::create(&sites, run, permit, &source, commit)
+                multidev::create(&sites, run, permit, &source, commit, cloning.as_ref())
             })
             .await??;
-        if asks_for_content {
-            self.reply
-                .tell(&format!(
-                    "The files and the database of '{name}' start empty: content is not copied yet."
-                ))
-                .await;
-        }
         let text = format!(
             "Created the Multidev environment \"{name}\" at {}, with {} branch of that name. It is in Git mode; connection:info {place} shows how to connect.\n",
             push::short(made.commit),
@@ -125,6 +128,28 @@ impl Run<'_> {
         );
         self.reply.conclude(&text).await;
         Ok(())
+    }
+
+    /// What a new Multidev gets of an environment's content, if the person may read that.
+    fn content_of(&self, from: &SiteEnvironment, parts: Parts) -> Result<Option<Cloning>, Denied> {
+        if !(parts.database || parts.files) {
+            return Ok(None);
+        }
+        let files = Target::Tree(
+            from.site.clone(),
+            from.environment.clone(),
+            Area::Files,
+            SitePath::default(),
+        );
+        let gate = &self.console.gate;
+        gate.authorize(self.who, Action::ReadTree, &files, Evidence::default())?
+            .forget();
+        Ok(Some(Cloning {
+            source: from.environment.clone(),
+            parts,
+            update_database: false,
+            clear_caches: false,
+        }))
     }
 
     /// Reads the name of a Multidev that is to be. One that none may have is refused like anything

@@ -1,6 +1,6 @@
 //! People of the server.
 
-use policy::{Action, PersonName, Target};
+use policy::{Action, PersonName, SiteName, Target};
 use serde_json::Value;
 
 use super::table::Table;
@@ -80,8 +80,17 @@ impl Run<'_> {
                 "{name} is the only administrator of this server; make another one first: user:add NAME --administrator."
             )));
         }
+        let teams: Vec<SiteName> = model
+            .sites
+            .values()
+            .filter(|site| site.team.contains_key(&name))
+            .map(|site| site.name.clone())
+            .collect();
         if !settings::remove_person(&self.console.state, permit, &name)? {
             return Err(Stop::Failed(format!("There is nobody called '{name}'.")));
+        }
+        for site in &teams {
+            self.lock_out(site).await;
         }
         let text = format!("Removed {name} with their keys and memberships.\n");
         let _ = self.reply.out(&text).await;

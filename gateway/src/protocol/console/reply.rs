@@ -1,11 +1,13 @@
 //! The other end of a command: what it prints, what it asks, which way it goes.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use super::carry::{Carrying, Writing, carry};
 use super::table::{Format, Table};
 use crate::fault::Fault;
+use crate::protocol::intake::{Inflow, Reading, intake};
 use crate::protocol::ssh::Output;
 use crate::site::blocking;
 use crate::site::workflow::{Entry, Heard};
@@ -14,7 +16,7 @@ use crate::site::workflow::{Entry, Heard};
 #[derive(Debug)]
 pub struct Reply {
     door: Door,
-    input: mpsc::Receiver<Vec<u8>>,
+    input: Inflow,
     read: Vec<u8>,
     /// How rows are printed.
     pub format: Format,
@@ -24,10 +26,15 @@ pub struct Reply {
     pub yes: bool,
     /// Whether a workflow waits while another one runs.
     pub waits: bool,
+    /// Whether standard output is data, so that all else goes to standard error.
+    gives_data: bool,
+    /// Whether a person sits at the command line on the server, who can be asked.
+    attended: bool,
 }
 
-#[derive(Debug)]
-enum Door {
+/// Which way the other end is reached.
+#[derive(Debug, Clone)]
+pub(super) enum Door {
     Ssh(Output),
     Local(mpsc::Sender<Said>),
 }
@@ -38,6 +45,9 @@ enum Door {
 pub enum Said {
     /// For standard output.
     Out(String),
+    /// For standard output, as bytes that follow the line.
+    #[serde(serialize_with = "length_of", deserialize_with = "room_for")]
+    Data(Vec<u8>),
     /// For standard error.
     Err(String),
     /// The end, with the exit status.
@@ -53,16 +63,19 @@ const MOST_INPUT: usize = 64 * 1024;
 
 impl Reply {
     /// Answers over an SSH channel.
-    pub fn over_ssh(output: Output, input: mpsc::Receiver<Vec<u8>>) -> Self {
+    pub fn over_ssh(output: Output, input: Inflow) -> Self {
         Self::over(Door::Ssh(output), input)
     }
 
-    /// Answers the command line on the server.
-    pub fn local(said: mpsc::Sender<Said>, input: mpsc::Receiver<Vec<u8>>) -> Self {
-        Self::over(Door::Local(said), input)
+    /// Answers the command line on the server; `attended` says whether a person sits there.
+    pub fn local(said: mpsc::Sender<Said>, input: Inflow, attended: bool) -> Self {
+        Self {
+            attended,
+            ..Self::over(Door::Local(said), input)
+        }
     }
 
-    fn over(door: Door, input: mpsc::Receiver<Vec<u8>>) -> Self {
+    fn over(door: Door, input: Inflow) -> Self {
         Self {
             door,
             input,
@@ -71,6 +84,8 @@ impl Reply {
             field: None,
             yes: false,
             waits: true,
+            gives_data: false,
+            attended: false,
         }
     }
 
@@ -85,6 +100,13 @@ impl Reply {
     /// When the client has gone.
     pub async fn out(&self, text: &str) -> Result<(), Gone> {
         match &self.door {
+            Door::Ssh(output) if self.gives_data => {
+                output.err(text.as_bytes()).await.map_err(|_| Gone)
+            }
+            Door::Local(said) if self.gives_data => said
+                .send(Said::Err(text.to_owned()))
+                .await
+                .map_err(|_| Gone),
             Door::Ssh(output) => output.out(text.as_bytes()).await.map_err(|_| Gone),
             Door::Local(said) => said
                 .send(Said::Out(text.to_owned()))
@@ -124,16 +146,69 @@ impl Reply {
         answer == b"yes" || answer == b"y"
     }
 
+    /// Returns whether a person is there who can be asked.
+    pub fn is_person(&self) -> bool {
+        match &self.door {
+            Door::Ssh(output) => output.is_screen(),
+            Door::Local(_) => self.attended,
+        }
+    }
+
+    /// Has a person type a name, as one types what one means. Without a person, nobody did.
+    pub async fn typed(&mut self, question: &str, name: &str) -> bool {
+        if !self.is_person() {
+            return false;
+        }
+        self.tell(question).await;
+        let answer = self.line().await;
+        answer.trim_ascii() == name.as_bytes()
+    }
+
+    /// Takes standard input, for work that blocks.
+    ///
+    /// # Errors
+    /// With a sentence, when a keyboard is there and no data.
+    pub fn reading(&mut self) -> Result<Reading, String> {
+        if self.is_person() {
+            return Err(
+                "Standard input is a terminal here, and no data: lead a file to it with < FILE (and no ssh -t)."
+                    .to_owned(),
+            );
+        }
+        let (_nothing_more, ended) = intake(None);
+        let input = std::mem::replace(&mut self.input, ended);
+        Ok(input.reading().after(std::mem::take(&mut self.read)))
+    }
+
+    /// Makes standard output a stream of bytes, for work that blocks; all else that is said goes to
+    /// standard error.
+    ///
+    /// # Errors
+    /// With a sentence, when it is the screen of a person.
+    pub fn writing(&mut self) -> Result<(Writing, Carrying), String> {
+        if matches!(&self.door, Door::Ssh(output) if output.is_screen()) {
+            return Err(
+                "Standard output is a terminal here: lead it to a file with > FILE (and no ssh -t), or name one below /backups with --to NAME."
+                    .to_owned(),
+            );
+        }
+        self.gives_data = true;
+        Ok(carry(self.door.clone()))
+    }
+
     /// Reads standard input to its end.
     ///
     /// # Errors
-    /// With a sentence, when it is too long or not text.
+    /// With a sentence, when it breaks off, is too long or no text.
     pub async fn standard_input(&mut self) -> Result<String, String> {
         while let Some(bytes) = self.input.recv().await {
             self.read.extend_from_slice(&bytes);
             if self.read.len() > MOST_INPUT {
                 return Err(format!("Standard input is longer than {MOST_INPUT} bytes."));
             }
+        }
+        if self.input.is_broken() {
+            return Err("Standard input broke off before its end.".to_owned());
         }
         String::from_utf8(std::mem::take(&mut self.read))
             .map_err(|_| "Standard input is not UTF-8.".to_owned())
@@ -241,6 +316,22 @@ impl Reply {
             }
         }
     }
+}
+
+/// The longest data that follows one line, in bytes.
+const MOST_DATA: usize = 1 << 20;
+
+fn length_of<S: Serializer>(data: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    data.len().serialize(serializer)
+}
+
+/// Makes room for the data that follows; who reads the line fills it.
+fn room_for<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    let length = usize::deserialize(deserializer)?;
+    if length > MOST_DATA {
+        return Err(serde::de::Error::custom("too much data for one line"));
+    }
+    Ok(vec![0; length])
 }
 
 /// A sentence may quote what somebody typed, which must not play with the terminal of who reads it.

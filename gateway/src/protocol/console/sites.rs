@@ -84,7 +84,7 @@ impl Run<'_> {
                 .and_then(|state| state.commit)
                 .map_or(Value::Null, |commit| commit.to_string().into())
         };
-        let table = Table::record(vec![
+        let mut fields: Vec<(&'static str, Value)> = vec![
             ("name", name.as_str().into()),
             ("trunk", site.trunk.as_str().into()),
             (
@@ -105,12 +105,29 @@ impl Run<'_> {
             ("approve_live", approves(Subject::Deploy)),
             ("approve_hotfix", approves(Subject::Hotfix)),
             ("held", held),
-        ]);
+        ];
+        fields.extend(self.content_of_site(&name));
+        let table = Table::record(fields);
         self.reply.print(&table).await?;
         Ok(())
     }
 
-    pub(super) async fn site_set(&mut self, site: SiteName, setting: &str, on: bool) -> Done {
+    pub(super) async fn site_set(
+        &mut self,
+        site: SiteName,
+        setting: &str,
+        values: &[String],
+    ) -> Done {
+        match setting {
+            "database" => return self.site_set_database(site, values).await,
+            "skip-tables" => return self.site_set_skipping(site, values).await,
+            _yes_or_no => {}
+        }
+        let on = match values {
+            [word] if word == "yes" => true,
+            [word] if word == "no" => false,
+            _other => return Err(Stop::Failed(format!("'{setting}' is yes or no."))),
+        };
         if setting == "step-network" {
             return self.site_set_step_network(site, on).await;
         }
@@ -214,6 +231,7 @@ impl Run<'_> {
         let permit = self.permit(Action::ChangeTeam, &Target::Site(site.clone()))?;
         let permit = self.among(permit, &site, &person)?;
         settings::remove_member(&self.console.state, permit, &person)?;
+        self.lock_out(&site).await;
         let text = format!("Removed {person} from the team of {site}.\n");
         let _ = self.reply.out(&text).await;
         Ok(())

@@ -169,7 +169,7 @@ impl Run {
         in_the_way: Option<InTheWay>,
     ) -> Result<Permit, Denied> {
         let evidence = Evidence {
-            opened_in: (place.area == Area::Code).then(|| tree.generation()),
+            opened_in: tree.opened_in(place.area),
             in_the_way,
             ..Evidence::default()
         };
@@ -195,10 +195,11 @@ impl Run {
         let mut tree = self.service.sites.tree(&self.site, &self.environment)?;
         let model = self.service.sites.state.model();
         let site = model.sites.get(&self.site);
-        let generation = site
-            .and_then(|site| site.environments.get(&self.environment))
-            .map_or(0, |environment| environment.generation);
-        tree.turn_to(generation)?;
+        let environment = site.and_then(|site| site.environments.get(&self.environment));
+        tree.turn_to(environment.map_or(0, |environment| environment.generation))?;
+        if let Some(environment) = environment {
+            tree.turn_files_to(environment.content.current.files)?;
+        }
         Ok((tree, site.and_then(|site| site.files_path.clone())))
     }
 

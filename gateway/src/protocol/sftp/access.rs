@@ -87,6 +87,9 @@ impl Session {
             .filter(|found| Some(found.created) == self.made);
         self.tree
             .turn_to(environment.map_or(0, |environment| environment.generation))?;
+        if let Some(environment) = environment {
+            self.tree.turn_files_to(environment.content.current.files)?;
+        }
         self.files_path = site.and_then(|site| site.files_path.clone());
         self.files_link = self
             .files_path
@@ -263,7 +266,7 @@ impl Session {
             place.path.clone(),
         );
         let evidence = Evidence {
-            opened_in: (place.area == Area::Code).then(|| self.tree.generation()),
+            opened_in: self.tree.opened_in(place.area),
             made: self.made,
             in_the_way: met,
             ..Evidence::default()

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::terminal::Keyboard;
 use super::tunnel::Tunnel;
+use crate::protocol::intake::Intake;
 use crate::protocol::sftp;
 
 /// What a channel is for.
@@ -14,8 +15,10 @@ pub(super) enum Channel {
     Fresh(Box<Wishes>),
     /// SFTP, served on the session's own task.
     Sftp(Box<sftp::Session>),
-    /// Git or the console, served by a task that reads what comes here.
+    /// Git or a program, served by a task that reads what comes here.
     Task(mpsc::Sender<Vec<u8>>),
+    /// The console, for a program.
+    Console(Intake),
     /// The console, for a person at a terminal.
     Terminal(Keyboard),
     /// A connection to a database, carried by a task.
@@ -30,7 +33,11 @@ impl Channel {
         match self {
             Channel::Fresh(_) => true,
             Channel::Tunnel(tunnel) => !tunnel.is_over(),
-            Channel::Sftp(_) | Channel::Task(_) | Channel::Terminal(_) | Channel::Over => false,
+            Channel::Sftp(_)
+            | Channel::Task(_)
+            | Channel::Console(_)
+            | Channel::Terminal(_)
+            | Channel::Over => false,
         }
     }
 }

@@ -165,6 +165,7 @@ impl<D: Door> Connection<D> {
             Some(
                 Channel::Sftp(_)
                 | Channel::Task(_)
+                | Channel::Console(_)
                 | Channel::Terminal(_)
                 | Channel::Tunnel(_)
                 | Channel::Over,

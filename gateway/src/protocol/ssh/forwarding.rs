@@ -168,7 +168,7 @@ impl<D: Door> Connection<D> {
             let model = self.server.state.model();
             model
                 .environment(site, environment)
-                .is_some_and(|environment| environment.database.as_ref() == Some(&asked))
+                .is_some_and(|found| found.database_address() == Some(asked.as_str()))
         })
     }
 }

@@ -96,6 +96,20 @@ impl Output {
         Ok(())
     }
 
+    /// Writes data to standard output, as it is.
+    ///
+    /// # Errors
+    /// When the client has gone.
+    pub async fn data(&self, bytes: &[u8]) -> Result<(), Gone> {
+        for piece in bytes.chunks(PIECE) {
+            self.handle
+                .data(self.channel, piece.to_vec())
+                .await
+                .map_err(|_| Gone)?;
+        }
+        Ok(())
+    }
+
     /// Writes to standard error.
     ///
     /// # Errors

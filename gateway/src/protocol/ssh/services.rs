@@ -15,6 +15,7 @@ use super::{Destination, Output};
 use crate::blocking;
 use crate::gate::{Denied, Evidence, Identity};
 use crate::protocol::console::Reply;
+use crate::protocol::intake::intake;
 use crate::protocol::{exec, git, refusal_text, sftp};
 use crate::site::crash;
 
@@ -150,15 +151,15 @@ impl<D: Door> Connection<D> {
         identity: Identity,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        let (sender, receiver) = mpsc::channel(INPUT_QUEUE);
         let output = self.attended(channel, session);
+        let (sender, receiver) = intake(Some(self.server.console.spool.clone()));
         let (serving, output) = if wishes.terminal {
             (
                 Channel::Terminal(Keyboard::new(sender)),
                 output.on_a_screen(),
             )
         } else {
-            (Channel::Task(sender), output)
+            (Channel::Console(sender), output)
         };
         self.channels.insert(channel, serving);
         session.channel_success(channel)?;
@@ -250,6 +251,7 @@ impl<D: Door> Connection<D> {
             Channel::Sftp(sftp) => sftp.held(),
             Channel::Fresh(_)
             | Channel::Task(_)
+            | Channel::Console(_)
             | Channel::Terminal(_)
             | Channel::Tunnel(_)
             | Channel::Over => 0,

@@ -32,6 +32,12 @@ impl<D: Door> Connection<D> {
                 }
                 Ok(())
             }
+            Some(Channel::Console(input)) => {
+                if Box::pin(input.give(data.to_vec())).await.is_err() {
+                    self.channels.insert(channel, Channel::Over);
+                }
+                Ok(())
+            }
             Some(Channel::Terminal(keyboard)) => {
                 if let Some(echo) = keyboard.typed(data).await {
                     session.data(channel, echo)?;
@@ -84,8 +90,13 @@ impl<D: Door> Connection<D> {
             return self.after_sftp(channel, answered, session);
         }
         self.behind.remove(&channel);
-        // Dropping a sender is the end of its task's input.
-        self.channels.insert(channel, Channel::Over);
+        // Dropping a sender is the end of its task's input, which a command of the console has to
+        // hear from a break.
+        match self.channels.insert(channel, Channel::Over) {
+            Some(Channel::Console(input)) => input.complete(),
+            Some(Channel::Terminal(mut keyboard)) => keyboard.end(),
+            _other => {}
+        }
         Ok(())
     }
 

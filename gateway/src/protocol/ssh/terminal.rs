@@ -4,20 +4,20 @@
 
 use russh::ChannelId;
 use russh::server::Session;
-use tokio::sync::mpsc;
 
 use super::connection::{Connection, Door};
 use super::unserved::NO_TERMINAL;
+use crate::protocol::intake::Intake;
 
 /// Keys that end a program's input: Ctrl-C and Ctrl-D.
 const ENDS: [u8; 2] = [0x03, 0x04];
 
 /// What a person types. Their own screen shows nothing by itself once a terminal was granted.
 #[derive(Debug)]
-pub(super) struct Keyboard(Option<mpsc::Sender<Vec<u8>>>);
+pub(super) struct Keyboard(Option<Intake>);
 
 impl Keyboard {
-    pub(super) fn new(input: mpsc::Sender<Vec<u8>>) -> Self {
+    pub(super) fn new(input: Intake) -> Self {
         Self(Some(input))
     }
 
@@ -31,11 +31,18 @@ impl Keyboard {
             .map(|key| if *key == b'\r' { b'\n' } else { *key })
             .collect();
         let echo = ended_for_a_screen(&line);
-        let gone = input.send(line).await.is_err();
+        let gone = Box::pin(input.give(line)).await.is_err();
         if gone || end.is_some() {
-            self.0 = None;
+            self.end();
         }
         Some(echo)
+    }
+
+    /// Takes no more keys.
+    pub(super) fn end(&mut self) {
+        if let Some(input) = self.0.take() {
+            input.complete();
+        }
     }
 }
 
@@ -72,6 +79,7 @@ impl<D: Door> Connection<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::intake::intake;
 
     #[test]
     fn lines_begin_at_the_left() {
@@ -80,7 +88,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_person_can_answer_and_give_up() {
-        let (sender, mut receiver) = mpsc::channel(4);
+        let (sender, mut receiver) = intake(None);
         let mut keyboard = Keyboard::new(sender);
         assert_eq!(keyboard.typed(b"yes\r").await.unwrap(), b"yes\r\n");
         assert_eq!(receiver.recv().await.unwrap(), b"yes\n");

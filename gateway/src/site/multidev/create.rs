@@ -9,14 +9,16 @@ use policy::{ConnectionMode, Environment, MultidevName};
 use super::facts::{From, tip};
 use super::{branch, exists, remove_unborn, tidy};
 use crate::audit::Outcome;
+use crate::database::Engine;
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
+use crate::site::content::{self, Cloning, Fresh, Parts};
 use crate::site::layout::{EnvironmentLayout, create_environment_directories};
 use crate::site::push::short;
 use crate::site::release::{Origin, ReleaseKind};
-use crate::site::workflow::{self, Change, Undone};
+use crate::site::workflow::{self, Bringing, Change, Undone};
 use crate::site::{Run, Sites, crash, repository};
-use crate::state::{Intent, MultidevChange, RefMove};
+use crate::state::{ContentChange, Intent, MultidevChange, RefMove};
 use crate::steps_file::Event;
 
 /// A Multidev that was made.
@@ -26,6 +28,13 @@ pub struct Created {
     pub commit: Oid,
     /// Whether its branch is new.
     pub new_branch: bool,
+}
+
+/// What a Multidev begins with.
+struct With<'a> {
+    from: &'a From,
+    commit: Oid,
+    cloning: Option<&'a Cloning>,
 }
 
 /// The connection mode that a Multidev begins with: who made a branch works with git.
@@ -42,6 +51,7 @@ pub fn create(
     mut permit: Permit,
     from: &From,
     commit: Oid,
+    cloning: Option<&Cloning>,
 ) -> Result<Created, Undone> {
     let (name, note) = (multidev(&permit)?, note(from, commit));
     permit.describe(&note);
@@ -52,7 +62,14 @@ pub fn create(
         permit.finish(Outcome::Failed)?;
         return Err(fault.into());
     }
-    run.perform(&note, || make(sites, run, permit, &name, from, commit))
+    run.perform(&note, || {
+        let with = With {
+            from,
+            commit,
+            cloning,
+        };
+        make(sites, run, permit, &name, &with)
+    })
 }
 
 fn make(
@@ -60,21 +77,21 @@ fn make(
     run: &Run,
     permit: Permit,
     name: &MultidevName,
-    from: &From,
-    commit: Oid,
+    with: &With<'_>,
 ) -> Result<Created, Undone> {
+    let (from, commit) = (with.from, with.commit);
     let site = permit.site()?.clone();
     let environment = Environment::Multidev(name.clone());
     let layout = sites.layout.site(&site).environment(&environment);
     crash::point("multidev-begun");
-    let made = make_in(sites, run, permit, name, &layout, from, commit);
+    let made = make_in(sites, run, permit, name, &layout, with);
     if made.is_err() && !exists(sites, &site, name) {
         workflow::outlive(&sites.layout.site(&site), &layout, run.id().as_str());
         // A branch that could not be taken back needs its folder, for the next start completes it.
         let repository = repository::open(&sites.layout.site(&site).repository())?;
         let had_branch = matches!(from, From::Branch(one) if one == name.as_str());
         if had_branch || repository::commit_of_ref(&repository, &branch(name))? != Some(commit) {
-            remove_unborn(&layout)?;
+            remove_unborn(sites, &layout)?;
         }
     }
     made
@@ -86,9 +103,9 @@ fn make_in(
     mut permit: Permit,
     name: &MultidevName,
     layout: &EnvironmentLayout,
-    from: &From,
-    commit: Oid,
+    with: &With<'_>,
 ) -> Result<Created, Undone> {
+    let (from, commit) = (with.from, with.commit);
     let site = permit.site()?.clone();
     let repository = repository::open(&sites.layout.site(&site).repository())?;
     if let Err(fault) = create_environment_directories(&permit, layout) {
@@ -104,8 +121,16 @@ fn make_in(
         commit,
         progress: None,
     };
-    let (event, kind) = (Event::MultidevCreate, ReleaseKind::ReadOnly);
-    let (release, mut permit) = workflow::prepare(sites, run, permit, event, &origin, kind)?;
+    let content = match first_content(sites, run, &permit, with.cloning) {
+        Ok(content) => content,
+        Err(undone) => return Err(content::end(permit, undone)),
+    };
+    let bringing = Bringing {
+        content: content.as_ref().map(|change| change.new),
+        more: Vec::new(),
+    };
+    let (event, kind) = ((Event::MultidevCreate, bringing), ReleaseKind::ReadOnly);
+    let (release, mut permit) = workflow::prepare_with(sites, run, permit, event, &origin, kind)?;
     let branches = sites.workflows.branches(&site);
     let _still = branches.write().unwrap_or_else(PoisonError::into_inner);
     let taken_over = matches!(from, From::Branch(one) if one == name.as_str());
@@ -125,6 +150,7 @@ fn make_in(
         commit: Some(commit.to_string()),
         generation: Some(release.generation()),
         note: note(from, commit),
+        content,
         multidev: Some(MultidevChange::Create { mode: FIRST_MODE }),
         ..Intent::default()
     };
@@ -140,6 +166,42 @@ fn make_in(
         commit,
         new_branch: !taken_over,
     })
+}
+
+/// What a Multidev begins with, where that is more than empty files and an empty SQLite.
+fn first_content(
+    sites: &Sites,
+    run: &Run,
+    permit: &Permit,
+    cloning: Option<&Cloning>,
+) -> Result<Option<ContentChange>, Undone> {
+    let model = sites.state.model();
+    let engine = model
+        .sites
+        .get(permit.site()?)
+        .and_then(|site| site.content.engine);
+    let fresh = match cloning {
+        Some(cloning) => {
+            let (fresh, told) = content::fill(sites, run, permit, cloning)?;
+            for line in told {
+                run.say(&line);
+            }
+            fresh
+        }
+        None if engine == Some(Engine::Sqlite) => return Ok(None),
+        None => {
+            let parts = Parts {
+                database: true,
+                files: false,
+            };
+            Fresh::begin(sites, permit, parts, "empty".to_owned())?
+        }
+    };
+    fresh.complete(sites, permit)?;
+    Ok(Some(ContentChange {
+        keep_until: None,
+        ..fresh.change(sites)
+    }))
 }
 
 /// A folder of no environment is what is left of a deleted one, or after the state was restored from

@@ -13,8 +13,8 @@ use crate::gate::Permit;
 use crate::site::push::short;
 use crate::site::release::{self, Origin, ReleaseKind};
 use crate::site::workflow::{self, Change, Release, Undone};
-use crate::site::{Run, Sites, crash, repository};
-use crate::state::{DeletedMultidev, Intent, MultidevChange, RefMove};
+use crate::site::{Run, Sites, content, crash, repository};
+use crate::state::{ContentChange, DeletedMultidev, Intent, MultidevChange, RefMove};
 use crate::steps_file::Event;
 
 /// Finds a deleted Multidev: the newest of that name, or the one that is named by its id.
@@ -96,9 +96,10 @@ fn bring_back(
         .ok_or_else(|| Fault::new("a deleted Multidev whose commit was not kept"))?;
     let now = repository::commit_of_ref(&repository, &branch(&kept.name))?;
     let commit = now.unwrap_or(was);
+    let environment = Environment::Multidev(kept.name.clone());
+    let folder = sites.layout.site(&site).environment(&environment);
+    let has = content::current(&folder)?;
     let (release, generation, permit) = if commit == was {
-        let environment = Environment::Multidev(kept.name.clone());
-        let folder = sites.layout.site(&site).environment(&environment);
         (None, release::current(&folder)?, permit)
     } else {
         run.say(&format!(
@@ -127,6 +128,13 @@ fn bring_back(
             refs,
             commit: Some(commit.to_string()),
             generation,
+            content: Some(ContentChange {
+                new: has,
+                before: has,
+                keep_until: None,
+                address: content::address_of(sites, &folder, has)?,
+                origin: "as it was deleted".to_owned(),
+            }),
             multidev: Some(MultidevChange::Restore {
                 id: kept.id.clone(),
             }),

@@ -16,7 +16,7 @@ use crate::site::folder::Folder;
 use crate::site::layout::EnvironmentLayout;
 use crate::site::repository::{self, MoveError};
 use crate::site::workflow::{self, Asked};
-use crate::site::{Sites, blocking};
+use crate::site::{Sites, blocking, content};
 use crate::state::{DeletedMultidev, RefMove, Workflow};
 
 /// The kind of workflow that makes a Multidev.
@@ -64,7 +64,7 @@ pub(in crate::site) fn repair(
         let layout = site.environment(&workflow.environment);
         if layout.folder().exists() && !exists(sites, &workflow.site, name) {
             workflow::outlive(&site, &layout, &workflow.id);
-            remove_unborn(&layout)?;
+            remove_unborn(sites, &layout)?;
         }
     }
     for kept in sites.state.deleted_multidevs(None)? {
@@ -90,8 +90,11 @@ pub(in crate::site) fn repair(
 }
 
 /// Removes the folder of a Multidev that never came to be.
-pub(super) fn remove_unborn(layout: &EnvironmentLayout) -> Result<(), Fault> {
+pub(super) fn remove_unborn(sites: &Sites, layout: &EnvironmentLayout) -> Result<(), Fault> {
     let doing = || format!("removing what was made of {}", layout.name());
+    if layout.stores().exists() {
+        content::take_away(sites, layout)?;
+    }
     let Some(above) = layout.folder().parent() else {
         return Ok(());
     };
@@ -153,6 +156,7 @@ fn remove(sites: &Sites, gate: &Arc<Gate>, kept: &DeletedMultidev) -> Result<(),
     let aside = layout.deleted(&kept.id);
     let half = format!("{}{HALF_REMOVED}", kept.id);
     if aside.exists() {
+        content::take_away(sites, &layout.deleted_environment(&kept.id, &environment))?;
         std::fs::rename(&aside, aside.with_file_name(&half)).or_fault(doing)?;
     }
     let repository = repository::open(&layout.repository())?;

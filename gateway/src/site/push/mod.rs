@@ -234,7 +234,8 @@ fn prepare_release(
             progress: None,
         };
         let kind = ReleaseKind::ReadOnly;
-        let release = workflow::build(sites, run, permit, event, &origin, kind)?;
+        let alone = workflow::Bringing::default();
+        let release = workflow::build(sites, run, permit, event, &origin, kind, alone)?;
         deployed = Some((place, release));
     }
     Ok(deployed)

@@ -8,6 +8,7 @@ use super::record::{Record, built_from};
 use super::{Origin, Prepared, ReleaseKind, Reuse, spare};
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
+use crate::site::content;
 use crate::site::contents::contents;
 use crate::site::differing::changes;
 use crate::site::folder::{Folder, split};
@@ -55,6 +56,7 @@ pub fn prepare(
             .and_then(|folder| build(&folder, origin, kind, files_path, reuse)),
     };
     let built = built.and_then(|counts| {
+        content::lead(environment, &generations, &half)?;
         generations
             .rename(&half, &generations, &name)
             .inspect(|()| crash::point("generation-named"))
@@ -108,7 +110,9 @@ fn build(
 ) -> Result<(usize, usize), Fault> {
     let doing = || "making the folders of a release";
     let entries = contents(origin.repository, origin.commit)?;
-    folder.make_link(b"files", b"../../files").or_fault(doing)?;
+    folder
+        .make_link(b"files", b"content/files")
+        .or_fault(doing)?;
     let code = folder.make_folder(b"code").or_fault(doing)?;
     make_folders(&code, &entries, files_path).or_fault(doing)?;
     let record = Record {

@@ -11,7 +11,7 @@ use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
 use crate::site::folder::{Folder, gone};
 use crate::site::layout::EnvironmentLayout;
-use crate::site::{covers, crash};
+use crate::site::{content, covers, crash};
 
 /// Returns the generation that the environment points to; none before its first deploy.
 ///
@@ -60,6 +60,7 @@ pub fn switch(
             .or_fault(doing)?;
         crash::point("pointer-renamed");
     }
+    content::follow(environment, &folder, Some(generation))?;
     folder.sync().or_fault(doing)?;
     crash::point("switch-after");
     Ok(())
@@ -74,6 +75,7 @@ pub fn switch_off(permit: &Permit, environment: &EnvironmentLayout) -> Result<()
     covers(permit, environment.site())?;
     let doing = || format!("taking {} out of service", environment.name());
     let folder = Folder::open(environment.folder()).or_fault(doing)?;
+    content::follow(environment, &folder, None)?;
     folder.remove_all(b"current").or_fault(doing)?;
     crash::point("pointer-removed");
     folder.sync().or_fault(doing)

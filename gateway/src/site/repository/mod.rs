@@ -19,7 +19,7 @@ pub use inspect::{forbidden_path, tree_has_path};
 pub(super) use merge::conflicts;
 pub use merge::{MergeError, merge};
 pub use refs::{MoveError, move_refs, sweep, write_tag};
-pub use revert::revert;
+pub use revert::{return_to, revert};
 
 use crate::fault::{Fault, OrFault};
 

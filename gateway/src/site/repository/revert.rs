@@ -55,6 +55,37 @@ pub fn revert(
     Ok(made)
 }
 
+/// Makes a commit on top of `ours` that has the tree of `then`, moving no ref. Returns `ours` itself if
+/// it has that tree.
+///
+/// # Errors
+/// [`MergeError::Fault`].
+pub fn return_to(
+    permit: &Permit,
+    repository: &Repository,
+    ours: Oid,
+    then: Oid,
+    message: &str,
+    author: &Author,
+) -> Result<Oid, MergeError> {
+    covers_repository(permit, repository.path())?;
+    let doing = || format!("returning from {ours} to what {then} had");
+    let parent = repository.find_commit(ours).or_fault(doing)?;
+    let tree = repository
+        .find_commit(then)
+        .and_then(|commit| commit.tree())
+        .or_fault(doing)?;
+    if tree.id() == parent.tree_id() {
+        return Ok(ours);
+    }
+    let signature = author.signature()?;
+    let made = repository
+        .commit(None, &signature, &signature, message, &tree, &[&parent])
+        .or_fault(doing)?;
+    make_durable(repository, made)?;
+    Ok(made)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,6 +21,7 @@ pub use crate::steps_file::{Event, File, Mistake, NAME, OnFailure, Place, Probe,
 use super::{Run, Sites, Undone};
 use crate::config;
 use crate::fault::{Fault, OrFault};
+use crate::state::Content;
 use child::{Ended, Limits};
 use groups::Groups;
 use room::{Proc, Room};
@@ -45,6 +46,8 @@ pub struct Surroundings {
     pub environment: Environment,
     /// The release that the step sees: before the switch the prepared one.
     pub generation: u64,
+    /// The content that the step sees: before the switch the prepared one.
+    pub content: Content,
     /// The workflow's id.
     pub workflow: String,
     /// Who began it.
@@ -213,6 +216,16 @@ pub fn run(
         }
     }
     Ok(())
+}
+
+/// Returns whether anything is to be done for an event.
+pub fn has(sites: &Sites, place: &Surroundings, event: Event, file: &File) -> bool {
+    let mut all = sites.steps.server.steps.iter().chain(&file.steps);
+    all.any(|step| {
+        [Stage::Before, Stage::After]
+            .into_iter()
+            .any(|stage| step.is_for(event, stage, &place.environment))
+    })
 }
 
 /// Runs the command of a probe in the same sandbox, as a step of the workflow.

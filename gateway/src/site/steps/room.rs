@@ -16,6 +16,7 @@ use crate::fault::Fault;
 use crate::sandbox::{self, ACCOUNT, Sandboxed};
 use crate::site::layout::EnvironmentLayout;
 use crate::site::{Sites, runtime};
+use crate::state::Content;
 
 /// How `/proc` can be had in a sandbox here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub(super) struct Room {
     data: PathBuf,
     directory: PathBuf,
     network: bool,
+    content: Content,
     facts: Vec<(String, String)>,
 }
 
@@ -105,7 +107,8 @@ impl Room {
             data: sites.steps.data.clone(),
             directory: inside,
             network: site.step_network,
-            facts: runtime::database(&model, &place.site, &place.environment),
+            facts: runtime::content_facts(sites, &layout, place.content)?,
+            content: place.content,
             layout,
         })
     }
@@ -141,7 +144,8 @@ impl Room {
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
-        variables.extend(self.facts.iter().cloned());
+        let inside = |(name, _): &&(String, String)| name != "FUNICULAR_FILES";
+        variables.extend(self.facts.iter().filter(inside).cloned());
         variables
     }
 
@@ -161,9 +165,21 @@ impl Room {
             words.add(["--tmpfs"]).path(&self.data);
         }
         words.bind("--ro-bind", &self.code, "/code");
-        words.bind("--bind", &self.layout.files(), "/files");
+        let files = self.layout.files_store(self.content.files);
+        words.bind("--bind", &files, "/files");
         words.bind("--bind", &self.layout.tmp(), "/tmp");
-        words.bind("--ro-bind-try", &self.layout.settings(), "/settings");
+        let told = self.layout.content(self.content.number);
+        words.bind("--ro-bind-try", &told, "/settings");
+        // What the settings say of places is to be true here as well.
+        words.add(["--bind"]).path(&files).path(&files);
+        for (name, place) in &self.facts {
+            let how = match name.as_str() {
+                "FUNICULAR_DATABASE_DIR" => "--bind",
+                "FUNICULAR_DATABASE_SOCKET" => "--ro-bind-try",
+                _other => continue,
+            };
+            words.add([how, place.as_str(), place.as_str()]);
+        }
         words
             .add(["--remount-ro", "/", "--chdir"])
             .path(&self.directory);

@@ -44,7 +44,7 @@ pub(super) fn must_fit(
 ///
 /// # Errors
 /// When it cannot be read or written, or would not leave `reserve` bytes of the disk free.
-pub(super) fn copy_portion(
+pub(in crate::site) fn copy_portion(
     source: &File,
     from: u64,
     target: &File,
@@ -129,7 +129,7 @@ fn must_be_free(target: &File, bytes: u64, reserve: u64) -> Result<(), Obstacle>
 }
 
 /// Lets the kernel copy where it can, by sharing blocks on some file systems.
-fn copy_between(
+pub(in crate::site) fn copy_between(
     source: &File,
     from: u64,
     target: &File,

@@ -42,9 +42,11 @@ use policy::{Action, Area, SitePath, Target, TreeChange};
 
 pub use change::{Attributes, Replace};
 pub use copying::RESERVE;
+pub(in crate::site) use copying::{copy_between, copy_portion};
 pub use draft::Draft;
 pub use freeze::Frozen;
 pub use listing::{Entry, Listing};
+pub(in crate::site) use moving::stays_within;
 pub use obstacle::{NO_ROOM, Obstacle};
 pub use parts::{Inode, Parts, Unfinished};
 pub use place::Place;
@@ -68,7 +70,7 @@ pub enum Follow {
 pub struct Tree {
     environment: OwnedFd,
     code: Release,
-    files: OwnedFd,
+    files: Files,
     logs: OwnedFd,
     tmp: OwnedFd,
     backups: OwnedFd,
@@ -77,6 +79,14 @@ pub struct Tree {
     session: u64,
     /// What copies on the server must leave free on the disk, in bytes.
     reserve: u64,
+}
+
+/// The files of one content.
+#[derive(Debug)]
+struct Files {
+    /// The number of their store; 0 until it is said.
+    store: u64,
+    folder: OwnedFd,
 }
 
 /// The code of one generation; none before the first deploy.
@@ -112,7 +122,11 @@ impl Tree {
             None => Arc::new(Parts::new(area(SPOOL)?)),
         };
         Ok(Self {
-            files: area(Area::Files.as_str())?,
+            files: Files {
+                store: 0,
+                folder: openat(&environment, Area::Files.as_str(), FOLLOWED, Mode::empty())
+                    .or_fault(|| format!("opening the files of {}", directory.display()))?,
+            },
             logs: area(Area::Logs.as_str())?,
             tmp: area(Area::Tmp.as_str())?,
             backups: area(Area::Backups.as_str())?,
@@ -167,6 +181,35 @@ impl Tree {
         };
         self.code = Release { generation, code };
         Ok(())
+    }
+
+    /// Makes `/files` those of another store.
+    ///
+    /// # Errors
+    /// When they cannot be opened; `/files` is then what it was.
+    pub fn turn_files_to(&mut self, store: u64) -> Result<(), Fault> {
+        if store != self.files.store {
+            let path = format!("stores/files-{store}");
+            let folder = openat(&self.environment, path.as_str(), HANDLE, Mode::empty())
+                .or_fault(|| format!("opening the files of store {store}"))?;
+            self.files = Files { store, folder };
+        }
+        Ok(())
+    }
+
+    /// Returns what a handle on a place belongs to, so that what has come in its place is known as
+    /// another: the generation of code, the store of files.
+    pub fn opened_in(&self, area: Area) -> Option<u64> {
+        match area {
+            Area::Code => Some(self.code.generation),
+            Area::Files => Some(self.files.store).filter(|store| *store > 0),
+            Area::Root | Area::Logs | Area::Tmp | Area::Backups => None,
+        }
+    }
+
+    /// Returns the store that `/files` is.
+    pub fn files_store(&self) -> u64 {
+        self.files.store
     }
 
     /// Returns the generation that `/code` is of.
@@ -294,7 +337,7 @@ impl Tree {
         match area {
             Area::Root => None,
             Area::Code => self.code.code.as_ref().map(AsFd::as_fd),
-            Area::Files => Some(self.files.as_fd()),
+            Area::Files => Some(self.files.folder.as_fd()),
             Area::Logs => Some(self.logs.as_fd()),
             Area::Tmp => Some(self.tmp.as_fd()),
             Area::Backups => Some(self.backups.as_fd()),
@@ -334,6 +377,10 @@ impl Tree {
         if *area == Area::Code && permit.generation() != Some(self.code.generation) {
             return Err(Fault::new("a permit for another generation's code was used").into());
         }
+        let store = self.opened_in(Area::Files);
+        if *area == Area::Files && store.is_some() && permit.generation() != store {
+            return Err(Fault::new("a permit for another content's files was used").into());
+        }
         // An upload may begin and go on; it is its place that it may not take.
         if *area == Area::Code && change != TreeChange::Write {
             drop(self.parts.freeze.thaw()?);
@@ -362,6 +409,9 @@ const HANDLE: OFlag = OFlag::O_PATH
     .union(OFlag::O_DIRECTORY)
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
+
+/// The way to the files leads through the gateway's own links.
+const FOLLOWED: OFlag = HANDLE.difference(OFlag::O_NOFOLLOW);
 
 /// Opening must not wait for the other end of a pipe, nor take a terminal, before it is known that
 /// the file is a regular one.

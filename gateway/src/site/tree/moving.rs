@@ -192,7 +192,7 @@ pub(super) fn names(folder: &OwnedFd) -> Result<Vec<Vec<u8>>, Obstacle> {
 }
 
 /// Returns true if a link that lies `depth` folders deep stays within them.
-fn stays_within(content: &[u8], depth: usize) -> bool {
+pub(in crate::site) fn stays_within(content: &[u8], depth: usize) -> bool {
     if content.first() == Some(&b'/') {
         return false;
     }

@@ -12,7 +12,7 @@ use std::fmt;
 use git2::Repository;
 
 use super::Run;
-use super::phases::{self, Release};
+use super::phases::{self, Bringing, Release};
 use super::settle::{self, Stuck};
 use crate::audit::Outcome;
 use crate::fault::Fault;
@@ -20,7 +20,7 @@ use crate::gate::{Denied, Permit};
 use crate::site::layout::EnvironmentLayout;
 use crate::site::release::{self, Origin, ReleaseKind};
 use crate::site::repository::{self, MoveError};
-use crate::site::{Sites, crash, runtime, targets};
+use crate::site::{Sites, content, crash, runtime, targets};
 use crate::state::{Intent, RefMove, Workflow};
 use crate::steps_file::Event;
 
@@ -109,15 +109,45 @@ fn capitalized(text: &str) -> String {
 pub(in crate::site) fn prepare(
     sites: &Sites,
     run: &Run,
-    mut permit: Permit,
+    permit: Permit,
     event: Event,
     origin: &Origin<'_>,
     kind: ReleaseKind,
 ) -> Result<(Release, Permit), Undone> {
-    match phases::build(sites, run, &permit, event, origin, kind) {
+    prepare_with(
+        sites,
+        run,
+        permit,
+        (event, Bringing::default()),
+        origin,
+        kind,
+    )
+}
+
+/// The same for a release that brings more than code.
+///
+/// # Errors
+/// [`Undone`]; nothing is left of the release then, but its content is.
+pub(in crate::site) fn prepare_with(
+    sites: &Sites,
+    run: &Run,
+    mut permit: Permit,
+    (event, bringing): (Event, Bringing),
+    origin: &Origin<'_>,
+    kind: ReleaseKind,
+) -> Result<(Release, Permit), Undone> {
+    let brings_content = bringing.content.is_some();
+    match phases::build(sites, run, &permit, event, origin, kind, bringing) {
         Ok(release) => Ok((release, permit)),
         Err(undone) => {
             tracing::error!("preparing a change: {undone:?}");
+            if brings_content {
+                let layout = sites.layout.site(permit.site()?);
+                let layout = layout.environment(permit.environment()?);
+                if let Err(fault) = content::collect(sites, &permit, &layout) {
+                    tracing::warn!("a content that was not to be is left for later: {fault}");
+                }
+            }
             permit.describe(undone.to_string());
             if let Err(fault) = permit.finish(Outcome::Failed) {
                 tracing::error!("a change that failed could not be recorded: {fault}");
@@ -166,6 +196,7 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
         .site(&workflow.site)
         .environment(&workflow.environment);
     let stuck = Stuck::default();
+    let brings_content = intent.content.is_some();
     let mut begun = None;
     let done = release::current(&environment)
         .map_err(Undone::from)
@@ -220,6 +251,12 @@ pub(in crate::site) fn carry_out(sites: &Sites, run: &Run, change: Change) -> Re
         && let Some(release) = release
     {
         release.discard(sites, permit);
+    }
+    if done.is_err()
+        && brings_content
+        && let Err(fault) = content::collect(sites, permit, &environment)
+    {
+        tracing::warn!("a content that was not to be is left for later: {fault}");
     }
     let mut recorded = true;
     for mut permit in permits {
@@ -323,14 +360,43 @@ fn perform(
     {
         tracing::warn!("old releases were not collected: {fault}");
     }
+    if intent.content.is_some()
+        && let Err(fault) = content::collect(sites, permit, environment)
+    {
+        tracing::warn!("old content was not collected: {fault}");
+    }
     crash::point("collected");
     Ok(())
 }
 
-fn switch(permit: &Permit, environment: &EnvironmentLayout, intent: &Intent) -> Result<(), Fault> {
-    match intent.generation {
-        Some(generation) => release::switch(permit, environment, generation),
-        None => Ok(()),
+/// Turns the one pointer of a change: a release that comes with content leads to it already.
+///
+/// # Errors
+/// When it cannot be turned.
+pub(in crate::site) fn switch(
+    permit: &Permit,
+    environment: &EnvironmentLayout,
+    intent: &Intent,
+) -> Result<(), Fault> {
+    match (intent.generation, &intent.content) {
+        (Some(generation), _) => release::switch(permit, environment, generation),
+        (None, Some(change)) => content::switch(permit, environment, change.new),
+        (None, None) => Ok(()),
+    }
+}
+
+/// Returns whether the pointer of a change has turned; false where it turns none.
+///
+/// # Errors
+/// When the pointer cannot be read.
+pub(in crate::site) fn has_switched(
+    environment: &EnvironmentLayout,
+    intent: &Intent,
+) -> Result<bool, Fault> {
+    match (intent.generation, &intent.content) {
+        (Some(generation), _) => Ok(release::current(environment)? == Some(generation)),
+        (None, Some(change)) => Ok(content::current(environment)? == change.new),
+        (None, None) => Ok(false),
     }
 }
 
@@ -344,9 +410,14 @@ pub(in crate::site) fn turn_back(
     intent: &Intent,
 ) -> Result<(), Fault> {
     match (intent.generation, intent.before) {
-        (None, _) => Ok(()),
-        (Some(_), Some(before)) => release::switch(permit, environment, before),
-        (Some(_), None) => release::switch_off(permit, environment),
+        (None, _) => {}
+        // What it ran before leads to the content that it had.
+        (Some(_), Some(before)) => return release::switch(permit, environment, before),
+        (Some(_), None) => release::switch_off(permit, environment)?,
+    }
+    match &intent.content {
+        Some(change) => content::switch(permit, environment, change.before),
+        None => Ok(()),
     }
 }
 

@@ -24,12 +24,14 @@ use policy::{Environment, PersonName, SiteName};
 use tokio::sync::watch;
 
 pub use change::Undone;
-pub(super) use change::{Change, UNRECORDED, carry_out, give_up, prepare, turn_back};
+pub(super) use change::{
+    Change, UNRECORDED, carry_out, give_up, has_switched, prepare, prepare_with, switch, turn_back,
+};
 pub use entry::{Entry, Event};
 pub use live::{Cancelling, Heard, Live, Watch};
 pub(super) use log::outlive;
 pub use log::{PastLog, read as read_log};
-pub(super) use phases::{Release, build, in_place};
+pub(super) use phases::{Bringing, Release, build, in_place, with_content};
 pub use queue::Busy;
 pub use run::Run;
 

@@ -15,7 +15,8 @@ use crate::site::probe::{self, Script, Wanted};
 use crate::site::push::short;
 use crate::site::release::{self, Origin, Prepared, ReleaseKind};
 use crate::site::steps::{self, Failed, Surroundings};
-use crate::site::{Sites, deploy, failed, targets};
+use crate::site::{Sites, content, deploy, failed, repository, targets};
+use crate::state::Content;
 use crate::steps_file::{Event, File, Probe, Stage};
 
 /// How often those who wait are told how far a long step is.
@@ -31,6 +32,17 @@ pub(in crate::site) struct Release {
     file: File,
     commit: Oid,
     place: Surroundings,
+    bringing: Bringing,
+}
+
+/// What comes with a release beside its code.
+#[derive(Debug, Clone, Default)]
+pub(in crate::site) struct Bringing {
+    /// A content of its own, which nobody is pointed to yet.
+    pub(in crate::site) content: Option<Content>,
+    /// Events whose steps are run as well: on a content of its own before anybody is pointed to it, else as
+    /// soon as the release is in service.
+    pub(in crate::site) more: Vec<Event>,
 }
 
 /// Builds a release beside the current one and checks it.
@@ -44,6 +56,7 @@ pub(in crate::site) fn build(
     event: Event,
     origin: &Origin<'_>,
     kind: ReleaseKind,
+    bringing: Bringing,
 ) -> Result<Release, Undone> {
     let environment = permit.environment()?.clone();
     let file = file_of(origin.repository, origin.commit)?;
@@ -62,12 +75,19 @@ pub(in crate::site) fn build(
     let prepared = run.step("prepare", || {
         deploy::build(sites, permit, &environment, &watched, kind).map_err(Undone::from)
     })?;
+    let mut place = surroundings(sites, run, permit, prepared.generation, origin.commit)?;
+    if let Some(content) = bringing.content {
+        let layout = sites.layout.site(&place.site).environment(&environment);
+        content::point(&layout, prepared.generation, content)?;
+        place.content = content;
+    }
     let release = Release {
         event,
         file,
         commit: origin.commit,
-        place: surroundings(sites, run, permit, prepared.generation, origin.commit)?,
+        place,
         prepared: Some(prepared),
+        bringing,
     };
     match release.check(sites, run, permit) {
         Ok(()) => Ok(release),
@@ -95,10 +115,48 @@ pub(in crate::site) fn in_place(
         .map_or(0, |environment| environment.generation);
     let release = Release {
         prepared: None,
+        bringing: Bringing::default(),
         event: Event::SyncCode,
         file: file_of(repository, commit)?,
         commit,
         place: surroundings(sites, run, permit, generation, commit)?,
+    };
+    release.check(sites, run, permit)?;
+    Ok(release)
+}
+
+/// Checks a content that the running code is to have: its steps see it before anybody is pointed to
+/// it.
+///
+/// # Errors
+/// [`Undone`]; nothing has then changed.
+pub(in crate::site) fn with_content(
+    sites: &Sites,
+    run: &Run,
+    permit: &Permit,
+    (event, more): (Event, Vec<Event>),
+    content: Content,
+) -> Result<Release, Undone> {
+    let (site, environment) = (permit.site()?, permit.environment()?);
+    let model = sites.state.model();
+    let (generation, commit) = model
+        .environment(site, environment)
+        .and_then(|state| Some((state.generation, state.commit?)))
+        .ok_or_else(|| Fault::new("content for an environment that runs nothing"))?;
+    let repository = repository::open(&sites.layout.site(site).repository())?;
+    let release = Release {
+        prepared: None,
+        bringing: Bringing {
+            content: Some(content),
+            more,
+        },
+        event,
+        file: file_of(&repository, commit)?,
+        commit,
+        place: Surroundings {
+            content,
+            ..surroundings(sites, run, permit, generation, commit)?
+        },
     };
     release.check(sites, run, permit)?;
     Ok(release)
@@ -117,7 +175,9 @@ fn surroundings(
         .environment(&site, &environment)
         .and_then(|state| state.commit);
     let live = run.live();
+    let layout = sites.layout.site(&site).environment(&environment);
     Ok(Surroundings {
+        content: content::current(&layout)?,
         site,
         environment,
         generation,
@@ -163,6 +223,9 @@ impl Release {
         if let Some(lacking) = self.lacking(sites) {
             return Err(Undone::Impossible(lacking));
         }
+        if self.bringing.content.is_some() {
+            self.more(sites, run)?;
+        }
         self.steps(sites, run, Stage::Before)?;
         if self.probes(sites, Stage::Before).next().is_none() {
             return Ok(());
@@ -185,6 +248,38 @@ impl Release {
 
     fn steps(&self, sites: &Sites, run: &Run, stage: Stage) -> Result<(), Failed> {
         steps::run(sites, run, &self.place, self.event, stage, &self.file)
+    }
+
+    fn brings_content_only(&self) -> bool {
+        match self.event {
+            Event::CloneContent | Event::Import | Event::Wipe | Event::Restore => true,
+            Event::SyncCode
+            | Event::Deploy
+            | Event::Backup
+            | Event::MultidevCreate
+            | Event::ModeChange
+            | Event::UpdateDatabase
+            | Event::ClearCaches => false,
+        }
+    }
+
+    /// Runs the steps of what was asked for beside: the site's updates, its caches.
+    fn more(&self, sites: &Sites, run: &Run) -> Result<(), Failed> {
+        for event in &self.bringing.more {
+            if !steps::has(sites, &self.place, *event, &self.file) {
+                return Err(Failed::Step(format!(
+                    "'{}' was asked for, and neither {} nor this server says how that is done for \
+                     {}; docs/content.md has it for WordPress and Drupal.",
+                    event.as_str(),
+                    steps::NAME,
+                    self.place.environment
+                )));
+            }
+            for stage in [Stage::Before, Stage::After] {
+                steps::run(sites, run, &self.place, *event, stage, &self.file)?;
+            }
+        }
+        Ok(())
     }
 
     /// Says what a probe needs and the environment has not, before anything depends on it.
@@ -222,20 +317,32 @@ impl Release {
     /// # Errors
     /// [`Undone::TurnedBack`] when the release must not stay. Whoever is told turns it back.
     pub(super) fn stay(&self, sites: &Sites, run: &Run, permit: &Permit) -> Result<(), Undone> {
-        let done = self.steps(sites, run, Stage::After).and_then(|()| {
-            if self.probes(sites, Stage::After).next().is_none() {
-                return Ok(());
-            }
-            // Who keeps compiled code must not answer with that of the release before.
-            targets::reload(sites, run, &self.place);
-            run.step("verify", || self.ask(sites, run, Stage::After))
-        });
+        let more = match self.bringing.content {
+            Some(_) => Ok(()),
+            None => self.more(sites, run),
+        };
+        let done = more
+            .and_then(|()| self.steps(sites, run, Stage::After))
+            .and_then(|()| {
+                if self.probes(sites, Stage::After).next().is_none() {
+                    return Ok(());
+                }
+                // Who keeps compiled code must not answer with that of the release before.
+                targets::reload(sites, run, &self.place);
+                run.step("verify", || self.ask(sites, run, Stage::After))
+            });
         done.map_err(|failed| {
             let reason = failed.to_string();
             let reason = reason.trim_end_matches('.');
             let Surroundings {
                 site, environment, ..
             } = &self.place;
+            if self.brings_content_only() {
+                return Undone::TurnedBack(format!(
+                    "What follows the switch failed, so {site}.{environment} has its former content \
+                     again: {reason}."
+                ));
+            }
             if self.prepared.is_none() {
                 return Undone::Impossible(format!(
                     "What follows a commit failed, so {site}.{environment} has its work as it was, \

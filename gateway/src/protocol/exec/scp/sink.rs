@@ -133,7 +133,9 @@ async fn broken(talk: &mut Talk<'_>, what: &str) -> Result<(), Lost> {
 /// Looks at the tree anew when anything has changed since.
 fn renew(talk: &Talk<'_>, reading: &mut Reading<'_>) -> Result<(), crate::fault::Fault> {
     let (tree, files_path) = talk.run.tree()?;
-    if tree.generation() != reading.tree.generation() {
+    let same = tree.generation() == reading.tree.generation()
+        && tree.files_store() == reading.tree.files_store();
+    if !same {
         reading.tree = tree;
         reading.files_path = files_path;
     }

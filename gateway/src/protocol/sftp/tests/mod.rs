@@ -116,9 +116,17 @@ impl Desk {
             state.put_member(&site, person, role).unwrap();
         }
         let root = folder.path().join("environment");
-        for area in ["files", "logs", "tmp", "backups", "uploads", "generations"] {
+        for area in [
+            "stores/files-1",
+            "logs",
+            "tmp",
+            "backups",
+            "uploads",
+            "generations",
+        ] {
             fs::create_dir_all(root.join(area)).unwrap();
         }
+        std::os::unix::fs::symlink("stores/files-1", root.join("files")).unwrap();
         let path = folder.path().join("audit.db");
         Audit::create(&path).unwrap();
         let audit = Arc::new(Audit::open(&path).unwrap());
