@@ -26,9 +26,14 @@ _funicular() {
         user:list user:add user:remove
         ssh-key:add ssh-key:list ssh-key:remove
         ca:add ca:list ca:remove
-        env:list env:info env:set env:diffstat env:commit env:discard env:restore-work
+        env:list env:info env:status env:set env:diffstat env:commit env:discard env:restore-work
         env:deploy env:rollback env:code-log
         release:list release:allow
+        env:clone-content env:undo-content env:wipe env:rotate-password site:launch
+        import:database import:files export:database export:files
+        domain:map domain:list domain:unmap
+        backup:create backup:list backup:info backup:get backup:restore
+        backup:automatic:enable backup:automatic:disable backup:automatic:info
         connection:info connection:set
         hotfix:list hotfix:merge hotfix:drop env:revert
         multidev:create multidev:delete multidev:restore multidev:list
@@ -56,7 +61,8 @@ _funicular() {
             ;;
         site:create) choices='--from --trunk --files-path' ;;
         site:set)
-            choices='force-push hotfix-require-test approve-live approve-hotfix step-network yes no'
+            choices='database skip-tables force-push hotfix-require-test approve-live approve-hotfix
+                step-network yes no none sqlite mariadb postgresql drupal wordpress'
             ;;
         site:team:add | site:team:role) choices='administrator team_member developer viewer' ;;
         user:add) choices='--email --administrator' ;;
@@ -65,9 +71,25 @@ _funicular() {
         ca:add) choices='--name' ;;
         connection:set) choices='sftp git --yes' ;;
         env:set) choices='database url fastcgi none' ;;
+        env:status) choices='--fail-on warning failure' ;;
         env:discard) choices='--yes' ;;
         env:restore-work) choices='--list' ;;
-        env:deploy) choices='--note --ref --dry-run --override' ;;
+        env:deploy)
+            choices='--note --ref --dry-run --override --sync-content --updatedb --cc'
+            ;;
+        env:clone-content) choices='--db-only --files-only --updatedb --cc --confirm' ;;
+        env:undo-content | env:wipe | import:database | import:files) choices='--confirm' ;;
+        site:launch) choices='--undo' ;;
+        export:database) choices='--to' ;;
+        export:files) choices='--archive --to tar tar.gz tar.zst' ;;
+        backup:create) choices='--element --keep-for all code files database' ;;
+        backup:get) choices='--element --to latest code files database' ;;
+        backup:restore)
+            choices='--element --from --confirm latest code files database'
+            ;;
+        backup:automatic:enable)
+            choices='--day --hour --keep-for monday tuesday wednesday thursday friday saturday sunday'
+            ;;
         env:rollback) choices='--to --note --dry-run --override' ;;
         multidev:create) choices='--from-branch --no-db --no-files' ;;
         multidev:delete) choices='--delete-branch --yes' ;;

@@ -30,6 +30,17 @@ impl Environment {
         }
     }
 
+    /// Returns true if content would go up from here to the other one. It goes down, from Live over Test
+    /// to where code is made; Dev and the Multidevs are level.
+    pub fn is_below(&self, other: &Environment) -> bool {
+        let height = |one: &Environment| match one {
+            Environment::Live => 2,
+            Environment::Test => 1,
+            Environment::Dev | Environment::Multidev(_) => 0,
+        };
+        height(self) < height(other)
+    }
+
     /// Returns the name used in addresses and on disk.
     pub fn as_str(&self) -> &str {
         match self {

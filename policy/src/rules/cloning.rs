@@ -40,15 +40,6 @@ pub(super) fn with_deploy(
     }
 }
 
-/// Content goes down, from Live over Test to where code is made; Dev and Multidevs are level.
-pub(super) fn height(environment: &Environment) -> u8 {
-    match environment {
-        Environment::Live => 2,
-        Environment::Test => 1,
-        Environment::Dev | Environment::Multidev(_) => 0,
-    }
-}
-
 impl Asked<'_> {
     pub(super) fn clone_from(&self, facts: &ContentFacts) -> Decision {
         let Some(source) = facts.source.as_ref().filter(|_| !facts.wanted.code) else {
@@ -69,7 +60,7 @@ impl Asked<'_> {
         if let Some(refusal) = self.source_out_of_reach(source) {
             return refusal;
         }
-        let upward = height(&source.environment) < height(environment);
+        let upward = source.environment.is_below(environment);
         if upward && let Some(refusal) = self.upward(facts, source) {
             return refusal;
         }

@@ -1,7 +1,6 @@
 //! Content comes down: who may fill an environment from where, empty it, take its content away, and
 //! keep or bring back backups of it.
 
-use super::cloning::height;
 use super::{permit, refuse, unfit_target};
 use crate::action::Action;
 use crate::content::{ContentFacts, DatabaseKind};
@@ -146,7 +145,7 @@ impl Asked<'_> {
         let Asked {
             site, environment, ..
         } = self;
-        if height(&source.environment) < height(environment) {
+        if source.environment.is_below(environment) {
             return refuse(
                 "restore-goes-down",
                 format!(

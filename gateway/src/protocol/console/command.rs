@@ -6,12 +6,14 @@ use policy::{ConnectionMode, HotfixName, PersonName, Role, SiteName};
 use serde::{Deserialize, Serialize};
 
 use super::audit_query::AuditQuery;
+use super::backup_command::BackupCommand;
 use super::content_command::{Beside, ContentCommand};
 use super::hold_command::HoldCommand;
 use super::key_limits::KeyLimits;
 use super::multidev_command::MultidevCommand;
 use super::releases::ReleaseCommand;
 pub(super) use super::site_environment::SiteEnvironment;
+use super::status_command::StatusCommand;
 use super::target_command::TargetCommand;
 use super::workflow_command::WorkflowCommand;
 
@@ -351,6 +353,9 @@ pub enum Command {
     /// What concerns content
     #[command(flatten)]
     Content(ContentCommand),
+    /// What concerns backups
+    #[command(flatten)]
+    Backup(BackupCommand),
     /// What holds code where it is
     #[command(flatten)]
     Hold(HoldCommand),
@@ -360,6 +365,9 @@ pub enum Command {
     /// What concerns workflows
     #[command(flatten)]
     Workflow(WorkflowCommand),
+    /// How an environment is
+    #[command(flatten)]
+    Status(StatusCommand),
     /// Who is told of switches
     #[command(flatten)]
     Target(TargetCommand),

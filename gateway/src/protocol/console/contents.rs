@@ -291,10 +291,14 @@ impl Run<'_> {
         source: Option<&Environment>,
     ) -> Result<ContentFacts, Stop> {
         let (sites, at, source) = (self.console.sites.clone(), place.clone(), source.cloned());
-        Ok(blocking(move || {
+        let backed_up_first = sites.backups.unavailable().is_none();
+        let facts = blocking(move || {
             content::facts(&sites, &at.site, &at.environment, wanted, source.as_ref())
+        });
+        Ok(ContentFacts {
+            backed_up_first,
+            ..facts.await?
         })
-        .await?)
     }
 
     /// Work that code would be put over, where code comes along.

@@ -1,8 +1,9 @@
 //! What a deploy or rollback would do, without doing it; and what is said of hotfixes around one.
 
-use policy::{Action, Target};
+use policy::{Action, ContentFacts, Target};
 
 use super::command::SiteEnvironment;
+use super::content_command::Beside;
 use super::table::Table;
 use super::{Done, Run};
 use crate::gate::{Evidence, Held};
@@ -15,6 +16,7 @@ impl Run<'_> {
         &mut self,
         place: SiteEnvironment,
         reference: Option<String>,
+        beside: &Beside,
     ) -> Done {
         self.view(&place.site)?;
         let (sites, at) = (self.console.sites.clone(), place.clone());
@@ -23,7 +25,12 @@ impl Run<'_> {
             Ok(deploy::plan(&sites, &at.site, &at.environment, chosen))
         });
         let plan = plan.await??;
-        self.show_plan(&place, &plan, Action::Deploy).await
+        let content = match beside.sync_content {
+            true => Some(self.content_to_sync(&place).await?),
+            false => None,
+        };
+        self.show_plan(&place, &plan, (Action::Deploy, content))
+            .await
     }
 
     pub(super) async fn rollback_plan(
@@ -38,11 +45,17 @@ impl Run<'_> {
             Ok(deploy::plan_rollback(&sites, &at.site, &at.environment, to))
         });
         let plan = plan.await??;
-        self.show_plan(&place, &plan, Action::Rollback).await
+        self.show_plan(&place, &plan, (Action::Rollback, None))
+            .await
     }
 
     /// Shows each commit, and then answers as the real thing would: a refusal is one here, too.
-    async fn show_plan(&mut self, place: &SiteEnvironment, plan: &Plan, action: Action) -> Done {
+    async fn show_plan(
+        &mut self,
+        place: &SiteEnvironment,
+        plan: &Plan,
+        (action, content): (Action, Option<ContentFacts>),
+    ) -> Done {
         let mut table = Table::new(&["change", "datetime", "author", "hash", "message"]);
         let brings = plan.changes.brings.iter().map(|row| ("brings", row));
         let takes = plan
@@ -62,6 +75,7 @@ impl Run<'_> {
         self.reply.print(&table).await?;
         let target = Target::Environment(place.site.clone(), place.environment.clone());
         let evidence = Evidence {
+            content,
             deploy: Some(plan.facts.clone()),
             failed_release: plan.failed.clone(),
             held: Held {

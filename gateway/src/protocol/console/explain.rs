@@ -169,7 +169,10 @@ impl Run<'_> {
                     let wanted = elements(content::Parts::ALL);
                     let facts =
                         content::facts(&sites, &site, &environment, wanted, source.as_ref())?;
-                    evidence.content = Some(facts);
+                    evidence.content = Some(policy::ContentFacts {
+                        backed_up_first: sites.backups.unavailable().is_none(),
+                        ..facts
+                    });
                 }
                 Action::MergeHotfix => {
                     evidence.uncommitted = mode::uncommitted(&sites, &site, &Environment::Dev)?;

@@ -4,6 +4,8 @@ mod approvals;
 mod audit_query;
 mod audits;
 mod authorities;
+mod backup_command;
+mod backups;
 mod carry;
 mod code;
 mod command;
@@ -33,6 +35,8 @@ mod releases;
 mod reply;
 mod site_environment;
 mod sites;
+mod status_command;
+mod statuses;
 mod table;
 mod target_command;
 mod targets;
@@ -275,8 +279,9 @@ impl Run<'_> {
                 environment,
                 reference,
                 dry_run: true,
+                beside,
                 ..
-            } => self.deploy_plan(environment, reference).await,
+            } => self.deploy_plan(environment, reference, &beside).await,
             Command::Rollback {
                 environment,
                 to,
@@ -309,9 +314,11 @@ impl Run<'_> {
                 self.hotfix_drop(site, name, reason).await
             }
             Command::Content(command) => self.content(command).await,
+            Command::Backup(command) => self.backup(command).await,
             Command::Hold(command) => self.hold(command).await,
             Command::Multidev(command) => self.multidev(command).await,
             Command::Workflow(command) => self.workflow(command).await,
+            Command::Status(command) => self.env_status(command).await,
             Command::Target(command) => self.target(command).await,
             Command::AuditList(query) => self.audit_list(query).await,
             Command::AuditVerify => self.audit_verify().await,

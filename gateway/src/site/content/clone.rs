@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::gate::Permit;
 use crate::site::files::{self, Deleting};
 use crate::site::workflow::{Run, Undone};
-use crate::site::{Sites, crash};
+use crate::site::{Sites, backup, crash};
 use crate::steps_file::Event;
 
 /// What is to be cloned.
@@ -42,6 +42,9 @@ pub fn clone(
 ) -> Result<Vec<String>, Undone> {
     let note = format!("{} from {}", cloning.parts.words(), cloning.source);
     run.perform(&note, || {
+        if let Err(undone) = keep_what_is_above(sites, run, &permit, cloning) {
+            return Err(end(permit, undone));
+        }
         let (fresh, mut told) = match fill(sites, run, &permit, cloning) {
             Ok(filled) => filled,
             Err(undone) => return Err(end(permit, undone)),
@@ -63,6 +66,26 @@ pub fn clone(
         ));
         Ok(told)
     })
+}
+
+/// Makes a backup of what content that goes up would overwrite.
+fn keep_what_is_above(
+    sites: &Sites,
+    run: &Run,
+    permit: &Permit,
+    cloning: &Cloning,
+) -> Result<(), Undone> {
+    let environment = permit.environment()?;
+    if !cloning.source.is_below(environment) {
+        return Ok(());
+    }
+    let why = format!("before it got {}'s content", cloning.source);
+    match backup::snapshot_before(sites, run, permit, &why)? {
+        Some(_kept) => Ok(()),
+        None => Err(Undone::Impossible(format!(
+            "Content goes up to {environment} after a backup of it only, and none could be made."
+        ))),
+    }
 }
 
 /// Builds a copy of another environment's content, which nobody is pointed to yet.

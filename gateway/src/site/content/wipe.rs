@@ -3,8 +3,8 @@
 use super::Parts;
 use super::fresh::{Fresh, end};
 use crate::gate::Permit;
-use crate::site::Sites;
 use crate::site::workflow::{Run, Undone};
+use crate::site::{Sites, backup};
 use crate::steps_file::Event;
 
 /// Gives an environment empty files and an empty database; its code stays. Returns what the person
@@ -15,6 +15,9 @@ use crate::steps_file::Event;
 pub fn wipe(sites: &Sites, run: &Run, permit: Permit, parts: Parts) -> Result<Vec<String>, Undone> {
     run.perform(parts.words(), || {
         let environment = permit.environment()?.clone();
+        if let Err(undone) = backup::snapshot_before(sites, run, &permit, "before it was wiped") {
+            return Err(end(permit, undone));
+        }
         let fresh = run.step("empty", || {
             Fresh::begin(sites, &permit, parts, format!("{} wiped", parts.words()))
         });
