@@ -22,6 +22,8 @@ mod client_sshfs;
 mod client_stage;
 mod confine;
 mod console;
+mod content_refusals;
+mod content_streams;
 mod crash;
 mod crash_books;
 mod crash_disk;
