@@ -30,7 +30,7 @@ _funicular() {
         env:deploy env:rollback env:code-log
         release:list release:allow
         env:clone-content env:undo-content env:wipe env:rotate-password site:launch
-        import:database import:files export:database export:files
+        import:database import:files import:site export:database export:files
         domain:map domain:list domain:unmap
         backup:create backup:list backup:info backup:get backup:restore
         backup:automatic:enable backup:automatic:disable backup:automatic:info

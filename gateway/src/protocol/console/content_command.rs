@@ -90,6 +90,15 @@ pub enum ContentCommand {
         #[command(flatten)]
         meant: Meant,
     },
+    /// Fill Dev from one archive with code/, files/ and a dump: a commit and content, all or nothing
+    #[command(name = "import:site")]
+    ImportSite {
+        /// The site
+        site: SiteName,
+        /// A file in Dev's /tmp, - for standard input, or an address of http or https
+        #[arg(value_name = "FILE|-|URL")]
+        file: String,
+    },
     /// Write a dump of an environment's database to standard output
     #[command(name = "export:database", visible_alias = "export:db")]
     ExportDatabase {

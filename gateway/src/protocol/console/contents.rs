@@ -71,6 +71,7 @@ impl Run<'_> {
                 file,
                 meant,
             } => self.import_files(environment, &file, meant).await,
+            ContentCommand::ImportSite { site, file } => self.import_site(site, &file).await,
             ContentCommand::ExportDatabase { environment, to } => {
                 self.export_database(environment, to.to).await
             }
