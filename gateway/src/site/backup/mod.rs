@@ -11,6 +11,8 @@ mod bundle;
 mod child;
 mod content;
 mod create;
+mod filling;
+mod founding;
 mod lines;
 mod read;
 mod repository;
