@@ -26,7 +26,7 @@ _funicular() {
         user:list user:add user:remove
         ssh-key:add ssh-key:list ssh-key:remove
         ca:add ca:list ca:remove
-        env:list env:info env:set env:diffstat env:commit env:discard env:restore-work
+        env:list env:info env:status env:set env:diffstat env:commit env:discard env:restore-work
         env:deploy env:rollback env:code-log
         release:list release:allow
         env:clone-content env:undo-content env:wipe env:rotate-password site:launch
@@ -71,6 +71,7 @@ _funicular() {
         ca:add) choices='--name' ;;
         connection:set) choices='sftp git --yes' ;;
         env:set) choices='database url fastcgi none' ;;
+        env:status) choices='--fail-on warning failure' ;;
         env:discard) choices='--yes' ;;
         env:restore-work) choices='--list' ;;
         env:deploy)

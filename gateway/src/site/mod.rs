@@ -36,6 +36,7 @@ pub mod revert;
 mod runtime;
 mod scan;
 pub mod settings;
+pub mod status;
 pub mod steps;
 mod store;
 pub mod targets;

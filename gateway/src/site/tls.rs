@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 /// Where systems keep the authorities that they trust.
 const SYSTEM_AUTHORITIES: [&str; 3] = [
@@ -17,6 +17,26 @@ const SYSTEM_AUTHORITIES: [&str; 3] = [
 /// # Errors
 /// With a sentence without a full stop, when there are none that can be read.
 pub(super) fn trusting(authorities: Option<&Path>) -> Result<TlsConfig, String> {
+    let roots = certificates(authorities)?;
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(roots)))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build())
+}
+
+/// Returns the same authorities for who speaks TLS without HTTP.
+///
+/// # Errors
+/// As [`trusting`].
+pub(super) fn roots(authorities: Option<&Path>) -> Result<rustls::RootCertStore, String> {
+    let mut store = rustls::RootCertStore::empty();
+    let all = certificates(authorities)?;
+    // Systems keep some that are too odd for the library; the others count.
+    store.add_parsable_certificates(all.iter().map(|one| one.der().to_vec().into()));
+    Ok(store)
+}
+
+fn certificates(authorities: Option<&Path>) -> Result<Vec<Certificate<'static>>, String> {
     let file = match authorities {
         Some(file) => file.to_path_buf(),
         None => SYSTEM_AUTHORITIES
@@ -38,8 +58,5 @@ pub(super) fn trusting(authorities: Option<&Path>) -> Result<TlsConfig, String> 
             roots.push(certificate.to_owned());
         }
     }
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::Specific(Arc::new(roots)))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build())
+    Ok(roots)
 }

@@ -3,7 +3,6 @@
 
 use std::io::Write;
 
-use super::rows::Rows;
 use super::schema::{Code, Column, How, Object, Schema, Tabled};
 use super::server::{Served, name};
 use super::snapshot;
@@ -53,9 +52,7 @@ pub(super) fn export(
     let Some(reader) = snapshot.readers.first_mut() else {
         return Ok(());
     };
-    reader
-        .run("SET character_set_results = utf8mb4")
-        .map_err(wrong)?;
+    reader.run("SET character_set_results = utf8mb4").map_err(wrong)?;
     let mut dump = Written {
         out,
         of: served.name,
@@ -169,24 +166,17 @@ impl Written<'_> {
             return Ok(());
         }
         let wrong = |wrong: Wrong| trouble(wrong, || format!("reading the table {}", table.name));
-        let columns: Vec<_> = table
-            .columns
-            .iter()
-            .map(|column| name(&column.name))
-            .collect();
+        let columns: Vec<_> = table.columns.iter().map(|column| name(&column.name)).collect();
         let head = format!("INSERT INTO {spelled} ({}) VALUES\n", columns.join(","));
         reader.begin(table.select().as_bytes()).map_err(wrong)?;
         let mut statement = Vec::with_capacity(STATEMENT + STATEMENT / 4);
-        let mut written = Rows::default();
         while let Some(row) = reader.next().map_err(wrong)? {
             statement.extend_from_slice(if statement.is_empty() {
                 head.as_bytes()
             } else {
                 b",\n"
             });
-            self.row(&mut statement, row, &table.columns)
-                .map_err(wrong)?;
-            written.rows += 1;
+            self.row(&mut statement, row, &table.columns).map_err(wrong)?;
             if statement.len() >= STATEMENT {
                 self.rows(&mut statement, table)?;
             }

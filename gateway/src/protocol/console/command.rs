@@ -13,6 +13,7 @@ use super::key_limits::KeyLimits;
 use super::multidev_command::MultidevCommand;
 use super::releases::ReleaseCommand;
 pub(super) use super::site_environment::SiteEnvironment;
+use super::status_command::StatusCommand;
 use super::target_command::TargetCommand;
 use super::workflow_command::WorkflowCommand;
 
@@ -364,6 +365,9 @@ pub enum Command {
     /// What concerns workflows
     #[command(flatten)]
     Workflow(WorkflowCommand),
+    /// How an environment is
+    #[command(flatten)]
+    Status(StatusCommand),
     /// Who is told of switches
     #[command(flatten)]
     Target(TargetCommand),

@@ -35,6 +35,8 @@ mod releases;
 mod reply;
 mod site_environment;
 mod sites;
+mod status_command;
+mod statuses;
 mod table;
 mod target_command;
 mod targets;
@@ -316,6 +318,7 @@ impl Run<'_> {
             Command::Hold(command) => self.hold(command).await,
             Command::Multidev(command) => self.multidev(command).await,
             Command::Workflow(command) => self.workflow(command).await,
+            Command::Status(command) => self.env_status(command).await,
             Command::Target(command) => self.target(command).await,
             Command::AuditList(query) => self.audit_list(query).await,
             Command::AuditVerify => self.audit_verify().await,

@@ -18,6 +18,8 @@ mod restore;
 mod restore_code;
 mod retain;
 mod schedule;
+#[cfg(test)]
+mod tests;
 mod times;
 mod upkeep;
 

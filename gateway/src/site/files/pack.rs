@@ -1,9 +1,11 @@
 //! A folder into an archive, written as a stream.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{FileStat, fstat};
 use tar::{Builder, EntryType, Header};
@@ -13,8 +15,6 @@ use super::{Archive, Copied};
 use crate::database::{Trouble, Watcher};
 use crate::fault::OrFault;
 use crate::site::folder::{Folder, Standing, gone, is_other_kind, standing};
-use std::ffi::OsStr;
-use std::path::Path;
 
 /// Writes all files of a folder as an archive, in which they lie below `files/`, as Pantheon's lie
 /// below `files_live/`; [`super::unpack`] leaves that folder out again. Times are whole seconds,
@@ -158,6 +158,7 @@ impl<W: Write> Packing<'_, W> {
             .or_fault(doing)?;
         self.copied.files += 1;
         self.copied.copied += 1;
+        self.copied.bytes += leads_to.len() as u64;
         Ok(())
     }
 
@@ -185,10 +186,10 @@ fn header(stat: &FileStat, kind: EntryType, size: u64) -> Header {
     header
 }
 
-fn inside(path: &[u8]) -> std::path::PathBuf {
+fn inside(path: &[u8]) -> PathBuf {
     let mut whole = b"files/".to_vec();
     whole.extend_from_slice(path);
-    std::path::PathBuf::from(OsStr::from_bytes(&whole).to_owned())
+    PathBuf::from(OsStr::from_bytes(&whole).to_owned())
 }
 
 fn unreadable(path: &[u8]) -> Trouble {

@@ -145,7 +145,7 @@ impl Limits {
 }
 
 /// Writes a number of bytes for people.
-pub fn size(bytes: u64) -> String {
+pub(in crate::site) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return format!("{bytes} bytes");

@@ -57,6 +57,24 @@ pub(super) fn ask_http(
     insist(wanted, url, |left| http::get(url, left, authorities))
 }
 
+/// Asks the web server once; returns the status and the beginning of the page.
+///
+/// # Errors
+/// In words, why there is no answer.
+pub(super) fn look(
+    url: &str,
+    authorities: Option<&Path>,
+    timeout: Duration,
+) -> Result<(u16, String), String> {
+    match http::get(url, timeout, authorities) {
+        Ok(answer) => Ok((
+            answer.status,
+            String::from_utf8_lossy(&answer.page).into_owned(),
+        )),
+        Err(NoAnswer::Unreachable(why) | NoAnswer::Broken(why)) => Err(why),
+    }
+}
+
 /// Asks a FastCGI server, such as PHP-FPM, for a page of a release that nobody else is shown.
 ///
 /// # Errors

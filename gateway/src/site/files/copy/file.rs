@@ -75,11 +75,8 @@ impl Work<'_> {
 
     /// Takes what a file needs that takes the place of another, or of none.
     fn make_room(&self, pair: &Pair, bytes: u64, was: Option<&FileStat>) -> Result<(), Trouble> {
-        match (self.deleting, was) {
-            (Deleting::Nothing, Some(was)) => {
-                self.room.give_back(was.st_size.unsigned_abs(), 1);
-            }
-            (_, _) => {}
+        if let (Deleting::Nothing, Some(was)) = (self.deleting, was) {
+            self.room.give_back(was.st_size.unsigned_abs(), 1);
         }
         self.room.take(bytes, 1)?;
         let shares = self.clones.load(Ordering::Relaxed);

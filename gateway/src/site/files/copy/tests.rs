@@ -242,7 +242,7 @@ fn what_changes_and_vanishes_meanwhile_ends_nothing() {
                     let _ = fs::remove_file(inside("3"));
                     let _ = fs::remove_dir_all(inside("4"));
                     let _ = fs::remove_file(inside("4"));
-                    if byte % 2 == 0 {
+                    if byte.is_multiple_of(2) {
                         let _ = fs::create_dir(inside("4"));
                     } else {
                         let _ = symlink("3", inside("4"));

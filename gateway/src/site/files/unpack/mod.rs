@@ -7,7 +7,9 @@
 //! by entry, whatever the archive says of itself.
 
 mod names;
+mod pax;
 mod place;
+mod sparse;
 mod tar;
 #[cfg(test)]
 mod tests;
@@ -109,7 +111,11 @@ fn one<R: Read>(entry: &Entry, tar: &mut Tar<R>, placing: &mut Placing<'_>) -> R
         Type::File => placing.file(&path, meta, entry.size, &entry.pieces, tar),
         Type::Link => placing.link(&path, &entry.leads_to, meta),
         Type::SecondName => {
-            let of = names::path(&entry.leads_to, false).map_err(Trouble::Refused)?;
+            let of = names::path(&entry.leads_to, false).map_err(|_| {
+                let shown = policy::escape(&entry.leads_to);
+                let why = format!("is a hard link to '{shown}', which leads out of the archive");
+                names::refused(&entry.path, &why)
+            })?;
             placing.second_name(&path, &of, meta)
         }
         Type::Special(what) => Err(names::refused(

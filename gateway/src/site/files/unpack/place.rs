@@ -74,17 +74,13 @@ impl<'a> Placing<'a> {
         })
     }
 
-    pub(super) fn room(&self) -> &'a Room {
-        self.room
-    }
-
     /// Tells how much was read, and says whether to go on.
     pub(super) fn go_on(&mut self, read: u64) -> Result<(), Trouble> {
         if self.watcher.stopped() {
             return Err(Trouble::Stopped);
         }
         self.entries += 1;
-        if self.entries % TOLD_EVERY == 0 {
+        if self.entries.is_multiple_of(TOLD_EVERY) {
             self.watcher.at(read, "");
         }
         if self.entries > MOST_ENTRIES {
@@ -144,7 +140,8 @@ impl<'a> Placing<'a> {
                 done += count as u64;
             }
         }
-        if pieces.last().map_or(0, |(at, length)| at + length) < size {
+        let full = pieces.iter().rev().find(|(_, length)| *length > 0);
+        if full.map_or(0, |(at, length)| at + length) < size {
             file.set_len(size).map_err(failed)?;
         }
         dress(&file, meta, 0o600).or_fault(|| "unpacking a file")?;

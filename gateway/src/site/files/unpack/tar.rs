@@ -3,10 +3,11 @@
 
 use std::io::{self, Read};
 
-use tar::{EntryType, GnuExtSparseHeader, Header};
+use tar::{EntryType, Header};
 
 use super::drained;
 use super::names::sentence;
+use super::pax::Said;
 use super::place::Piece;
 
 /// An archive that is read entry by entry.
@@ -42,28 +43,6 @@ pub(super) struct Entry {
     pub(super) size: u64,
     /// Its pieces that are in the archive.
     pub(super) pieces: Vec<Piece>,
-}
-
-/// What entries before an entry say of it.
-#[derive(Debug, Default)]
-struct Said {
-    path: Option<Vec<u8>>,
-    leads_to: Option<Vec<u8>>,
-    size: Option<u64>,
-    modified: Option<(i64, i64)>,
-    sparse: Sparse,
-}
-
-/// pax's words for sparse files: GNU tar's manual, "Storing Sparse Files".
-#[derive(Debug, Default)]
-struct Sparse {
-    major: Option<u64>,
-    minor: Option<u64>,
-    name: Option<Vec<u8>>,
-    size: Option<u64>,
-    map: Option<Vec<u8>>,
-    /// The first form, which names each piece in a record of its own.
-    oldest: bool,
 }
 
 impl<R: Read> Read for Tar<R> {
@@ -205,96 +184,10 @@ impl<R: Read> Tar<R> {
             end = after.unwrap_or(end);
             sum = sum.saturating_add(*length);
         }
-        if sum > self.unpadded() {
+        if sum > self.left {
             return Err(sentence(&entry.path, "has a wrong map of its holes"));
         }
         Ok(())
-    }
-
-    fn unpadded(&self) -> u64 {
-        self.left
-    }
-
-    /// GNU's own form: four pieces in the header, the others in blocks after it.
-    fn old_sparse(&mut self, header: &Header) -> Result<(u64, Vec<Piece>), String> {
-        let Some(gnu) = header.as_gnu() else {
-            return Err(self.damaged("a sparse file has no header of GNU's"));
-        };
-        let mut pieces = Vec::new();
-        let mut add = |this: &Self, all: &[tar::GnuSparseHeader]| -> Result<(), String> {
-            for one in all.iter().filter(|one| !one.is_empty()) {
-                let at = one.offset().map_err(|error| this.wrong(&error))?;
-                let length = one.length().map_err(|error| this.wrong(&error))?;
-                pieces.push((at, length));
-            }
-            if pieces.len() > MOST_PIECES {
-                return Err(this.damaged("a file has too many holes"));
-            }
-            Ok(())
-        };
-        add(self, &gnu.sparse)?;
-        let mut more = gnu.is_extended();
-        while more {
-            let mut block = GnuExtSparseHeader::new();
-            self.fill(block.as_mut_bytes())?;
-            add(self, block.sparse())?;
-            more = block.is_extended();
-        }
-        let size = gnu.real_size().map_err(|error| self.wrong(&error))?;
-        Ok((size, pieces))
-    }
-
-    /// pax's forms: a map in the headers (0.1), or before the content (1.0).
-    fn new_sparse(
-        &mut self,
-        sparse: &Sparse,
-        path: &[u8],
-    ) -> Result<Option<(u64, Vec<Piece>)>, String> {
-        let bad = || sentence(path, "has a wrong map of its holes");
-        if sparse.oldest {
-            return Err(sentence(path, "is a sparse file in pax's oldest form, 0.0"));
-        }
-        if let Some(map) = &sparse.map {
-            let numbers = map.split(|byte| *byte == b',').map(decimal);
-            let numbers: Option<Vec<u64>> = numbers.collect();
-            let pieces = pairs(&numbers.ok_or_else(bad)?).ok_or_else(bad)?;
-            return Ok(Some((sparse.size.ok_or_else(bad)?, pieces)));
-        }
-        match (sparse.major, sparse.minor) {
-            (None, None) => return Ok(None),
-            (Some(1), Some(0)) => {}
-            (_, _) => return Err(sentence(path, "is a sparse file of an unknown form")),
-        }
-        let before = self.offset;
-        let count = self.line().and_then(|count| usize::try_from(count).ok());
-        let count = count
-            .filter(|count| *count <= MOST_PIECES)
-            .ok_or_else(bad)?;
-        let mut numbers = Vec::new();
-        for _ in 0..count * 2 {
-            numbers.push(self.line().ok_or_else(bad)?);
-        }
-        let odd = (self.offset - before) % BLOCK as u64;
-        if odd > 0 {
-            let mut rest = vec![0; BLOCK - usize::try_from(odd).unwrap_or_default()];
-            self.read_exact(&mut rest).map_err(|_| bad())?;
-        }
-        let pieces = pairs(&numbers).ok_or_else(bad)?;
-        Ok(Some((sparse.size.ok_or_else(bad)?, pieces)))
-    }
-
-    /// Reads a number and the end of its line out of the present content.
-    fn line(&mut self) -> Option<u64> {
-        let mut digits = Vec::new();
-        loop {
-            let mut byte = [0];
-            self.read_exact(&mut byte).ok()?;
-            match byte {
-                [b'\n'] => return decimal(&digits),
-                _ if digits.len() > 20 => return None,
-                [digit] => digits.push(digit),
-            }
-        }
     }
 
     fn begin(&mut self, stored: u64) {
@@ -319,14 +212,15 @@ impl<R: Read> Tar<R> {
         Ok(())
     }
 
-    fn fill(&mut self, block: &mut [u8]) -> Result<(), String> {
-        match self.input.read_exact(block) {
-            Ok(()) => {
-                self.offset += block.len() as u64;
-                Ok(())
-            }
-            Err(error) if error.to_string() == PLAIN_END => Err(self.cut()),
-            Err(error) => Err(self.unreadable(&error)),
+    pub(super) fn fill(&mut self, block: &mut [u8]) -> Result<(), String> {
+        let wanted = block.len() as u64;
+        let mut rest = block;
+        let count = io::copy(&mut (&mut self.input).take(wanted), &mut rest);
+        let count = count.map_err(|error| self.unreadable(&error))?;
+        self.offset += count;
+        match count == wanted {
+            true => Ok(()),
+            false => Err(self.cut()),
         }
     }
 
@@ -367,14 +261,14 @@ impl<R: Read> Tar<R> {
         Err(self.damaged("a header has a wrong checksum"))
     }
 
-    fn damaged(&self, why: &str) -> String {
+    pub(super) fn damaged(&self, why: &str) -> String {
         format!(
             "The archive is damaged before byte {}: {why}. Nothing was changed.",
             self.offset
         )
     }
 
-    fn wrong(&self, error: &io::Error) -> String {
+    pub(super) fn wrong(&self, error: &io::Error) -> String {
         self.damaged(&error.to_string())
     }
 
@@ -412,76 +306,11 @@ fn kind(header: &Header, path: &[u8]) -> Type {
     }
 }
 
-impl Said {
-    /// Reads pax's records, `LENGTH KEY=VALUE\n` each: POSIX.1-2017, pax, "pax Extended Header".
-    fn read(&mut self, records: &[u8]) -> Result<(), String> {
-        let mut rest = records;
-        while !rest.is_empty() {
-            let bad = || "a pax header is malformed".to_owned();
-            let space = rest.iter().position(|byte| *byte == b' ').ok_or_else(bad)?;
-            let length = rest.get(..space).and_then(decimal).ok_or_else(bad)?;
-            let length = usize::try_from(length).map_err(|_| bad())?;
-            let record = rest.get(space + 1..length).ok_or_else(bad)?;
-            let record = record.strip_suffix(b"\n").ok_or_else(bad)?;
-            let equals = record
-                .iter()
-                .position(|byte| *byte == b'=')
-                .ok_or_else(bad)?;
-            let (key, value) = record.split_at(equals);
-            self.record(key, value.get(1..).unwrap_or_default());
-            rest = rest.get(length..).unwrap_or_default();
-        }
-        Ok(())
-    }
-
-    fn record(&mut self, key: &[u8], value: &[u8]) {
-        match key {
-            b"path" => self.path = Some(value.to_vec()),
-            b"linkpath" => self.leads_to = Some(value.to_vec()),
-            b"size" => self.size = decimal(value),
-            b"mtime" => self.modified = moment(value),
-            b"GNU.sparse.major" => self.sparse.major = decimal(value),
-            b"GNU.sparse.minor" => self.sparse.minor = decimal(value),
-            b"GNU.sparse.name" => self.sparse.name = Some(value.to_vec()),
-            b"GNU.sparse.realsize" | b"GNU.sparse.size" => self.sparse.size = decimal(value),
-            b"GNU.sparse.map" => self.sparse.map = Some(value.to_vec()),
-            b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => self.sparse.oldest = true,
-            _ => {}
-        }
-    }
-}
-
-fn decimal(digits: impl AsRef<[u8]>) -> Option<u64> {
-    let digits = digits.as_ref();
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-/// Reads seconds with a fraction.
-fn moment(text: &[u8]) -> Option<(i64, i64)> {
-    let mut parts = text.splitn(2, |byte| *byte == b'.');
-    let seconds = i64::try_from(decimal(parts.next()?)?).ok()?;
-    let mut fraction = parts.next().unwrap_or_default().to_vec();
-    fraction.resize(9, b'0');
-    Some((seconds, i64::try_from(decimal(&fraction)?).ok()?))
-}
-
-fn pairs(numbers: &[u64]) -> Option<Vec<Piece>> {
-    let (pairs, rest) = numbers.as_chunks::<2>();
-    let pieces = pairs.iter().map(|[at, length]| (*at, *length));
-    rest.is_empty().then(|| pieces.collect())
-}
-
-const BLOCK: usize = 512;
+pub(super) const BLOCK: usize = 512;
 const LONGEST_TEXT: u64 = 1 << 20;
 /// Headers that say something of one entry.
 const MOST_BEFORE: usize = 8;
-const MOST_PIECES: usize = 1 << 20;
 /// Archives are filled up to their record's length, and to a tape's block.
 const MOST_AFTER: u64 = 16 << 20;
 /// The end of the 22nd century, more or less; what lies beyond is nonsense in a header.
 const LATEST: i64 = 7_258_118_400;
-/// What the standard library says where nothing is left, unlike a decompressor's own words.
-const PLAIN_END: &str = "failed to fill whole buffer";

@@ -65,15 +65,14 @@ const TRICKS: [(&str, &str); 24] = [
 fn each_trick_of_tar_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("secret"), "secret").unwrap();
-    for (program, named) in TRICKS {
-        for format in ["GNU", "PAX"] {
-            let program = program.replacen("tar(", "one = lambda **k: tar(", 1);
-            let program = format!(
-                "{}, **k)\none(format=tarfile.{format}_FORMAT)",
-                program.strip_suffix(')').unwrap()
-            );
-            let archive = python(folder.path(), &program);
-            let said = refused(folder.path(), &archive);
+    for format in ["GNU", "PAX"] {
+        let programs = TRICKS.map(|(program, _)| {
+            let open = program.strip_suffix(')').unwrap();
+            format!("{open}, format=tarfile.{format}_FORMAT)")
+        });
+        let archives = pythons(folder.path(), &programs);
+        for ((program, named), archive) in TRICKS.iter().zip(&archives) {
+            let said = refused(folder.path(), archive);
             assert!(said.contains(named), "{program}: {said}");
             assert!(!folder.path().join("evil").exists(), "{program}");
         }
@@ -86,7 +85,7 @@ fn each_trick_of_zip_is_refused_by_name() {
     let open = "z = zipfile.ZipFile('archive', 'w', zipfile.ZIP_DEFLATED)\n";
     let link = "def link(name, to):\n    i = zipfile.ZipInfo(name); i.create_system = 3; \
                 i.external_attr = 0o120777 << 16; z.writestr(i, to)\n";
-    for (program, named) in [
+    let tricks = [
         ("z.writestr('../evil', 'x')", "../evil"),
         ("z.writestr('a/../../evil', 'x')", "evil"),
         ("z.writestr('/evil', 'x')", "/evil"),
@@ -115,9 +114,11 @@ fn each_trick_of_zip_is_refused_by_name() {
             "z.writestr(zipfile.ZipInfo('b'), 'x', zipfile.ZIP_BZIP2)",
             "method 12",
         ),
-    ] {
-        let archive = python(folder.path(), &format!("{open}{link}{program}\nz.close()"));
-        let said = refused(folder.path(), &archive);
+    ];
+    let programs = tricks.map(|(program, _)| format!("{open}{link}{program}\nz.close()"));
+    let archives = pythons(folder.path(), &programs);
+    for ((program, named), archive) in tricks.iter().zip(&archives) {
+        let said = refused(folder.path(), archive);
         assert!(said.contains(named), "{program}: {said}");
         assert!(!folder.path().join("evil").exists(), "{program}");
     }
@@ -135,10 +136,10 @@ b = bytearray(open('archive', 'rb').read())
 central = b.index(b'PK\\x01\\x02')
 second = b.index(b'PK\\x01\\x02', central + 4)
 ";
-    for (program, says) in [
+    let lies = [
         // Both entries of the list lead to the same content.
         (
-            "b[second+42:second+46] = b[central+42:central+46]; b[second+46:second+49] = b'one'",
+            "b[second+42:second+46] = b[central+42:central+46]; b[second+46:second+49] = b'one'; b[second+16:second+28] = b[central+16:central+28]",
             "share",
         ),
         ("b[second+42:second+46] = struct.pack('<I', 0)", "two names"),
@@ -166,19 +167,20 @@ second = b.index(b'PK\\x01\\x02', central + 4)
         ("b = b[:-30]", "cut off"),
         ("b = b[:len(b)//2]", "cut off"),
         ("b = b[100:]", "damaged"),
-    ] {
-        let program = format!("{make}{program}\nopen('archive', 'wb').write(b)");
-        let archive = python(folder.path(), &program);
+    ];
+    let programs = lies.map(|(lie, _)| format!("{make}{lie}\nopen('archive', 'wb').write(b)"));
+    let archives = pythons(folder.path(), &programs);
+    for ((program, says), archive) in lies.iter().zip(&archives) {
         // What lost its beginning is no zip by its first bytes.
         let said = match program.contains("b[100:]") {
             true => match zip::unpack(
-                File::open(&archive).unwrap(),
+                File::open(archive).unwrap(),
                 &mut Placing::new(&folder.path().join("t"), &room(), &Quiet).unwrap(),
             ) {
                 Err(Trouble::Refused(said)) => said,
                 other => panic!("{other:?}"),
             },
-            false => refused(folder.path(), &archive),
+            false => refused(folder.path(), archive),
         };
         assert!(said.contains(says), "{program}: {said}");
     }

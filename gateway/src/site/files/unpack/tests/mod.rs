@@ -24,8 +24,9 @@ fn run(folder: &Path, words: &[&str]) {
     assert!(output.status.success(), "{words:?}: {said}");
 }
 
-/// Runs a Python program that leaves an archive at `archive`, with what the tests need at hand.
-fn python(folder: &Path, program: &str) -> PathBuf {
+/// Runs Python programs, each of which leaves an archive at `archive`, with what they need at hand;
+/// returns where the archives are.
+fn pythons(folder: &Path, programs: &[String]) -> Vec<PathBuf> {
     let before = "\
 import io, os, stat, struct, tarfile, zipfile
 def entry(name, kind=tarfile.REGTYPE, content=b'', link='', mode=0o644):
@@ -39,17 +40,28 @@ def tar(*entries, **how):
 DIR, LINK, HARD = tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
 ";
     let mut child = Command::new("python3")
-        .arg("-")
+        .args(["-W", "ignore", "-"])
         .current_dir(folder)
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(before.as_bytes()).unwrap();
-    stdin.write_all(program.as_bytes()).unwrap();
+    let mut archives = Vec::new();
+    for (number, program) in programs.iter().enumerate() {
+        let name = format!("archive-{number}");
+        let keep = format!("\nos.rename('archive', '{name}')\n");
+        stdin.write_all(program.as_bytes()).unwrap();
+        stdin.write_all(keep.as_bytes()).unwrap();
+        archives.push(folder.join(name));
+    }
     drop(stdin);
-    assert!(child.wait().unwrap().success(), "{program}");
-    folder.join("archive")
+    assert!(child.wait().unwrap().success(), "{programs:?}");
+    archives
+}
+
+fn python(folder: &Path, program: &str) -> PathBuf {
+    pythons(folder, &[program.to_owned()]).remove(0)
 }
 
 /// Unpacks a file both as a stream and as a file; both must come to the same.

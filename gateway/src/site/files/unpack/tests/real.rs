@@ -74,7 +74,7 @@ fn archives_of_real_programs_are_unpacked() {
         &[
             "python3",
             "-c",
-            "import tarfile; t = tarfile.open('a', 'w:gz'); t.add('source', '')",
+            "import tarfile; t = tarfile.open('a', 'w:gz'); t.add('source', '.'); t.close()",
         ],
         &[
             "sh",
@@ -140,7 +140,7 @@ fn what_is_packed_is_unpacked_the_same() {
         run(folder.path(), &["sh", "-c", &command]);
         let target = folder.path().join("target");
         let unpacked = unpack_both(&folder.path().join("a"), &target).unwrap();
-        assert_eq!((unpacked.files, unpacked.bytes), (8, packed.bytes + 13));
+        assert_eq!((unpacked.files, unpacked.bytes), (8, packed.bytes));
         fs::remove_file(target.join(OsStr::from_bytes(b"\xff\xfe"))).unwrap();
         check(&target);
         fs::remove_dir_all(&target).unwrap();
@@ -216,7 +216,7 @@ fn zips_of_windows_and_large_ones_are_unpacked() {
     // More entries than two bytes can count: zip64.
     let archive = python(
         folder.path(),
-        "z = zipfile.ZipFile('archive', 'w')\nfor n in range(66000): z.writestr(f'{n % 100}/{n}', '')\n\
+        "z = zipfile.ZipFile('archive', 'w')\nfor n in range(66000): z.writestr(f'{n // 1000}/{n}', '')\n\
          i = zipfile.ZipInfo('large'); o = z.open(i, 'w', force_zip64=True); o.write(b'x' * 1000); o.close()\n\
          z.close()",
     );
@@ -226,13 +226,14 @@ fn zips_of_windows_and_large_ones_are_unpacked() {
     assert_eq!(fs::metadata(target.join("large")).unwrap().len(), 1000);
     fs::remove_dir_all(&target).unwrap();
     // Streamed, so that lengths come after the content.
-    fs::write(folder.path().join("file"), "streamed").unwrap();
-    run(
+    let archive = python(
         folder.path(),
-        &["sh", "-c", "cat file | zip -q - - > a.zip"],
+        "class Stream(io.RawIOBase):\n    def writable(self): return True\n    def write(self, b): out.write(b); return len(b)\n\
+         out = open('archive', 'wb')\nz = zipfile.ZipFile(Stream(), 'w', zipfile.ZIP_DEFLATED)\n\
+         z.writestr('file', 'streamed')\nz.close()\nout.close()\nopen('file', 'w').write('x')",
     );
-    unpack_both(&folder.path().join("a.zip"), &target).unwrap();
-    assert_eq!(fs::read(target.join("-")).unwrap(), b"streamed");
+    unpack_both(&archive, &target).unwrap();
+    assert_eq!(fs::read(target.join("file")).unwrap(), b"streamed");
     fs::remove_dir_all(&target).unwrap();
     run(
         folder.path(),
