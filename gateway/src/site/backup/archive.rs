@@ -13,7 +13,7 @@ use super::repository::{Repository, Snapshots};
 use crate::database::{Trouble, Watcher};
 use crate::fault::{Fault, OrFault};
 
-/// Writes files as a `.tar.gz` whose only folder is `top`.
+/// Writes files as a `.tar.gz` whose only folder is `top`, unless that is empty.
 ///
 /// # Errors
 /// [`Trouble`]; what was written is then cut off, and no gzip takes it for whole.
@@ -28,7 +28,9 @@ pub(super) fn files(
     let mut builder = Builder::new(GzEncoder::new(out, Compression::fast()));
     builder.mode(tar::HeaderMode::Complete);
     let packing = || "packing files";
-    add_folder(&mut builder, top).or_fault(packing)?;
+    if !top.is_empty() {
+        add_folder(&mut builder, top).or_fault(packing)?;
+    }
     let mut every = |_path: &[u8]| true;
     piped(repository, (snapshots.after, "/"), watcher, |from| {
         add(&mut builder, from, top, &mut every)
@@ -183,6 +185,9 @@ fn add<W: Write>(
 
 fn below(top: &str, path: &[u8]) -> Vec<u8> {
     let path = path.strip_prefix(b"/").unwrap_or(path);
+    if top.is_empty() {
+        return path.to_owned();
+    }
     [top.as_bytes(), b"/", path].concat()
 }
 

@@ -1,21 +1,24 @@
 //! Makes backups. Files are kept before the database and again after it, and what either has belongs
 //! to the backup: so every row of the database has its file, whatever the site does meanwhile.
 
+use std::fs;
+use std::path::Path;
 use std::sync::PoisonError;
 
 use git2::Oid;
 use jiff::{SignedDuration, Timestamp};
 use policy::{Elements, Environment, PersonName, SiteName};
 
+use super::aside::Aside;
 use super::content::{self, Now};
-use super::repository::{Repository, size};
+use super::repository::{Repository, Stored, size};
 use super::restic::bytes;
 use super::{Followed, bundle, name, retain, tags, undone, upkeep};
 use crate::audit::Outcome;
 use crate::config::MOST_DAYS;
 use crate::crash;
-use crate::database::{Copying, Events, Trouble, Watcher};
-use crate::fault::Fault;
+use crate::database::{Copying, Database, Events, Trouble, Watcher};
+use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
 use crate::site::workflow::Undone;
 use crate::site::{Run, Sites};
@@ -297,7 +300,14 @@ const CODE: &str = "element=code";
 impl Filling<'_> {
     fn all(&self, found: &Now, wanted: Elements) -> Result<BackupElements, Trouble> {
         let mut elements = BackupElements::default();
-        let database = found.database.as_ref().filter(|_| wanted.database);
+        let database = match found.database.as_ref().filter(|_| wanted.database) {
+            Some(database) if database.tables()?.is_empty() => {
+                self.run
+                    .say("The database has no tables yet, so the backup has none.");
+                None
+            }
+            other => other,
+        };
         let mut before = None;
         if wanted.files && database.is_some() {
             self.run.say("Keeping files …");
@@ -314,16 +324,23 @@ impl Filling<'_> {
                 events: Events::Kept,
                 watcher: self.watcher,
             };
-            let stored = self.repository.keep_stream(
-                "database.sql",
-                &self.tags(DATABASE),
-                Box::new(|out| database.export(out, &how)),
-                self.watcher,
-            )?;
+            let (stored, names) = match database {
+                Database::Sqlite { .. } => self.folder_of(database, &how)?,
+                Database::Served { .. } => (
+                    self.repository.keep_stream(
+                        "database.sql",
+                        &self.tags(DATABASE),
+                        Box::new(|out| database.export(out, &how)),
+                        self.watcher,
+                    )?,
+                    Vec::new(),
+                ),
+            };
             elements.added += stored.added;
             elements.database = Some(DatabaseBackup {
                 snapshot: String::new(),
                 engine: database.engine(),
+                names,
                 bytes: stored.bytes,
             });
             crash::point("backup-database");
@@ -354,15 +371,31 @@ impl Filling<'_> {
         self.named(elements)
     }
 
-    fn files(
-        &self,
-        found: &Now,
-        mark: &str,
-        former: Option<&str>,
-    ) -> Result<super::repository::Stored, Trouble> {
+    fn files(&self, found: &Now, mark: &str, former: Option<&str>) -> Result<Stored, Trouble> {
         let tags = self.tags(mark);
         self.repository
             .keep(&found.files, &tags, former, self.watcher)
+    }
+
+    /// Keeps a folder of SQLite databases: a copy of it as it is at one moment, since a site knows them
+    /// by their names, and may have several.
+    fn folder_of(
+        &self,
+        database: &Database,
+        how: &Copying<'_>,
+    ) -> Result<(Stored, Vec<String>), Trouble> {
+        let aside = Aside::new(self.repository)?;
+        let copy = Database::Sqlite {
+            folder: aside.path().to_owned(),
+        };
+        copy.create()?;
+        database.copy_to(&copy, how)?;
+        let names = names(aside.path())?;
+        let tags = self.tags(DATABASE);
+        let stored = self
+            .repository
+            .keep(aside.path(), &tags, None, self.watcher)?;
+        Ok((stored, names))
     }
 
     fn code(&self, commit: Oid, branch: &str, added: &mut u64) -> Result<CodeBackup, Trouble> {
@@ -429,4 +462,26 @@ impl Filling<'_> {
         }
         Ok(elements)
     }
+}
+
+/// The files of a folder, by their paths in it.
+fn names(folder: &Path) -> Result<Vec<String>, Fault> {
+    let doing = || "listing the databases of a backup";
+    let mut names = Vec::new();
+    let mut left = vec![folder.to_owned()];
+    while let Some(above) = left.pop() {
+        for entry in fs::read_dir(above).or_fault(doing)? {
+            let entry = entry.or_fault(doing)?;
+            let kind = entry.file_type().or_fault(doing)?;
+            if kind.is_dir() {
+                left.push(entry.path());
+            } else if kind.is_file() {
+                let path = entry.path();
+                let inside = path.strip_prefix(folder).or_fault(doing)?;
+                names.push(inside.to_string_lossy().into_owned());
+            }
+        }
+    }
+    names.sort();
+    Ok(names)
 }

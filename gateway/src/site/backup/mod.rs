@@ -6,6 +6,7 @@
 //! `restic` and `child` are how it is run.
 
 mod archive;
+mod aside;
 mod bundle;
 mod child;
 mod content;

@@ -79,12 +79,22 @@ fn listed(folder: &Path) -> Vec<(String, u32, i64, i64, u32, Vec<u8>)> {
             let about = fs::symlink_metadata(&path).unwrap();
             let bytes = match about.file_type() {
                 kind if kind.is_dir() => Vec::new(),
-                kind if kind.is_symlink() => fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes(),
+                kind if kind.is_symlink() => fs::read_link(&path)
+                    .unwrap()
+                    .into_os_string()
+                    .into_encoded_bytes(),
                 _file => fs::read(&path).unwrap(),
             };
             // What is written into a folder while it is restored changes nothing of its time.
             let name = path.strip_prefix(folder).unwrap().display().to_string();
-            found.push((name, about.mode(), about.mtime(), about.mtime_nsec(), about.uid(), bytes));
+            found.push((
+                name,
+                about.mode(),
+                about.mtime(),
+                about.mtime_nsec(),
+                about.uid(),
+                bytes,
+            ));
             if about.is_dir() {
                 left.push(path);
             }
@@ -131,7 +141,13 @@ fn what_was_kept_comes_back_byte_for_byte() {
 #[test]
 fn what_went_away_between_the_two_passes_is_there_too() {
     let scene = Scene::new();
-    for path in ["gone *", "kept", "folder/gone too", "folder/deep/x", "was-a-file"] {
+    for path in [
+        "gone *",
+        "kept",
+        "folder/gone too",
+        "folder/deep/x",
+        "was-a-file",
+    ] {
         scene.write(path, format!("old {path}"));
     }
     let before = scene.keep("element=before", None);
@@ -167,7 +183,14 @@ fn what_went_away_between_the_two_passes_is_there_too() {
     assert!(!target.with_extension("gone").exists());
 
     let mut packed = Vec::new();
-    archive::files(&scene.repository, snapshots, "files_live", &mut packed, &Nobody).unwrap();
+    archive::files(
+        &scene.repository,
+        snapshots,
+        "files_live",
+        &mut packed,
+        &Nobody,
+    )
+    .unwrap();
     let mut archive = tar::Archive::new(GzDecoder::new(packed.as_slice()));
     let mut found = Vec::new();
     for entry in archive.entries().unwrap() {
@@ -198,7 +221,14 @@ fn an_archive_holds_long_names_links_and_large_files() {
     };
     let path = scene.temporary.path().join("files.tar.gz");
     let mut file = fs::File::create(&path).unwrap();
-    archive::files(&scene.repository, snapshots, "files_dev", &mut file, &Nobody).unwrap();
+    archive::files(
+        &scene.repository,
+        snapshots,
+        "files_dev",
+        &mut file,
+        &Nobody,
+    )
+    .unwrap();
     let out = scene.fresh("out");
     let status = Command::new("tar")
         .args(["-xzf", path.to_str().unwrap(), "-C", out.to_str().unwrap()])
@@ -206,9 +236,14 @@ fn an_archive_holds_long_names_links_and_large_files() {
         .unwrap();
     assert!(status.success());
     let bytes = |list: Vec<(String, u32, i64, i64, u32, Vec<u8>)>| -> Vec<_> {
-        list.into_iter().map(|one| (one.0, one.1, one.2, one.5)).collect()
+        list.into_iter()
+            .map(|one| (one.0, one.1, one.2, one.5))
+            .collect()
     };
-    assert_eq!(bytes(listed(&out.join("files_dev"))), bytes(listed(&scene.files())));
+    assert_eq!(
+        bytes(listed(&out.join("files_dev"))),
+        bytes(listed(&scene.files()))
+    );
 }
 
 #[test]
@@ -239,11 +274,16 @@ fn a_dump_that_breaks_off_leaves_no_snapshot() {
         &tags,
         Box::new(|out| {
             out.write_all(&vec![b'x'; 4 << 20]).or_fault(|| "dumping")?;
-            Err(Trouble::Refused("the server of databases has gone".to_owned()))
+            Err(Trouble::Refused(
+                "the server of databases has gone".to_owned(),
+            ))
         }),
         &Nobody,
     );
-    assert_eq!(refused(half.unwrap_err()), "the server of databases has gone");
+    assert_eq!(
+        refused(half.unwrap_err()),
+        "the server of databases has gone"
+    );
     assert!(scene.repository.snapshots(&tags).unwrap().is_empty());
     let whole = scene.repository.keep_stream(
         "database.sql",
@@ -254,7 +294,13 @@ fn a_dump_that_breaks_off_leaves_no_snapshot() {
     assert_eq!(whole.unwrap().bytes, 16);
     let mut back = Vec::new();
     let id = scene.id("element=database");
-    archive::plain(&scene.repository, (&id, "/database.sql"), &mut back, &Nobody).unwrap();
+    archive::plain(
+        &scene.repository,
+        (&id, "/database.sql"),
+        &mut back,
+        &Nobody,
+    )
+    .unwrap();
     assert_eq!(back, b"CREATE TABLE t;\n");
 }
 
@@ -278,7 +324,10 @@ fn damage_is_told_and_nothing_damaged_is_handed_out() {
     fs::set_permissions(&largest, fs::Permissions::from_mode(0o600)).unwrap();
     fs::write(&largest, bytes).unwrap();
     let told = refused(scene.repository.check(100).unwrap_err());
-    assert!(told.contains("are damaged") && told.contains("restic check"), "{told}");
+    assert!(
+        told.contains("are damaged") && told.contains("restic check"),
+        "{told}"
+    );
     let snapshots = Snapshots {
         before: None,
         after: &kept,
@@ -287,7 +336,13 @@ fn damage_is_told_and_nothing_damaged_is_handed_out() {
     let told = refused(restore::files(&scene.repository, snapshots, &target, &Nobody).unwrap_err());
     assert!(told.contains("are damaged"), "{told}");
     let mut packed = Vec::new();
-    let told = archive::files(&scene.repository, snapshots, "files_dev", &mut packed, &Nobody);
+    let told = archive::files(
+        &scene.repository,
+        snapshots,
+        "files_dev",
+        &mut packed,
+        &Nobody,
+    );
     assert!(refused(told.unwrap_err()).contains("are damaged"));
     let mut whole = Vec::new();
     GzDecoder::new(packed.as_slice())
@@ -303,10 +358,18 @@ fn a_server_without_restic_says_so() {
         above: temporary.path().to_owned(),
         keep_free: 0,
     };
-    let told = refused(repository(PathBuf::from("no-such-restic")).make().unwrap_err());
+    let told = refused(
+        repository(PathBuf::from("no-such-restic"))
+            .make()
+            .unwrap_err(),
+    );
     assert!(told.contains("apt-get install restic"), "{told}");
     let old = temporary.path().join("restic");
-    fs::write(&old, "#!/bin/sh\necho 'unknown flag: --repository-version' >&2\nexit 1\n").unwrap();
+    fs::write(
+        &old,
+        "#!/bin/sh\necho 'unknown flag: --repository-version' >&2\nexit 1\n",
+    )
+    .unwrap();
     fs::set_permissions(&old, fs::Permissions::from_mode(0o755)).unwrap();
     let told = refused(repository(old).make().unwrap_err());
     assert!(told.contains("0.14 or newer"), "{told}");
@@ -347,7 +410,10 @@ fn what_a_killed_restic_has_left_stops_nobody() {
     }
     killed.kill().unwrap();
     killed.wait().unwrap();
-    assert!(fs::read_dir(&locks).unwrap().next().is_some(), "it has left its lock");
+    assert!(
+        fs::read_dir(&locks).unwrap().next().is_some(),
+        "it has left its lock"
+    );
     scene.repository.unlock().unwrap();
     scene.repository.forget(&[kept]).unwrap();
     scene.repository.prune().unwrap();
