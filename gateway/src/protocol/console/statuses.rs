@@ -6,8 +6,8 @@ use super::site_environment::SiteEnvironment;
 use super::status_command::StatusCommand;
 use super::table::{Format, Table};
 use super::{Done, Run, Stop};
-use crate::site::blocking;
 use crate::site::status::{self, Report, Score};
+use crate::site::{backup, blocking, content};
 
 impl Run<'_> {
     pub(super) async fn env_status(&mut self, command: StatusCommand) -> Done {
@@ -19,8 +19,17 @@ impl Run<'_> {
         self.environment(&environment)?;
         let report = {
             let (sites, place) = (self.console.sites.clone(), environment.clone());
-            blocking(move || status::look(&sites, &place.site, &place.environment, None, None))
-                .await?
+            blocking(move || {
+                let (site, environment) = (&place.site, &place.environment);
+                let database = content::database(&sites, site, environment)?;
+                let health = backup::health(&sites.state, site, environment)?;
+                let backups = status::Backups {
+                    newest: health.newest.map(|newest| newest.made),
+                    automatic: health.scheduled,
+                };
+                status::look(&sites, site, environment, database.as_ref(), Some(backups))
+            })
+            .await?
         };
         self.show_status(&environment, &report).await?;
         let limit = match fail_on.as_deref() {

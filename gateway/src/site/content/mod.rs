@@ -41,7 +41,7 @@ pub use wipe::wipe;
 
 use super::Sites;
 pub use super::files::Archive;
-use super::files::Room;
+use super::files::{self, Room};
 use super::layout::EnvironmentLayout;
 use crate::database::Database;
 pub use crate::database::Engine;
@@ -129,7 +129,14 @@ pub(in crate::site) fn address_of(
         .and_then(fresh::address))
 }
 
-/// Returns what may still be written into an environment.
-fn room(_sites: &Sites, _site: &SiteName, _environment: &Environment) -> Result<Room, Fault> {
-    Ok(Room::unlimited())
+/// Returns what new files of an environment may come to: its quota, less what stays beside them.
+fn room(sites: &Sites, site: &SiteName, environment: &Environment) -> Result<Room, Fault> {
+    let layout = sites.layout.site(site).environment(environment);
+    let mut beside = files::usage(&layout.tmp())?;
+    if let Some(Database::Sqlite { folder }) = database(sites, site, environment)? {
+        let held = files::usage(&folder)?;
+        beside.bytes += held.bytes;
+        beside.files += held.files;
+    }
+    Ok(sites.room(site, environment, beside))
 }
