@@ -120,6 +120,17 @@ pub enum ContentCommand {
         #[command(flatten)]
         to: To,
     },
+    /// Say how much an environment may hold
+    #[command(name = "quota:set")]
+    QuotaSet {
+        /// SITE.ENV
+        environment: SiteEnvironment,
+        /// Bytes, such as 500M or 20G; or none
+        bytes: String,
+        /// Files, links and folders; or none
+        #[arg(default_value = "none")]
+        files: String,
+    },
     /// Say which host names become which when content goes from one environment to another
     #[command(name = "domain:map")]
     DomainMap {

@@ -80,6 +80,11 @@ impl Run<'_> {
                 kind,
                 to,
             } => self.export_files(environment, &kind, to.to).await,
+            ContentCommand::QuotaSet {
+                environment,
+                bytes,
+                files,
+            } => self.quota_set(environment, &bytes, &files).await,
             ContentCommand::DomainMap {
                 site,
                 source,
