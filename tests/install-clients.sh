@@ -11,7 +11,8 @@ set -eu
 
 packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools
     openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm nginx-light
-    php-fpm php-cli openssl bubblewrap e2fsprogs xfsprogs"
+    php-fpm php-cli openssl bubblewrap e2fsprogs xfsprogs
+    mariadb-server mariadb-client"
 cache=${FUNICULAR_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/funicular-tests}
 
 # Debian's ssh-audit knows no key exchange of the last years; this one is from PyPI, by its hash.
@@ -47,6 +48,8 @@ present() {
     php-cli) command -v php ;;
     nodejs) command -v node ;;
     e2fsprogs) test -x /usr/sbin/mkfs.ext4 || test -x /sbin/mkfs.ext4 ;;
+    mariadb-server) test -x /usr/sbin/mariadbd && command -v mariadb-install-db ;;
+    mariadb-client) command -v mariadb && command -v mariadb-dump ;;
     xfsprogs) test -x /usr/sbin/mkfs.xfs || test -x /sbin/mkfs.xfs ;;
     python3-*) test -x /usr/bin/python3 && test -e "/usr/lib/python3/dist-packages/${1#python3-}" ;;
     *) command -v "$1" ;;

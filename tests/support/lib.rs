@@ -10,6 +10,7 @@ pub mod gateway;
 pub mod guest;
 pub mod hearer;
 pub mod knocking;
+pub mod mariadb;
 pub mod measure;
 pub mod mount;
 pub mod openssh;

@@ -3,7 +3,6 @@
 
 use std::io::Write;
 
-use super::rows::Rows;
 use super::schema::{Code, Column, How, Object, Schema, Tabled};
 use super::server::{Served, name};
 use super::snapshot;
@@ -171,7 +170,6 @@ impl Written<'_> {
         let head = format!("INSERT INTO {spelled} ({}) VALUES\n", columns.join(","));
         reader.begin(table.select().as_bytes()).map_err(wrong)?;
         let mut statement = Vec::with_capacity(STATEMENT + STATEMENT / 4);
-        let mut written = Rows::default();
         while let Some(row) = reader.next().map_err(wrong)? {
             statement.extend_from_slice(if statement.is_empty() {
                 head.as_bytes()
@@ -179,7 +177,6 @@ impl Written<'_> {
                 b",\n"
             });
             self.row(&mut statement, row, &table.columns).map_err(wrong)?;
-            written.rows += 1;
             if statement.len() >= STATEMENT {
                 self.rows(&mut statement, table)?;
             }

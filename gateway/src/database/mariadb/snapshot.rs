@@ -114,11 +114,19 @@ fn moment(
     if matches!(lock, Lock::Stage) {
         holder.run("SET SESSION lock_wait_timeout = 2, max_statement_time = 0")?;
         holder.run("BACKUP STAGE START")?;
+        // What this waits for are changes to tables without transactions, and no others stand still.
+        if let Err(wrong) = holder.run("BACKUP STAGE FLUSH") {
+            let _ = holder.run(release);
+            return Err(wrong);
+        }
     }
     let prepared = holder.run(before);
     let began = Instant::now();
     let taken = prepared.and_then(|_done| holder.run(take));
     let begun = taken.and_then(|_done| begin_all(readers));
+    if matches!(lock, Lock::Stage) {
+        holder.run("SET SESSION max_statement_time = 0")?;
+    }
     let released = holder.run(release);
     let held = began.elapsed();
     begun?;

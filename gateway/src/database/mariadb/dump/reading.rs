@@ -40,6 +40,10 @@ struct Origin {
     has_end: bool,
     /// The database it says it is of.
     database: Option<String>,
+    /// It has put something off to its end, and has not come to it.
+    owes: Option<&'static str>,
+    /// It has said anything at all.
+    says: bool,
 }
 
 const PIECE: usize = 512 * 1024;
@@ -101,6 +105,7 @@ impl<'r> Dump<'r> {
             if text.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
+            self.origin.hear(&text);
             return Ok(Some(Statement { text, line }));
         }
     }
@@ -213,6 +218,17 @@ impl<'r> Dump<'r> {
     }
 
     fn ended(&self) -> Result<Option<Statement>, Trouble> {
+        if !self.origin.says {
+            return Err(Trouble::Refused(
+                "the dump holds nothing: there is no statement in it".to_owned(),
+            ));
+        }
+        if let Some(owed) = self.origin.owes {
+            return Err(Trouble::Refused(format!(
+                "the dump is cut off: it ends at line {} before it {owed}",
+                self.line
+            )));
+        }
         if self.origin.wants_end && !self.origin.has_end {
             return Err(Trouble::Refused(format!(
                 "the dump is cut off: it ends at line {} without the last line of what wrote it \
@@ -257,6 +273,31 @@ impl<'r> Dump<'r> {
 }
 
 impl Origin {
+    /// Remembers what a statement promises: programs that write no last line save settings first, and
+    /// give them back at the end.
+    fn hear(&mut self, statement: &[u8]) {
+        const SAVED: &str = "@OLD_CHARACTER_SET_CLIENT";
+        const SETTINGS: &str = "gives back the settings that it saved in @OLD_CHARACTER_SET_CLIENT";
+        const TRANSACTION: &str = "commits the transaction that it started";
+        self.says = true;
+        if statement.len() > 400 {
+            return;
+        }
+        let text = String::from_utf8_lossy(statement).to_ascii_uppercase();
+        if let Some((_, after)) = text.split_once(SAVED) {
+            let saves = after.trim_start().starts_with('=');
+            self.owes = saves.then_some(SETTINGS);
+        }
+        if text.starts_with("START TRANSACTION") && self.owes.is_none() {
+            self.owes = Some(TRANSACTION);
+        }
+        if (text.starts_with("COMMIT") || text.starts_with("ROLLBACK"))
+            && self.owes == Some(TRANSACTION)
+        {
+            self.owes = None;
+        }
+    }
+
     fn learn(&mut self, comment: &[u8]) {
         if comment.len() > 400 || !comment.starts_with(b"--") {
             return;

@@ -133,8 +133,14 @@ impl<'w> Connection<'w> {
 
     /// Runs a query and returns all its rows; for small answers.
     pub(super) fn rows(&mut self, sql: impl AsRef<[u8]>) -> Result<Vec<Vec<Option<Vec<u8>>>>, Wrong> {
-        self.begin(sql.as_ref())?;
         let mut rows = Vec::new();
+        self.send(sql.as_ref())?;
+        match self.answer()? {
+            Answer::Columns(columns) => self.skip_columns(columns)?,
+            Answer::File => return self.refuse_file().map(|_done| rows),
+            // It was no query.
+            Answer::Done(_) => return Ok(rows),
+        }
         while let Some(row) = self.next()? {
             let mut values = Vec::new();
             for value in row {
