@@ -19,6 +19,10 @@ pub const PASSWORD: &str = "of the gateway's \\ account";
 /// How long the server may take to begin or to end, on a machine that has much else to do.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// Many servers run side by side: none takes much, and none the kernel's few places for asynchronous
+/// reading and writing.
+const SMALL: [&str; 2] = ["--innodb-use-native-aio=0", "--innodb-buffer-pool-size=64M"];
+
 /// A running server; killed and removed on drop.
 pub struct Mariadb {
     folder: tempfile::TempDir,
@@ -35,7 +39,10 @@ impl Mariadb {
 
     /// Starts a server with more options of `mariadbd`.
     pub fn start_with(options: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("mariadb").tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("mariadb")
+            .tempdir()
+            .unwrap();
         Self::start_in(folder, options)
     }
 
@@ -43,8 +50,13 @@ impl Mariadb {
     pub fn start_in(folder: tempfile::TempDir, options: &[&str]) -> Self {
         let data = folder.path().join("data");
         let made = Command::new("mariadb-install-db")
-            .args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"])
+            .args([
+                "--no-defaults",
+                "--skip-test-db",
+                "--auth-root-authentication-method=normal",
+            ])
             .args(as_root())
+            .args(SMALL)
             .arg(format!("--datadir={}", data.display()))
             .output()
             .expect("mariadb-install-db is there (tests/install-clients.sh)");
@@ -77,19 +89,31 @@ impl Mariadb {
         command
             .arg("--no-defaults")
             .args(as_root())
-            .arg(format!("--datadir={}", self.folder.path().join("data").display()))
+            .arg(format!(
+                "--datadir={}",
+                self.folder.path().join("data").display()
+            ))
             .arg(format!("--socket={}", self.socket().display()))
-            .arg(format!("--pid-file={}", self.folder.path().join("pid").display()))
+            .arg(format!(
+                "--pid-file={}",
+                self.folder.path().join("pid").display()
+            ))
             .arg(format!("--port={}", self.port))
             .args(["--bind-address=127.0.0.1", "--skip-name-resolve"])
+            .args(SMALL)
             .args(&self.options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);
-        self.server = Some(Process::start(command).expect("mariadbd is there (tests/install-clients.sh)"));
+        self.server =
+            Some(Process::start(command).expect("mariadbd is there (tests/install-clients.sh)"));
         let deadline = Instant::now() + LIMIT;
         while !self.answers() {
-            assert!(Instant::now() < deadline, "mariadbd did not begin: {}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "mariadbd did not begin: {}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -152,7 +176,10 @@ impl Mariadb {
 
     /// Gives the `mariadb` program what it reads; the error is what it says.
     pub fn feed(&self, database: &str, input: &[u8]) -> Result<String, String> {
-        let mut command = self.client("mariadb", &["--batch", "--skip-column-names", "--binary-mode"]);
+        let mut command = self.client(
+            "mariadb",
+            &["--batch", "--skip-column-names", "--binary-mode"],
+        );
         if !database.is_empty() {
             command.arg(database);
         }
@@ -173,7 +200,9 @@ impl Mariadb {
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
-        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+        Ok(String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned())
     }
 }
 

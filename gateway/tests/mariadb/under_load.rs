@@ -18,10 +18,10 @@ fn a_copy_is_of_one_moment_and_holds_writers_shortly() {
          CREATE TABLE z_count (id INT PRIMARY KEY AUTO_INCREMENT, n BIGINT); \
          CREATE TABLE filler (id INT PRIMARY KEY AUTO_INCREMENT, t TEXT); \
          INSERT INTO filler (t) SELECT REPEAT('x', 1000) FROM seq_1_to_20000; \
-         INSERT INTO a_count VALUES (1, 0); INSERT INTO z_count VALUES (1, 0); \
-         CREATE PROCEDURE both_() BEGIN START TRANSACTION; \
+         INSERT INTO a_count VALUES (1, 0); INSERT INTO z_count VALUES (1, 0);\n\
+         DELIMITER //\nCREATE PROCEDURE both_() BEGIN START TRANSACTION; \
            UPDATE a_count SET n = n + 1 WHERE id = 1; INSERT INTO a_count (n) VALUES (0); \
-           UPDATE z_count SET n = n + 1 WHERE id = 1; INSERT INTO z_count (n) VALUES (0); COMMIT; END",
+           UPDATE z_count SET n = n + 1 WHERE id = 1; INSERT INTO z_count (n) VALUES (0); COMMIT; END //\n",
     );
     let (over, written, longest) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     thread::scope(|scope| {
@@ -80,7 +80,8 @@ fn a_long_statement_of_somebody_else_is_not_waited_for() {
         "CREATE TABLE t (id INT PRIMARY KEY, v INT); INSERT INTO t VALUES (1, 1), (2, 2)",
     );
     thread::scope(|scope| {
-        let slow = scope.spawn(|| server.feed(name(&source), b"UPDATE t SET v = SLEEP(600) WHERE id = 1"));
+        let slow =
+            scope.spawn(|| server.feed(name(&source), b"UPDATE t SET v = SLEEP(600) WHERE id = 1"));
         let runs = "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE t%'";
         let id = loop {
             let id = server.sql(runs);
@@ -94,7 +95,10 @@ fn a_long_statement_of_somebody_else_is_not_waited_for() {
         server.sql(&format!("KILL {id}"));
         assert!(slow.join().unwrap().is_err());
     });
-    assert_eq!(target.query("SELECT v FROM t ORDER BY id").unwrap(), ["1", "2"]);
+    assert_eq!(
+        target.query("SELECT v FROM t ORDER BY id").unwrap(),
+        ["1", "2"]
+    );
 }
 
 #[test]
@@ -102,10 +106,15 @@ fn another_backup_is_waited_for() {
     let server = Mariadb::start();
     let reached = over_socket(&server);
     let (source, target) = (made(&reached), made(&reached));
-    server.sql_in(name(&source), "CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1)");
+    server.sql_in(
+        name(&source),
+        "CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1)",
+    );
     thread::scope(|scope| {
-        let other = scope.spawn(|| server.feed("", b"BACKUP STAGE START; SELECT SLEEP(1); BACKUP STAGE END"));
-        let runs = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT SLEEP%'";
+        let other = scope
+            .spawn(|| server.feed("", b"BACKUP STAGE START; SELECT SLEEP(1); BACKUP STAGE END"));
+        let runs =
+            "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT SLEEP%'";
         while server.sql(runs) == "0" {
             thread::yield_now();
         }
