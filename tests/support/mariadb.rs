@@ -49,6 +49,9 @@ impl Mariadb {
     /// Starts a server with its files in this folder.
     pub fn start_in(folder: tempfile::TempDir, options: &[&str]) -> Self {
         let data = folder.path().join("data");
+        // In a common folder, temporary tables of two servers take each other's names.
+        std::fs::create_dir(folder.path().join("tmp")).unwrap();
+        let temporary = format!("--tmpdir={}", folder.path().join("tmp").display());
         let made = Command::new("mariadb-install-db")
             .args([
                 "--no-defaults",
@@ -57,6 +60,7 @@ impl Mariadb {
             ])
             .args(as_root())
             .args(SMALL)
+            .arg(&temporary)
             .arg(format!("--datadir={}", data.display()))
             .output()
             .expect("mariadb-install-db is there (tests/install-clients.sh)");
@@ -64,7 +68,11 @@ impl Mariadb {
         let mut server = Self {
             folder,
             port: free_port(),
-            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            options: options
+                .iter()
+                .map(|option| (*option).to_owned())
+                .chain([temporary])
+                .collect(),
             server: None,
         };
         server.run();
