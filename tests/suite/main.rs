@@ -69,6 +69,7 @@ mod owed_answers;
 mod penalties;
 mod preflight;
 mod proxy_protocol;
+mod quotas;
 mod rekeying;
 mod rsync;
 mod rsync_cut;
