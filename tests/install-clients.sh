@@ -9,7 +9,7 @@
 # shellcheck disable=SC2086 # lists of packages are split on purpose
 set -eu
 
-packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools
+packages="zip zstd xz-utils git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools
     openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm nginx-light
     php-fpm php-cli openssl bubblewrap e2fsprogs xfsprogs sqlite3
     mariadb-server mariadb-client postgresql postgresql-client"

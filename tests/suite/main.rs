@@ -71,6 +71,7 @@ mod owed_answers;
 mod penalties;
 mod preflight;
 mod proxy_protocol;
+mod quotas;
 mod rekeying;
 mod rsync;
 mod rsync_cut;
