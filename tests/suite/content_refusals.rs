@@ -136,6 +136,7 @@ fn what_a_site_says_of_its_content_is_for_its_administrators() {
             "content-set",
         ),
         (&["domain:unmap", "SITE", "live", "dev"], "content-set"),
+        (&["quota:set", "SITE.dev", "20G", "1000"], "content-set"),
     ] {
         let done = site.console(tom, words).run().code(3);
         let done = done.says("is not for the role team_member");
@@ -162,6 +163,14 @@ fn what_a_site_says_of_its_content_is_for_its_administrators() {
         site.console(ada, words).run().code(1).says(said);
     }
     assert_eq!(shown(), before);
+    site.console(ada, &["quota:set", "SITE.dev", "much"])
+        .run()
+        .code(1)
+        .says("is no size");
+    site.console(ada, &["quota:set", "SITE.dev", "20G", "1000"])
+        .run()
+        .ok()
+        .says("1000 files and folders");
     let map = "www.example.org=dev.example.org";
     site.console(ada, &["domain:map", "SITE", "live", "dev", map])
         .run()

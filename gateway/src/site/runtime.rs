@@ -5,8 +5,8 @@
 //! `settings.env` is for a shell to source, `settings.json` for programs, `settings.php` for PHP to
 //! include: it returns an array. In the environment's folder `settings` links lead to those of the
 //! content that it has now, so that who opens one gets database and files of one content. PHP keeps
-//! included files, and where links lead, for minutes; so `settings.php` itself never changes, and
-//! reads the JSON anew each time.
+//! included files, and where links lead, for minutes; so `settings.php` itself never changes, reads
+//! the JSON anew each time, and has PHP forget where links led before.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -152,7 +152,7 @@ fn write(sites: &Sites, site: &SiteName, environment: &Environment) -> Result<()
         }
         _there => {}
     }
-    replace(&folder, "settings.php", PHP.as_bytes()).or_fault(doing)?;
+    replace(&folder, "settings.php", PHP_THROUGH_LINKS.as_bytes()).or_fault(doing)?;
     for name in ["settings.env", "settings.json"] {
         let target = format!("../content/{name}");
         let path = folder.join(name);
@@ -183,6 +183,44 @@ fn put(folder: &Path, facts: &Facts) -> Result<(), Fault> {
 /// PHP keeps an included file by its path; a file that it reads it opens anew.
 const PHP: &str =
     "<?php\nreturn json_decode(file_get_contents(__DIR__ . '/settings.json'), true);\n";
+
+/// The same from outside of the content, through the links that turn. Whatever PHP opens, it first looks up
+/// where links led up to two minutes ago (`realpath_cache_ttl`), also for `file_get_contents` and for
+/// uploads: it would read the settings of one content and the files of another. `readlink` asks the
+/// system.
+const PHP_THROUGH_LINKS: &str = r#"<?php
+return (static function () {
+    $top = dirname(__DIR__);
+    for ($try = 0; $try < 5; $try++) {
+        if (!function_exists('readlink') || !function_exists('realpath_cache_get')) {
+            clearstatcache(true);
+            $content = "$top/content";
+        } else {
+            $way = @readlink("$top/content");
+            if ($way === 'current/content') {
+                $release = @readlink("$top/current");
+                $way = @readlink("$top/$release/content");
+            }
+            $content = "$top/contents/" . basename((string) $way);
+            $files = "$top/stores/" . basename((string) @readlink("$content/files"));
+            foreach (realpath_cache_get() as $kept) {
+                $led = $kept['realpath'] . '/';
+                if ((strpos($led, "$top/contents/") === 0 && strpos($led, "$content/") !== 0)
+                    || (strpos($led, "$top/stores/files-") === 0 && strpos($led, "$files/") !== 0)
+                ) {
+                    clearstatcache(true);
+                    break;
+                }
+            }
+        }
+        $text = @file_get_contents("$content/settings.json");
+        if ($text !== false) {
+            return json_decode($text, true);
+        }
+    }
+    throw new RuntimeException("The settings of this environment cannot be read: $content/settings.json");
+})();
+"#;
 
 /// Writes a file whole, unless it is right already.
 fn replace(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {

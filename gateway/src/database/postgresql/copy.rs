@@ -14,7 +14,8 @@ use super::load::{self, Loading};
 use super::programs::{self, Running};
 use super::rows::{self, Handed};
 use super::schema::{self, Source};
-use super::statements::{self, Statements};
+use super::statements::Statements;
+use super::words;
 use super::{quoted, version};
 use crate::database::{Copying, Database, Filled, Trouble};
 use crate::fault::{Fault, OrFault};
@@ -193,7 +194,7 @@ fn together(workers: usize, work: impl Fn() -> Result<(), Trouble> + Sync) -> Re
 
 /// Whether a statement makes an index, which waits for no other index.
 fn is_index(sql: &str) -> bool {
-    let words = statements::words(sql, 24);
+    let words = words::words(sql, 24);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["CREATE", "INDEX", ..] | ["CREATE", "UNIQUE", "INDEX", ..] => true,

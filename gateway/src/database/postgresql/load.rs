@@ -6,7 +6,8 @@ use std::io::{Read, Write};
 use postgres::Client;
 
 use super::connect::{self, wrong, wrong_rows};
-use super::statements::{self, Ending, Statement, Statements};
+use super::statements::{Ending, Statement, Statements};
+use super::words;
 use crate::database::{Copying, Filled, Trouble};
 use crate::fault::OrFault;
 
@@ -28,13 +29,16 @@ enum Kind {
     Refuse(String),
 }
 
+/// Makes an extension as the statement says.
+pub(super) type Making<'a> = dyn Fn(&str) -> Result<(), Trouble> + 'a;
+
 /// What runs the statements of a stream.
 pub(super) struct Loading<'a> {
     pub(super) client: &'a mut Client,
     pub(super) how: &'a Copying<'a>,
     pub(super) filled: &'a mut Filled,
     /// Makes an extension that the owner may not make; none where a dump asks for it.
-    pub(super) extension: Option<&'a dyn Fn(&str) -> Result<(), Trouble>>,
+    pub(super) extension: Option<&'a Making<'a>>,
 }
 
 impl Loading<'_> {
@@ -236,7 +240,7 @@ const OUTSIDE: &str =
 
 /// Decides by the words that a statement begins with.
 fn kind(sql: &str) -> Kind {
-    let words = statements::words(sql, 48);
+    let words = words::words(sql, 48);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let refuse = |why: &str| Kind::Refuse(why.to_owned());
     match words.as_slice() {
@@ -296,18 +300,10 @@ fn kind(sql: &str) -> Kind {
         | ["COMMENT", "ON", "SCHEMA", ..]
         | ["CREATE", "LANGUAGE", ..]
         | ["CREATE", "OR", "REPLACE", "LANGUAGE", ..]
+        | ["SELECT", "PG_CATALOG", ".", "LO_UNLINK", ..]
         | ["DROP", ..] => Kind::Tolerant,
-        ["ALTER", "TABLE", .., "DROP", "CONSTRAINT" | "IDENTITY", _]
-        | [
-            "ALTER",
-            "TABLE",
-            ..,
-            "DROP",
-            "CONSTRAINT",
-            "IF",
-            "EXISTS",
-            _,
-        ] => Kind::Tolerant,
+        // `pg_dump --clean` takes away what may not be there.
+        ["ALTER", "TABLE", rest @ ..] if rest.contains(&"DROP") => Kind::Tolerant,
         _ => Kind::Run,
     }
 }

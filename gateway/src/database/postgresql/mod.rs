@@ -11,6 +11,7 @@ mod schema;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use postgres::SimpleQueryMessage;
 

@@ -14,6 +14,8 @@ use crate::fault::{Fault, OrFault};
 
 /// How much is handed over between two looks at whether to stop.
 const PART: u64 = 1 << 20;
+/// How much is sent at once.
+const TOGETHER: usize = 64 << 10;
 
 /// What all who hand over rows have handed over.
 #[derive(Default)]
@@ -71,23 +73,19 @@ pub(super) fn hand_over(
         .map_err(|error| wrong_rows(error, &what))?;
     let texts: Vec<bool> = table.columns.iter().map(|column| column.text).collect();
     let (mut messages, mut since, mut replaced) = (0_u64, 0_u64, 0_u64);
-    let mut other = Vec::new();
+    let mut out = Vec::new();
     let failed = loop {
         // The server sends each row as one message ("COPY Operations", in its description of the
         // protocol), so that they can be counted.
         let length = match reader.fill_buf() {
-            Ok([]) => break None,
+            Ok([]) => match writer.write_all(&out) {
+                Ok(()) => break None,
+                Err(error) => break Some(error),
+            },
             Ok(row) => {
-                let row_out = match replacement {
-                    None => row,
-                    Some(replacement) => {
-                        other.clear();
-                        replaced += replace(row, &texts, replacement, &mut other);
-                        &other
-                    }
-                };
-                if let Err(error) = writer.write_all(row_out) {
-                    break Some(error);
+                match replacement {
+                    None => out.extend_from_slice(row),
+                    Some(replacement) => replaced += replace(row, &texts, replacement, &mut out),
                 }
                 row.len()
             }
@@ -98,6 +96,13 @@ pub(super) fn hand_over(
                 });
             }
         };
+        // In large pieces: each is a message to the server, and wakes it.
+        if out.len() >= TOGETHER {
+            if let Err(error) = writer.write_all(&out) {
+                break Some(error);
+            }
+            out.clear();
+        }
         reader.consume(length);
         messages += 1;
         since += length as u64;

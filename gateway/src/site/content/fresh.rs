@@ -155,6 +155,11 @@ impl Fresh {
         self.database.as_ref()
     }
 
+    /// Returns what it is made of.
+    pub(in crate::site) fn content(&self) -> Content {
+        self.content
+    }
+
     /// Writes what the site reads of it, and all of it out to the disk: only now may anybody be
     /// pointed to it.
     ///

@@ -6,7 +6,7 @@ use policy::{Environment, SiteName};
 use super::clone::events;
 use super::fresh::{Fresh, end};
 use super::progress::{Progress, size, undone};
-use super::spool::{Source, Spooled, peek};
+use super::spool::{Source, peek};
 use super::{Parts, room};
 use crate::database::{Copying, Engine, Form};
 use crate::gate::Permit;
@@ -61,7 +61,7 @@ pub fn import_database(
     })
 }
 
-fn load(
+pub(super) fn load(
     sites: &Sites,
     run: &Run,
     (site, environment): &(SiteName, Environment),
@@ -82,8 +82,12 @@ fn load(
             "What is to be imported cannot be read: {error}. Nothing was changed."
         ))
     })?;
-    let (head, mut stream) = peek(plain, HEAD)?;
+    let (head, mut stream) = peek(plain, Form::HEAD)?;
     let form = form(&head, database.engine())?;
+    // The site looks for its database under the name that it has.
+    if let Some(former) = super::database(sites, site, environment)? {
+        database.create_like(&former)?;
+    }
     let progress = Progress::new(run);
     let copying = Copying {
         without_rows: &[],
@@ -107,18 +111,9 @@ fn load(
     Ok(())
 }
 
-/// How many bytes tell what something is.
-const HEAD: usize = 512;
-
 /// Tells by its first bytes what a dump is, and whether this engine reads it.
 fn form(head: &[u8], engine: Engine) -> Result<Form, Undone> {
-    let form = if head.starts_with(b"SQLite format 3\0") {
-        Form::SqliteFile
-    } else if head.starts_with(b"PGDMP") {
-        Form::PostgresqlCustom
-    } else {
-        Form::Sql
-    };
+    let form = Form::of(head);
     let refused = |what: &str| {
         Err(Undone::Impossible(format!(
             "This is {what}, and the database is {}. Nothing was changed.",
@@ -198,20 +193,11 @@ fn unpack(
     source: Source,
     fresh: &Fresh,
 ) -> Result<Copied, Undone> {
-    let stream = source
+    let mut stream = source
         .open(sites, site, environment)
         .map_err(|trouble| undone(run, trouble))?;
-    let (head, mut stream) = peek(stream, HEAD)?;
     let progress = Progress::new(run);
     let room = room(sites, site, environment)?;
-    let copied = if head.starts_with(b"PK") {
-        // A zip's list of files is at its end.
-        let layout = sites.layout.site(site).environment(environment);
-        Spooled::keep(&layout, run.id().as_str(), &mut stream).and_then(|spooled| {
-            files::unpack_file(spooled.reader()?, &fresh.files(), &room, &progress)
-        })
-    } else {
-        files::unpack(&mut stream, &fresh.files(), &room, &progress)
-    };
+    let copied = files::unpack(&mut stream, &fresh.files(), &room, &progress);
     copied.map_err(|trouble| undone(run, trouble))
 }

@@ -76,7 +76,7 @@ const QUESTIONS: &[&str] = &[
     "SELECT polname FROM pg_policy",
     "SELECT extname FROM pg_extension ORDER BY 1",
     "SELECT attname::text || attidentity::text || attgenerated::text FROM pg_attribute WHERE attidentity <> '' OR attgenerated <> '' ORDER BY 1",
-    "SELECT relname || relpersistence FROM pg_class WHERE relpersistence = 'u' ORDER BY 1",
+    "SELECT relname::text || relpersistence::text FROM pg_class WHERE relpersistence = 'u' AND relname !~ '^pg_toast' ORDER BY 1",
     "SELECT DISTINCT relowner::regrole = current_user::regrole FROM pg_class WHERE oid >= 16384",
     "SHOW search_path",
 ];

@@ -2,7 +2,8 @@
 
 use std::io::Read;
 
-use super::super::statements::{Ending, Statements, words};
+use crate::database::postgresql::statements::{Ending, Statements};
+use crate::database::postgresql::words::words;
 
 struct Parts<'a>(&'a [u8], usize);
 
