@@ -11,7 +11,7 @@ set -eu
 
 packages="zip zstd xz-utils git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools
     openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm nginx-light
-    php-fpm php-cli openssl bubblewrap e2fsprogs xfsprogs sqlite3
+    php-fpm php-cli openssl bubblewrap restic e2fsprogs xfsprogs sqlite3
     mariadb-server mariadb-client postgresql postgresql-client"
 cache=${FUNICULAR_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/funicular-tests}
 

@@ -7,6 +7,7 @@ mod attacks;
 mod audit_kill;
 mod audit_strain;
 mod audits;
+mod backups;
 mod certificates;
 mod certificates_revoked;
 mod certificates_sessions;
