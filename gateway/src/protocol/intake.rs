@@ -202,11 +202,8 @@ impl Read for Reading {
                 }
             }
         }
-        let left = self.piece.get(self.at..).unwrap_or_default();
-        let length = left.len().min(buffer.len());
-        for (to, from) in buffer.iter_mut().zip(left) {
-            *to = *from;
-        }
+        let mut left = self.piece.get(self.at..).unwrap_or_default();
+        let length = left.read(buffer)?;
         self.at += length;
         Ok(length)
     }
