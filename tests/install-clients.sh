@@ -11,7 +11,7 @@ set -eu
 
 packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools
     openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm nginx-light
-    php-fpm php-cli openssl bubblewrap e2fsprogs xfsprogs
+    php-fpm php-cli php-mysql php-sqlite3 php-pgsql openssl bubblewrap e2fsprogs xfsprogs
     mariadb-server mariadb-client"
 cache=${FUNICULAR_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/funicular-tests}
 
@@ -46,6 +46,9 @@ present() {
     php-fpm) ls /usr/sbin/php-fpm* ;;
     bubblewrap) command -v bwrap ;;
     php-cli) command -v php ;;
+    php-mysql) php -r 'exit(extension_loaded("mysqli") && extension_loaded("pdo_mysql") ? 0 : 1);' ;;
+    php-sqlite3) php -r 'exit(extension_loaded("pdo_sqlite") ? 0 : 1);' ;;
+    php-pgsql) php -r 'exit(extension_loaded("pdo_pgsql") ? 0 : 1);' ;;
     nodejs) command -v node ;;
     e2fsprogs) test -x /usr/sbin/mkfs.ext4 || test -x /sbin/mkfs.ext4 ;;
     mariadb-server) test -x /usr/sbin/mariadbd && command -v mariadb-install-db ;;
