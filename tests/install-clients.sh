@@ -11,8 +11,13 @@ set -eu
 
 packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools
     openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm nginx-light
+<<<<<<< HEAD
     php-fpm php-cli php-mysql php-sqlite3 php-pgsql openssl bubblewrap e2fsprogs xfsprogs
     mariadb-server mariadb-client"
+=======
+    php-fpm php-cli openssl bubblewrap e2fsprogs xfsprogs sqlite3
+    mariadb-server mariadb-client postgresql postgresql-client"
+>>>>>>> main
 cache=${FUNICULAR_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/funicular-tests}
 
 # Debian's ssh-audit knows no key exchange of the last years; this one is from PyPI, by its hash.
@@ -50,6 +55,8 @@ present() {
     php-sqlite3) php -r 'exit(extension_loaded("pdo_sqlite") ? 0 : 1);' ;;
     php-pgsql) php -r 'exit(extension_loaded("pdo_pgsql") ? 0 : 1);' ;;
     nodejs) command -v node ;;
+    postgresql) ls /usr/lib/postgresql/*/bin/initdb ;;
+    postgresql-client) ls /usr/lib/postgresql/*/bin/pg_dump ;;
     e2fsprogs) test -x /usr/sbin/mkfs.ext4 || test -x /sbin/mkfs.ext4 ;;
     mariadb-server) test -x /usr/sbin/mariadbd && command -v mariadb-install-db ;;
     mariadb-client) command -v mariadb && command -v mariadb-dump ;;
@@ -104,7 +111,12 @@ refresh_lists() {
 if [ -n "$missing" ]; then
     if may_install; then
         refresh_lists
-        # A package's own daemon must not start on a machine that only wants the program.
+        # A package's own daemon must not start on a machine that only wants the program, and PostgreSQL's
+        # needs no data of its own there.
+        if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+            $as_root mkdir -p /etc/postgresql-common
+            echo 'create_main_cluster = false' | $as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+        fi
         DEBIAN_FRONTEND=noninteractive $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
             apt-get install -y -qq --no-install-recommends $missing >&2 ||
             give_up "apt-get could not install:$missing"

@@ -30,8 +30,8 @@ _funicular() {
         env:deploy env:rollback env:code-log
         release:list release:allow
         env:clone-content env:undo-content env:wipe env:rotate-password site:launch
-        import:database import:files export:database export:files
-        domain:map domain:list domain:unmap
+        import:database import:files import:site export:database export:files
+        domain:map domain:list domain:unmap quota:set
         backup:create backup:list backup:info backup:get backup:restore
         backup:automatic:enable backup:automatic:disable backup:automatic:info
         connection:info connection:set

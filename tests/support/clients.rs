@@ -107,6 +107,13 @@ impl Client {
             .unwrap_or_else(|error| panic!("{} did not start: {error}", self.shown))
     }
 
+    /// Starts the client between files: its input, its output, and what it says.
+    pub fn start_between(mut self, from: Stdio, to: Stdio, said: Stdio) -> Process {
+        self.command.stdin(from).stdout(to).stderr(said);
+        Process::start(self.command)
+            .unwrap_or_else(|error| panic!("{} did not start: {error}", self.shown))
+    }
+
     /// Runs the client to its end.
     pub fn run(self) -> Finished {
         self.start().finish()

@@ -16,6 +16,7 @@ pub mod mount;
 pub mod openssh;
 pub mod packets;
 pub mod personas;
+pub mod postgresql;
 pub mod process;
 pub mod programs;
 pub mod putty;

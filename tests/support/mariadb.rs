@@ -35,7 +35,10 @@ impl Mariadb {
 
     /// Starts a server with more options of `mariadbd`.
     pub fn start_with(options: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("mariadb").tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("mariadb")
+            .tempdir()
+            .unwrap();
         Self::start_in(folder, options)
     }
 
@@ -43,7 +46,11 @@ impl Mariadb {
     pub fn start_in(folder: tempfile::TempDir, options: &[&str]) -> Self {
         let data = folder.path().join("data");
         let made = Command::new("mariadb-install-db")
-            .args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"])
+            .args([
+                "--no-defaults",
+                "--skip-test-db",
+                "--auth-root-authentication-method=normal",
+            ])
             .args(as_root())
             .arg(format!("--datadir={}", data.display()))
             .output()
@@ -77,19 +84,30 @@ impl Mariadb {
         command
             .arg("--no-defaults")
             .args(as_root())
-            .arg(format!("--datadir={}", self.folder.path().join("data").display()))
+            .arg(format!(
+                "--datadir={}",
+                self.folder.path().join("data").display()
+            ))
             .arg(format!("--socket={}", self.socket().display()))
-            .arg(format!("--pid-file={}", self.folder.path().join("pid").display()))
+            .arg(format!(
+                "--pid-file={}",
+                self.folder.path().join("pid").display()
+            ))
             .arg(format!("--port={}", self.port))
             .args(["--bind-address=127.0.0.1", "--skip-name-resolve"])
             .args(&self.options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);
-        self.server = Some(Process::start(command).expect("mariadbd is there (tests/install-clients.sh)"));
+        self.server =
+            Some(Process::start(command).expect("mariadbd is there (tests/install-clients.sh)"));
         let deadline = Instant::now() + LIMIT;
         while !self.answers() {
-            assert!(Instant::now() < deadline, "mariadbd did not begin: {}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "mariadbd did not begin: {}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -152,7 +170,10 @@ impl Mariadb {
 
     /// Gives the `mariadb` program what it reads; the error is what it says.
     pub fn feed(&self, database: &str, input: &[u8]) -> Result<String, String> {
-        let mut command = self.client("mariadb", &["--batch", "--skip-column-names", "--binary-mode"]);
+        let mut command = self.client(
+            "mariadb",
+            &["--batch", "--skip-column-names", "--binary-mode"],
+        );
         if !database.is_empty() {
             command.arg(database);
         }
@@ -173,7 +194,9 @@ impl Mariadb {
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
-        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+        Ok(String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned())
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::config::Config;
 use crate::daemon::{CONTROL_SOCKET, Call, LONGEST_PIECE, place};
 use crate::fault::{Fault, OrFault};
-use crate::protocol::console::{Command, Common, Invocation, Said, status};
+use crate::protocol::console::{Command, Common, Invocation, Said};
 
 /// Runs one command. Returns its exit status.
 pub(super) fn call(config: &Path, command: Command, common: Common) -> Result<u32, Fault> {
@@ -69,11 +69,12 @@ fn forward_input(mut stream: UnixStream) {
             let bytes = match input.read(&mut piece) {
                 Ok(length) => piece.get(..length).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // The gateway must not take it for one that has ended; it hears of it by the end of
-                // the program, as of a command line that is killed.
+                // The gateway must not take it for one that has ended: it sees the connection end before
+                // that is said, and so does the other thread.
                 Err(error) => {
                     eprintln!("funicular: reading standard input: {error}");
-                    std::process::exit(status::FAILED as i32);
+                    let _ = stream.shutdown(std::net::Shutdown::Both);
+                    return;
                 }
             };
             let length = u32::try_from(bytes.len()).unwrap_or_default().to_be_bytes();

@@ -5,16 +5,18 @@ mod backups;
 mod content;
 mod git;
 mod identity;
+mod listen;
 mod multidev;
 mod network;
 mod penalties;
+mod quota;
 mod startups;
 mod steps;
 mod targets;
 mod uploads;
 mod workflows;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,9 +28,11 @@ pub use backups::{Backups, MOST_DAYS};
 pub use content::{Content, DatabaseServer};
 pub use git::Git;
 pub use identity::{Identity, SecurityKeys};
+pub use listen::Listen;
 pub use multidev::Multidev;
 pub use network::Network;
 pub use penalties::{Overflow, Penalties};
+pub use quota::Quotas;
 pub use startups::Startups;
 pub use steps::Steps;
 pub use targets::Targets;
@@ -99,32 +103,9 @@ pub struct Config {
     /// The servers of databases: `[[database_server]]`.
     #[serde(default, rename = "database_server")]
     pub database_servers: Vec<DatabaseServer>,
-}
-
-/// Where and as what the gateway is reached.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Listen {
-    /// Addresses to listen on for SSH; port 0 takes any free one.
-    pub ssh: Vec<SocketAddr>,
-    /// The host name in addresses shown to people.
-    pub public_host: String,
-    /// The port in addresses shown to people; absent means the first one listened on.
-    pub public_port: Option<u16>,
-    /// Load balancers that say in a PROXY protocol header who connects. From these it is
-    /// required, from others it is never read.
-    pub proxy_protocol_from: Vec<Network>,
-}
-
-impl Default for Listen {
-    fn default() -> Self {
-        Self {
-            ssh: vec![SocketAddr::from(([0, 0, 0, 0], 2222))],
-            public_host: "localhost".to_owned(),
-            public_port: None,
-            proxy_protocol_from: Vec::new(),
-        }
-    }
+    /// How much each environment may hold.
+    #[serde(default)]
+    pub quota: Quotas,
 }
 
 /// Limits on connections.

@@ -41,7 +41,7 @@ use crate::site::workflow::Keeping;
 use crate::site::{
     Backups, Sites, Targets, Uploads, Workflows, backup, blocking, multidev, repair, targets,
 };
-use crate::state::State;
+use crate::state::{Quota, State};
 use doors::Doors;
 use listen::Reception;
 
@@ -149,6 +149,10 @@ async fn run(config: Config) -> Result<(), Fault> {
         databases: Servers::new(&config.database_servers)?,
         keep_former: config.content.keep_former(),
         import_networks: config.content.import_from_networks.clone(),
+        quota: Quota {
+            bytes: config.quota.bytes,
+            files: config.quota.files,
+        },
     });
     {
         let (sites, gate) = (Arc::clone(&sites), Arc::clone(&gate));

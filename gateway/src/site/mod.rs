@@ -90,6 +90,8 @@ pub struct Sites {
     pub keep_former: Duration,
     /// The networks beside the internet that imports are fetched from.
     pub import_networks: Vec<crate::config::Network>,
+    /// How much an environment may hold for which nothing else was set.
+    pub quota: files::Limits,
 }
 
 /// Whom a commit or tag names.

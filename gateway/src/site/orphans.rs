@@ -32,7 +32,7 @@ pub(super) fn end(sites: &Path) -> Result<usize, Fault> {
         }
         if Instant::now() > deadline {
             return Err(Fault::new(format!(
-                "git of an earlier run does not end: {orphans:?}"
+                "git or restic of an earlier run does not end: {orphans:?}"
             )));
         }
         for orphan in &orphans {

@@ -23,7 +23,9 @@ pub fn repair(sites: &Sites, gate: &Arc<Gate>) -> Result<Vec<String>, Fault> {
     let mut said = Vec::new();
     let ended = orphans::end(&sites.layout.sites())?;
     if ended > 0 {
-        said.push(format!("Ended git of an earlier run ({ended} processes)."));
+        said.push(format!(
+            "Ended git and restic of an earlier run ({ended} processes)."
+        ));
     }
     for held in sites.state.take_over_leases()? {
         tracing::info!("taking over {held}");

@@ -53,16 +53,19 @@ impl Sites {
     /// When its folders cannot be opened.
     pub fn tree(&self, site: &SiteName, environment: &Environment) -> Result<Tree, Fault> {
         let layout = self.layout.site(site).environment(environment);
+        let limits = self.limits(site, environment);
         let known = &self.uploads.known;
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         match known.entry((site.clone(), environment.clone())) {
             Entry::Occupied(parts) => {
                 let parts = Arc::clone(parts.get());
                 drop(known);
+                parts.meter().set(limits);
                 Tree::open_with(layout.folder(), Some(parts))
             }
             Entry::Vacant(vacant) => {
                 let tree = Tree::open(layout.folder())?;
+                tree.parts().meter().set(limits);
                 vacant.insert(tree.parts());
                 Ok(tree)
             }

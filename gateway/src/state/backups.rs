@@ -123,6 +123,10 @@ pub struct DatabaseBackup {
     pub snapshot: String,
     /// What it was read from.
     pub engine: Engine,
+    /// SQLite's databases, by their paths in the folder, which is kept as it is; without any, what is
+    /// kept is a dump.
+    #[serde(default)]
+    pub names: Vec<String>,
     /// Bytes of the dump.
     pub bytes: u64,
 }

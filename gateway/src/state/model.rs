@@ -14,6 +14,7 @@ use rusqlite::{Connection, Row};
 use super::contents::{ContentState, SiteContent};
 use super::fronts::{Failed, Front};
 use super::holds::{self, Holds};
+use super::quotas::Quota;
 use crate::fault::{Fault, OrFault};
 
 /// People, keys and sites at one moment.
@@ -118,6 +119,8 @@ pub struct EnvironmentState {
     pub content: ContentState,
     /// Where a database is that it uses beside its own, or instead, as `HOST:PORT`.
     pub database: Option<String>,
+    /// How much it may hold, where that was set.
+    pub quota: Option<Quota>,
     /// Where it is served.
     pub front: Front,
     /// Its releases that failed their check, the newest first.
@@ -355,6 +358,7 @@ fn load_environments(connection: &Connection, model: &mut Model) -> Result<(), F
             generation: generation.unsigned_abs(),
             content: ContentState::default(),
             database: None,
+            quota: None,
             front: Front::default(),
             failed: Vec::new(),
             created: parse(&created)?,
@@ -366,6 +370,7 @@ fn load_environments(connection: &Connection, model: &mut Model) -> Result<(), F
     super::contents::load(connection, model)?;
     super::databases::load(connection, model)?;
     super::fronts::load(connection, model)?;
+    super::quotas::load(connection, model)?;
     super::step_networks::load(connection, model)
 }
 

@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     super::contents::TABLES,
     super::backups::TABLE,
     super::backup_schedules::TABLES,
+    super::quotas::TABLE,
 ];
 
 /// Keys with an end and limits; authorities of certificates.

@@ -15,12 +15,17 @@ fn a_user_has_one_database_and_nothing_else() {
         own.query("CREATE TABLE t (id INT PRIMARY KEY)").unwrap();
         own.query("INSERT INTO t VALUES (1)").unwrap();
         let tables = own.tables().unwrap();
-        assert_eq!((tables[0].name.as_str(), tables[0].engine.as_deref()), ("t", Some("InnoDB")));
+        assert_eq!(
+            (tables[0].name.as_str(), tables[0].engine.as_deref()),
+            ("t", Some("InnoDB"))
+        );
         let charset = own.query("SELECT @@character_set_database").unwrap();
         assert_eq!(charset, ["utf8mb4"]);
         // The underscores of its name stand for themselves.
         let like = name(&own).replace('_', "x");
-        server.sql(&format!("CREATE DATABASE `{like}`; CREATE TABLE `{like}`.t (id INT)"));
+        server.sql(&format!(
+            "CREATE DATABASE `{like}`; CREATE TABLE `{like}`.t (id INT)"
+        ));
         for forbidden in [
             format!("SELECT * FROM `{}`.t", name(&other)),
             format!("CREATE TABLE `{}`.t (id INT)", name(&other)),
@@ -49,8 +54,13 @@ fn removing_ends_connections_and_may_be_repeated() {
     let gone = made(&reached);
     gone.query("CREATE TABLE t (id INT PRIMARY KEY)").unwrap();
     let sleeping = std::thread::scope(|scope| {
-        let sleeping = scope.spawn(|| gone.query("SELECT SLEEP(600) FROM (SELECT 1) x WHERE NOT EXISTS (SELECT * FROM t)"));
-        let sleeps = format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = '{}'", name(&gone));
+        let sleeping = scope.spawn(|| {
+            gone.query("SELECT SLEEP(600) FROM (SELECT 1) x WHERE NOT EXISTS (SELECT * FROM t)")
+        });
+        let sleeps = format!(
+            "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = '{}'",
+            name(&gone)
+        );
         while server.sql(&sleeps) == "0" {
             std::thread::yield_now();
         }
@@ -71,7 +81,13 @@ fn removing_ends_connections_and_may_be_repeated() {
 fn a_password_is_changed_and_a_wrong_one_refused() {
     let server = Mariadb::start();
     let reached = over_tcp(&server);
-    let Database::Served { server: at, name, user, password } = made(&reached) else {
+    let Database::Served {
+        server: at,
+        name,
+        user,
+        password,
+    } = made(&reached)
+    else {
         panic!("a database on a server");
     };
     let with = |password: Password| Database::Served {
@@ -80,13 +96,19 @@ fn a_password_is_changed_and_a_wrong_one_refused() {
         user: user.clone(),
         password,
     };
-    let (old, new) = (with(password), with(Password::new("an\"other' \\ one".to_owned())));
+    let (old, new) = (
+        with(password),
+        with(Password::new("an\"other' \\ one".to_owned())),
+    );
     let new_password = Password::new("an\"other' \\ one".to_owned());
     assert!(new.tables().is_err());
     old.set_password(&new_password).unwrap();
     assert!(new.tables().unwrap().is_empty());
     let error = old.tables().unwrap_err().to_string();
-    assert!(error.contains("Access denied") && !error.contains("it's"), "{error}");
+    assert!(
+        error.contains("Access denied") && !error.contains("it's"),
+        "{error}"
+    );
     // Making it again gives the password that it is made with.
     old.create().unwrap();
     assert!(old.tables().is_ok());

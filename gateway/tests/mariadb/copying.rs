@@ -3,9 +3,7 @@
 use funicular::database::{Copying, Events};
 
 use crate::mariadb::Mariadb;
-use crate::{
-    Patient, copying, exported, import, made, name, over_socket, over_tcp, shop,
-};
+use crate::{Patient, copying, exported, import, made, name, over_socket, over_tcp, shop};
 
 #[test]
 fn a_copy_has_everything() {
@@ -17,7 +15,11 @@ fn a_copy_has_everything() {
     assert_eq!(filled.tables, 11);
     assert_eq!(filled.rows, 3 + 3 + 3 + 1 + 2 + 2 + 1 + 1 + 2);
     for noted in ["MyISAM", "Aria", "history", "1 events"] {
-        assert!(filled.notes.iter().any(|note| note.contains(noted)), "{noted}: {:?}", filled.notes);
+        assert!(
+            filled.notes.iter().any(|note| note.contains(noted)),
+            "{noted}: {:?}",
+            filled.notes
+        );
     }
     assert_same(&server, name(&source), name(&target));
     assert_belongs_to_its_user(&server, name(&target));
@@ -26,7 +28,9 @@ fn a_copy_has_everything() {
     source.remove().unwrap();
     let names = target.query("SELECT t FROM a_view ORDER BY 1").unwrap();
     assert_eq!(names, ["0", "2", "4"]);
-    target.query("INSERT INTO orte VALUES (NULL, 'neu')").unwrap();
+    target
+        .query("INSERT INTO orte VALUES (NULL, 'neu')")
+        .unwrap();
     assert_eq!(target.query("SELECT MAX(id) FROM orte").unwrap(), ["500"]);
     let log = target.query("SELECT what FROM log ORDER BY id").unwrap();
     assert_eq!(log, ["neu;x", "bneu;x"]);
@@ -71,7 +75,14 @@ fn a_dump_of_mariadb_dump_has_everything() {
     for arguments in [
         ["--routines", "--triggers", "--events", "--hex-blob"].as_slice(),
         ["--routines", "--events", "--databases"].as_slice(),
-        ["--routines", "--events", "--skip-opt", "--add-drop-database", "--databases"].as_slice(),
+        [
+            "--routines",
+            "--events",
+            "--skip-opt",
+            "--add-drop-database",
+            "--databases",
+        ]
+        .as_slice(),
     ] {
         let mut dump = server.client("mariadb-dump", arguments);
         let dump = dump.arg(name(&source)).output().unwrap();
@@ -82,10 +93,16 @@ fn a_dump_of_mariadb_dump_has_everything() {
         assert!(filled.notes.iter().any(|note| note.contains("definers")));
         // What mariadb-dump itself loses: digits of a FLOAT.
         let float = |seen: Vec<String>| -> Vec<String> {
-            seen.into_iter().filter(|text| !text.contains("16777216")).collect()
+            seen.into_iter()
+                .filter(|text| !text.contains("16777216"))
+                .collect()
         };
         let seen = |name| float(shop::comparable(shop::seen(&server, name), name));
-        assert_eq!(seen(name(&source)).len(), seen(name(&target)).len() - 1, "{arguments:?}");
+        assert_eq!(
+            seen(name(&source)).len(),
+            seen(name(&target)).len() - 1,
+            "{arguments:?}"
+        );
         assert_belongs_to_its_user(&server, name(&target));
     }
 }

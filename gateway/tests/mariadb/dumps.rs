@@ -11,7 +11,9 @@ fn hostile_dumps_are_refused_and_harmless() {
     let server = Mariadb::start();
     let reached = over_tcp(&server);
     let other = made(&reached);
-    other.query("CREATE TABLE kept (id INT PRIMARY KEY)").unwrap();
+    other
+        .query("CREATE TABLE kept (id INT PRIMARY KEY)")
+        .unwrap();
     other.query("INSERT INTO kept VALUES (1)").unwrap();
     let other = name(&other).to_owned();
     let folder = tempfile::tempdir().unwrap();
@@ -26,38 +28,83 @@ fn hostile_dumps_are_refused_and_harmless() {
         ("\\. /etc/passwd".to_owned(), "order to a client"),
         (format!("system touch {mark};"), "SYSTEM"),
         ("source /etc/passwd;".to_owned(), "SOURCE"),
-        (format!("DELIMITER //\n\\! touch {mark}\n//"), "order to a client"),
+        (
+            format!("DELIMITER //\n\\! touch {mark}\n//"),
+            "order to a client",
+        ),
         (format!("DROP USER '{other}'@'%';"), "DROP USER"),
-        ("/*!50003 DROP USER root@localhost */;".to_owned(), "DROP USER"),
+        (
+            "/*!50003 DROP USER root@localhost */;".to_owned(),
+            "DROP USER",
+        ),
         ("CREATE USER evil;".to_owned(), "CREATE USER"),
         ("GRANT ALL ON *.* TO evil;".to_owned(), "GRANT"),
-        ("LOAD DATA INFILE '/etc/passwd' INTO TABLE t;".to_owned(), "LOAD DATA"),
-        ("LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t;".to_owned(), "LOAD DATA"),
+        (
+            "LOAD DATA INFILE '/etc/passwd' INTO TABLE t;".to_owned(),
+            "LOAD DATA",
+        ),
+        (
+            "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t;".to_owned(),
+            "LOAD DATA",
+        ),
         (format!("SELECT 'x' INTO OUTFILE '{mark}';"), "INTO OUTFILE"),
-        (format!("SELECT 'x' INTO/**/DUMPFILE '{mark}';"), "INTO OUTFILE"),
+        (
+            format!("SELECT 'x' INTO/**/DUMPFILE '{mark}';"),
+            "INTO OUTFILE",
+        ),
         ("SET GLOBAL event_scheduler = 1;".to_owned(), "SET GLOBAL"),
-        ("SET @a = 1, @@GLOBAL.event_scheduler = 1;".to_owned(), "SET GLOBAL"),
+        (
+            "SET @a = 1, @@GLOBAL.event_scheduler = 1;".to_owned(),
+            "SET GLOBAL",
+        ),
         ("SET PASSWORD = PASSWORD('x');".to_owned(), "SET PASSWORD"),
         ("SHUTDOWN;".to_owned(), "SHUTDOWN"),
         ("/*!999999 SELECT */ SHUTDOWN;".to_owned(), "SHUTDOWN"),
-        ("INSTALL PLUGIN x SONAME 'x.so';".to_owned(), "INSTALL PLUGIN"),
-        ("CREATE FUNCTION f RETURNS INTEGER SONAME 'x.so';".to_owned(), "SONAME"),
+        (
+            "INSTALL PLUGIN x SONAME 'x.so';".to_owned(),
+            "INSTALL PLUGIN",
+        ),
+        (
+            "CREATE FUNCTION f RETURNS INTEGER SONAME 'x.so';".to_owned(),
+            "SONAME",
+        ),
         ("PREPARE s FROM 'DROP TABLE t';".to_owned(), "PREPARE"),
         ("EXECUTE IMMEDIATE 'SHUTDOWN';".to_owned(), "EXECUTE"),
         ("CALL p();".to_owned(), "CALL"),
-        (format!("USE `{other}`; DROP TABLE kept; CREATE DATABASE third;"), "names another one"),
+        (
+            format!("USE `{other}`; DROP TABLE kept; CREATE DATABASE third;"),
+            "names another one",
+        ),
         (format!("USE one; USE {other};"), "names another one"),
-        (format!("DROP DATABASE one; DROP DATABASE {other};"), "names another one"),
+        (
+            format!("DROP DATABASE one; DROP DATABASE {other};"),
+            "names another one",
+        ),
         (format!("INSERT INTO {other}.kept VALUES (2);"), "denied"),
         (format!("DROP TABLE {other}.kept;"), "denied"),
         (format!("CREATE TABLE {other}.t (a INT);"), "denied"),
-        (format!("CREATE VIEW v AS SELECT * FROM {other}.kept;"), "denied"),
+        (
+            format!("CREATE VIEW v AS SELECT * FROM {other}.kept;"),
+            "denied",
+        ),
         (format!("RENAME TABLE t TO {other}.t;"), "denied"),
-        (format!("/*!999999 SELECT */ DROP TABLE {other}.kept;"), "denied"),
-        (format!("/*!999999 SELECT */ DROP USER '{other}'@'%';"), "denied"),
-        (format!("/*!999999 USE x */ DROP DATABASE `{other}`;"), "denied"),
+        (
+            format!("/*!999999 SELECT */ DROP TABLE {other}.kept;"),
+            "denied",
+        ),
+        (
+            format!("/*!999999 SELECT */ DROP USER '{other}'@'%';"),
+            "denied",
+        ),
+        (
+            format!("/*!999999 USE x */ DROP DATABASE `{other}`;"),
+            "denied",
+        ),
         ("SET NAMES sjis;".to_owned(), "utf8mb4"),
-        ("CREATE TABLE u (a INT) DATA DIRECTORY = '/tmp';".to_owned(), "another directory"),
+        (
+            "CREATE TABLE u (a INT) DATA DIRECTORY = '/tmp';".to_owned(),
+            "another directory",
+        ),
         ("HANDLER t OPEN;".to_owned(), "HANDLER"),
         ("KILL 1;".to_owned(), "KILL"),
     ];
@@ -66,7 +113,10 @@ fn hostile_dumps_are_refused_and_harmless() {
         let dump = format!("-- a dump\nCREATE TABLE t (a INT);\n{statement}\n");
         let words = refused(import(&target, dump.as_bytes()));
         assert!(words.contains(why), "{statement}: {words}");
-        assert!(words.contains("line 3") || words.contains("line 4"), "{statement}: {words}");
+        assert!(
+            words.contains("line 3") || words.contains("line 4"),
+            "{statement}: {words}"
+        );
         target.remove().unwrap();
     }
     assert!(!std::path::Path::new(mark).exists());
@@ -92,15 +142,24 @@ fn a_dump_that_is_cut_off_is_never_taken_for_whole() {
     let source = made(&reached);
     shop::fill(&server, name(&source));
     let mut theirs = server.client("mariadb-dump", &["--routines", "--events", name(&source)]);
-    for (whole, step) in [(exported(&source), 997), (theirs.output().unwrap().stdout, 1499)] {
-        let end = String::from_utf8_lossy(&whole).rfind("-- Dump completed").unwrap();
+    for (whole, step) in [
+        (exported(&source), 997),
+        (theirs.output().unwrap().stdout, 1499),
+    ] {
+        let end = String::from_utf8_lossy(&whole)
+            .rfind("-- Dump completed")
+            .unwrap();
         // The last line may lack its end; before that, nothing may be missing.
-        let cuts = (1..end).step_by(step).chain([end - 1, end, end + 1, end + 16]);
+        let cuts = (1..end)
+            .step_by(step)
+            .chain([end - 1, end, end + 1, end + 16]);
         for cut in cuts {
             let target = made(&reached);
             let result = import(&target, &whole[..cut]);
             let words = refused(result);
-            let known = ["cut off", "line", "holds nothing"].iter().any(|word| words.contains(word));
+            let known = ["cut off", "line", "holds nothing"]
+                .iter()
+                .any(|word| words.contains(word));
             assert!(known, "{cut}: {words}");
             target.remove().unwrap();
         }
@@ -116,12 +175,30 @@ fn what_has_no_last_line_still_ends_with_a_whole_statement() {
     for (dump, line) in [
         ("", "holds nothing"),
         ("-- only a comment\n", "holds nothing"),
-        ("CREATE TABLE t (a INT);\nINSERT INTO t VALUES (1),\n(2)", "at line 3"),
-        ("CREATE TABLE t (a INT);\nINSERT INTO t VALUES ('x", "in the middle of a text"),
-        ("CREATE TABLE t (a INT);\n/* x", "in the middle of a comment"),
-        ("CREATE TABLE t (a INT);\n/*!40101 SET NAMES utf8", "begins at line 2"),
-        ("CREATE TABLE t (a INT);\nDELIMITER ;;\nCREATE PROCEDURE p() BEGIN SELECT 1; END;", "begins at line 3"),
-        ("/*!40101 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT */;\nCREATE TABLE t (a INT);\n", "cut off"),
+        (
+            "CREATE TABLE t (a INT);\nINSERT INTO t VALUES (1),\n(2)",
+            "at line 3",
+        ),
+        (
+            "CREATE TABLE t (a INT);\nINSERT INTO t VALUES ('x",
+            "in the middle of a text",
+        ),
+        (
+            "CREATE TABLE t (a INT);\n/* x",
+            "in the middle of a comment",
+        ),
+        (
+            "CREATE TABLE t (a INT);\n/*!40101 SET NAMES utf8",
+            "begins at line 2",
+        ),
+        (
+            "CREATE TABLE t (a INT);\nDELIMITER ;;\nCREATE PROCEDURE p() BEGIN SELECT 1; END;",
+            "begins at line 3",
+        ),
+        (
+            "/*!40101 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT */;\nCREATE TABLE t (a INT);\n",
+            "cut off",
+        ),
         ("START TRANSACTION;\nCREATE TABLE t (a INT);\n", "cut off"),
     ] {
         let words = refused(import(&made(&reached), dump.as_bytes()));
@@ -129,8 +206,15 @@ fn what_has_no_last_line_still_ends_with_a_whole_statement() {
     }
     let wrong = "CREATE TABLE t (a INT);\n\nINSERT INTO t\nVALUES (1),\n  (2 3);\n";
     let words = refused(import(&made(&reached), wrong.as_bytes()));
-    assert!(words.starts_with("line 5: ") && words.contains("near '3)'"), "{words}");
-    let result = made(&reached).import(&mut [0_u8; 4].as_slice(), Form::SqliteFile, &copying(&[], None));
+    assert!(
+        words.starts_with("line 5: ") && words.contains("near '3)'"),
+        "{words}"
+    );
+    let result = made(&reached).import(
+        &mut [0_u8; 4].as_slice(),
+        Form::SqliteFile,
+        &copying(&[], None),
+    );
     assert!(matches!(result, Err(Trouble::Refused(_))));
 }
 
@@ -209,7 +293,13 @@ CREATE TABLE t (a INT);\nLOCK TABLES `t` WRITE;\nINSERT INTO t VALUES (1);\nUNLO
         assert_eq!(target.query(query).unwrap(), [expected], "{what}");
         assert_eq!(filled.bytes, dump.len() as u64, "{what}");
     }
-    let too_long = format!("CREATE TABLE t (a LONGTEXT);\nINSERT INTO t VALUES ('{}');\n", "x".repeat(17 << 20));
+    let too_long = format!(
+        "CREATE TABLE t (a LONGTEXT);\nINSERT INTO t VALUES ('{}');\n",
+        "x".repeat(17 << 20)
+    );
     let words = refused(import(&made(&reached), too_long.as_bytes()));
-    assert!(words.contains("line 2") && words.contains("max_allowed_packet"), "{words}");
+    assert!(
+        words.contains("line 2") && words.contains("max_allowed_packet"),
+        "{words}"
+    );
 }

@@ -2,18 +2,28 @@
 //! off, servers that go away.
 
 #[path = "../../../tests/support/mariadb.rs"]
-#[allow(dead_code, missing_docs, unreachable_pub, reason = "what all tests share is not all needed here")]
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "what all tests share is not all needed here"
+)]
 mod mariadb;
 #[path = "../../../tests/support/process.rs"]
-#[allow(dead_code, missing_docs, unreachable_pub, reason = "what all tests share is not all needed here")]
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "what all tests share is not all needed here"
+)]
 mod process;
 
+mod accounts;
 mod copying;
 mod dumps;
 mod shop;
 mod trouble;
 mod under_load;
-mod accounts;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

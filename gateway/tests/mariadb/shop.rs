@@ -72,13 +72,14 @@ pub(crate) fn fill(server: &Mariadb, database: &str) {
 /// All there is to see of a database: how everything in it is made, and its rows.
 pub(crate) fn seen(server: &Mariadb, database: &str) -> Vec<String> {
     let sql = |sql: &str| server.sql_in(database, sql);
-    let names = |sql_text: &str| -> Vec<String> {
-        sql(sql_text).lines().map(str::to_owned).collect()
-    };
+    let names =
+        |sql_text: &str| -> Vec<String> { sql(sql_text).lines().map(str::to_owned).collect() };
     let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
     let mut seen = Vec::new();
     seen.push(sql("SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = DATABASE()"));
-    for name in names("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY 1") {
+    for name in names(
+        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY 1",
+    ) {
         let table = quoted(&name);
         seen.push(sql(&format!("SHOW CREATE TABLE {table}")));
         let columns = names(&format!(
@@ -86,7 +87,10 @@ pub(crate) fn seen(server: &Mariadb, database: &str) -> Vec<String> {
              FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{}'",
             name.replace('\'', "''")
         ));
-        let rows = sql(&format!("SET time_zone = '+00:00'; SELECT {} FROM {table}", columns[0]));
+        let rows = sql(&format!(
+            "SET time_zone = '+00:00'; SELECT {} FROM {table}",
+            columns[0]
+        ));
         let mut rows: Vec<_> = rows.lines().collect();
         rows.sort_unstable();
         seen.push(format!("{name}: {rows:?}"));
@@ -96,12 +100,30 @@ pub(crate) fn seen(server: &Mariadb, database: &str) -> Vec<String> {
         }
     }
     for (kind, list) in [
-        ("VIEW", "SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1"),
-        ("TRIGGER", "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() ORDER BY 1"),
-        ("PROCEDURE", "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_TYPE = 'PROCEDURE' ORDER BY 1"),
-        ("FUNCTION", "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_TYPE = 'FUNCTION' ORDER BY 1"),
-        ("EVENT", "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() ORDER BY 1"),
-        ("SEQUENCE", "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'SEQUENCE' ORDER BY 1"),
+        (
+            "VIEW",
+            "SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1",
+        ),
+        (
+            "TRIGGER",
+            "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() ORDER BY 1",
+        ),
+        (
+            "PROCEDURE",
+            "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_TYPE = 'PROCEDURE' ORDER BY 1",
+        ),
+        (
+            "FUNCTION",
+            "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_TYPE = 'FUNCTION' ORDER BY 1",
+        ),
+        (
+            "EVENT",
+            "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() ORDER BY 1",
+        ),
+        (
+            "SEQUENCE",
+            "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'SEQUENCE' ORDER BY 1",
+        ),
     ] {
         for name in names(list) {
             let made = sql(&format!("SHOW CREATE {kind} {}", quoted(&name)));
@@ -121,12 +143,17 @@ pub(crate) fn comparable(seen: Vec<String>, database: &str) -> Vec<String> {
             let mut text = text.replace(&format!("`{database}`"), "`db`");
             while let Some(at) = text.find("DEFINER=`") {
                 let rest = &text[at..];
-                let end = rest.match_indices('`').nth(3).map_or(rest.len(), |(end, _)| end + 1);
+                let end = rest
+                    .match_indices('`')
+                    .nth(3)
+                    .map_or(rest.len(), |(end, _)| end + 1);
                 text.replace_range(at..at + end, "DEFINER");
             }
             // The last column of a trigger is the moment it was made.
             match text.rsplit_once('\t') {
-                Some((head, time)) if time.starts_with("20") && time.contains(':') => head.to_owned(),
+                Some((head, time)) if time.starts_with("20") && time.contains(':') => {
+                    head.to_owned()
+                }
                 _ => text.replace(" DISABLE ", " ENABLE "),
             }
         })

@@ -61,7 +61,11 @@ fn a_server_that_is_killed_ends_a_copy_with_an_error() {
         assert!(watcher.acted.load(Ordering::SeqCst));
         let mut killed = killed.into_inner().unwrap();
         killed.run();
-        let (here, gone) = if kill_source { (&source, 40_000) } else { (&target, 0) };
+        let (here, gone) = if kill_source {
+            (&source, 40_000)
+        } else {
+            (&target, 0)
+        };
         let count = here.query("SELECT COUNT(*) FROM big").unwrap();
         if kill_source {
             assert_eq!(count, [gone.to_string()]);
@@ -94,7 +98,10 @@ fn a_copy_and_an_import_stop_when_told() {
         events: Events::Off,
         watcher: &watcher,
     };
-    assert!(matches!(source.copy_to(&target, &how), Err(Trouble::Stopped)));
+    assert!(matches!(
+        source.copy_to(&target, &how),
+        Err(Trouble::Stopped)
+    ));
     target.remove().unwrap();
     target.create().unwrap();
     let dump = crate::exported(&source);
@@ -161,7 +168,10 @@ fn a_table_that_is_altered_meanwhile_is_told() {
     let (source, target) = (made(&reached), made(&reached));
     fill(&server, name(&source));
     let database = name(&source).to_owned();
-    server.sql_in(&database, "CREATE TABLE altered (id INT PRIMARY KEY, v INT); INSERT INTO altered VALUES (1, 1)");
+    server.sql_in(
+        &database,
+        "CREATE TABLE altered (id INT PRIMARY KEY, v INT); INSERT INTO altered VALUES (1, 1)",
+    );
     let watcher = At {
         bytes: 0,
         act: || {

@@ -80,7 +80,8 @@ fn a_long_statement_of_somebody_else_is_not_waited_for() {
         "CREATE TABLE t (id INT PRIMARY KEY, v INT); INSERT INTO t VALUES (1, 1), (2, 2)",
     );
     thread::scope(|scope| {
-        let slow = scope.spawn(|| server.feed(name(&source), b"UPDATE t SET v = SLEEP(600) WHERE id = 1"));
+        let slow =
+            scope.spawn(|| server.feed(name(&source), b"UPDATE t SET v = SLEEP(600) WHERE id = 1"));
         let runs = "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE t%'";
         let id = loop {
             let id = server.sql(runs);
@@ -94,7 +95,10 @@ fn a_long_statement_of_somebody_else_is_not_waited_for() {
         server.sql(&format!("KILL {id}"));
         assert!(slow.join().unwrap().is_err());
     });
-    assert_eq!(target.query("SELECT v FROM t ORDER BY id").unwrap(), ["1", "2"]);
+    assert_eq!(
+        target.query("SELECT v FROM t ORDER BY id").unwrap(),
+        ["1", "2"]
+    );
 }
 
 #[test]
@@ -102,10 +106,15 @@ fn another_backup_is_waited_for() {
     let server = Mariadb::start();
     let reached = over_socket(&server);
     let (source, target) = (made(&reached), made(&reached));
-    server.sql_in(name(&source), "CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1)");
+    server.sql_in(
+        name(&source),
+        "CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1)",
+    );
     thread::scope(|scope| {
-        let other = scope.spawn(|| server.feed("", b"BACKUP STAGE START; SELECT SLEEP(1); BACKUP STAGE END"));
-        let runs = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT SLEEP%'";
+        let other = scope
+            .spawn(|| server.feed("", b"BACKUP STAGE START; SELECT SLEEP(1); BACKUP STAGE END"));
+        let runs =
+            "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT SLEEP%'";
         while server.sql(runs) == "0" {
             thread::yield_now();
         }

@@ -47,7 +47,11 @@ pub(super) fn copy(
     prepare(&mut making).map_err(wrong)?;
 
     let snapshot = snapshot::take(source, AT_ONCE, how.watcher).map_err(wrong)?;
-    tracing::debug!("writers of {} were held for {:?}", source.name, snapshot.held);
+    tracing::debug!(
+        "writers of {} were held for {:?}",
+        source.name,
+        snapshot.held
+    );
     crash::point("database copy: the moment is taken");
     let schema = Schema::read(&mut asking, source.name).map_err(wrong)?;
     let maker = Maker {
@@ -71,7 +75,9 @@ pub(super) fn copy(
     };
     if how.events == Events::Off && !schema.events.is_empty() {
         let events = schema.events.len();
-        filled.notes.push(format!("{events} events are switched off"));
+        filled
+            .notes
+            .push(format!("{events} events are switched off"));
     }
     Ok(filled)
 }
@@ -114,7 +120,10 @@ fn rows_of_all(
                 .map_err(|wrong| trouble(wrong, || format!("loading into {}", target.name)))?;
             loop {
                 let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let over = failed.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+                let over = failed
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .is_some();
                 let (Some(table), false) = (next, over) else {
                     return Ok(());
                 };
@@ -182,9 +191,9 @@ fn blame(lost: Lost, source: &Served<'_>, table: &Tabled) -> Trouble {
         }
         Lost::Read(wrong) => trouble(wrong, || format!("reading {table} of {}", source.name)),
         Lost::Load(wrong) => trouble(wrong, || format!("loading {table}")),
-        Lost::Differs(what) => {
-            Trouble::Fault(Fault::new(format!("copying the table {table}, {what}, and")))
-        }
+        Lost::Differs(what) => Trouble::Fault(Fault::new(format!(
+            "copying the table {table}, {what}, and"
+        ))),
     }
 }
 

@@ -52,7 +52,9 @@ pub(super) fn export(
     let Some(reader) = snapshot.readers.first_mut() else {
         return Ok(());
     };
-    reader.run("SET character_set_results = utf8mb4").map_err(wrong)?;
+    reader
+        .run("SET character_set_results = utf8mb4")
+        .map_err(wrong)?;
     let mut dump = Written {
         out,
         of: served.name,
@@ -166,7 +168,11 @@ impl Written<'_> {
             return Ok(());
         }
         let wrong = |wrong: Wrong| trouble(wrong, || format!("reading the table {}", table.name));
-        let columns: Vec<_> = table.columns.iter().map(|column| name(&column.name)).collect();
+        let columns: Vec<_> = table
+            .columns
+            .iter()
+            .map(|column| name(&column.name))
+            .collect();
         let head = format!("INSERT INTO {spelled} ({}) VALUES\n", columns.join(","));
         reader.begin(table.select().as_bytes()).map_err(wrong)?;
         let mut statement = Vec::with_capacity(STATEMENT + STATEMENT / 4);
@@ -176,7 +182,8 @@ impl Written<'_> {
             } else {
                 b",\n"
             });
-            self.row(&mut statement, row, &table.columns).map_err(wrong)?;
+            self.row(&mut statement, row, &table.columns)
+                .map_err(wrong)?;
             if statement.len() >= STATEMENT {
                 self.rows(&mut statement, table)?;
             }

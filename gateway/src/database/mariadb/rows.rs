@@ -69,7 +69,9 @@ pub(super) fn copy(
     watcher: &dyn Watcher,
     told: &dyn Fn(u64),
 ) -> Result<Rows, Lost> {
-    source.begin(table.select().as_bytes()).map_err(Lost::Read)?;
+    source
+        .begin(table.select().as_bytes())
+        .map_err(Lost::Read)?;
     let mut sent = Rows::default();
     let done = target.load(&load(table), |lines| {
         let mut untold = 0;

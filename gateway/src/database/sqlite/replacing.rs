@@ -40,6 +40,9 @@ impl From<ValueRef<'_>> for Bytes {
     }
 }
 
+/// The key of a row, and what its columns become.
+type Change = (Vec<Bytes>, Vec<(usize, Vec<u8>)>);
+
 /// Goes through all tables.
 pub(super) fn replace(
     connection: &Connection,
@@ -190,7 +193,7 @@ fn in_table(
     let mut kept = 0_u64;
     loop {
         super::copy::going_on(how)?;
-        let mut changes: Vec<(Vec<Bytes>, Vec<(usize, Vec<u8>)>)> = Vec::new();
+        let mut changes: Vec<Change> = Vec::new();
         let mut read = 0;
         {
             let mut rows = if last.is_empty() {

@@ -90,6 +90,15 @@ pub enum ContentCommand {
         #[command(flatten)]
         meant: Meant,
     },
+    /// Fill Dev from one archive with code/, files/ and a dump: a commit and content, all or nothing
+    #[command(name = "import:site")]
+    ImportSite {
+        /// The site
+        site: SiteName,
+        /// A file in Dev's /tmp, - for standard input, or an address of http or https
+        #[arg(value_name = "FILE|-|URL")]
+        file: String,
+    },
     /// Write a dump of an environment's database to standard output
     #[command(name = "export:database", visible_alias = "export:db")]
     ExportDatabase {
@@ -110,6 +119,17 @@ pub enum ContentCommand {
         /// Where else
         #[command(flatten)]
         to: To,
+    },
+    /// Say how much an environment may hold
+    #[command(name = "quota:set")]
+    QuotaSet {
+        /// SITE.ENV
+        environment: SiteEnvironment,
+        /// Bytes, such as 500M or 20G; or none
+        bytes: String,
+        /// Files, links and folders; or none
+        #[arg(default_value = "none")]
+        files: String,
     },
     /// Say which host names become which when content goes from one environment to another
     #[command(name = "domain:map")]

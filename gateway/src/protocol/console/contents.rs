@@ -71,6 +71,7 @@ impl Run<'_> {
                 file,
                 meant,
             } => self.import_files(environment, &file, meant).await,
+            ContentCommand::ImportSite { site, file } => self.import_site(site, &file).await,
             ContentCommand::ExportDatabase { environment, to } => {
                 self.export_database(environment, to.to).await
             }
@@ -79,6 +80,11 @@ impl Run<'_> {
                 kind,
                 to,
             } => self.export_files(environment, &kind, to.to).await,
+            ContentCommand::QuotaSet {
+                environment,
+                bytes,
+                files,
+            } => self.quota_set(environment, &bytes, &files).await,
             ContentCommand::DomainMap {
                 site,
                 source,

@@ -9,6 +9,7 @@ use super::table::Table;
 use super::{Done, Run, Stop};
 use crate::fault::Fault;
 use crate::gate::Evidence;
+use crate::site::files::quota;
 use crate::site::workflow::Asked;
 use crate::site::{blocking, content, mode};
 use crate::state::{EnvironmentState, for_people};
@@ -47,6 +48,7 @@ impl Run<'_> {
         let hours = self.hours(&place.site, &place.environment);
         let requests = self.waiting_requests(&place.site, Some(&place.environment));
         let unfinished = self.unfinished(&place, None).await?;
+        let (holds, quota) = self.storage(&place).await?;
         let mut fields: Vec<(&'static str, Value)> = vec![
             ("id", place.environment.as_str().into()),
             ("created", for_people(state.created).into()),
@@ -88,6 +90,8 @@ impl Run<'_> {
             ("frozen", frozen.map_or(Value::Null, Value::from)),
             ("deploy_windows", hours.map_or(Value::Null, Value::from)),
             ("waiting_for_approval", requests.into()),
+            ("holds", holds.into()),
+            ("quota", quota.into()),
             (
                 "unfinished_uploads",
                 if unfinished.is_empty() {
@@ -101,6 +105,14 @@ impl Run<'_> {
         let table = Table::record(fields);
         self.reply.print(&table).await?;
         Ok(())
+    }
+
+    /// Returns how much an environment holds, and may hold.
+    async fn storage(&self, place: &SiteEnvironment) -> Result<(String, String), Stop> {
+        let (sites, place) = (self.console.sites.clone(), place.clone());
+        let limits = sites.limits(&place.site, &place.environment);
+        let held = blocking(move || sites.held(&place.site, &place.environment)).await?;
+        Ok((quota::told_usage(held), quota::told(limits)))
     }
 
     pub(super) async fn connection_info(&mut self, place: SiteEnvironment) -> Done {

@@ -1,6 +1,6 @@
 //! Content from outside: dumps and archives, from standard input, an environment's `/tmp`, or the web.
 
-use policy::{Action, Elements, SitePath};
+use policy::{Action, Elements, Environment, SiteName, SitePath};
 
 use super::command::SiteEnvironment;
 use super::content_command::Meant;
@@ -41,6 +41,24 @@ impl Run<'_> {
         let replacing = import(place, "import_files", wanted, meant, &source);
         self.replace(replacing, |sites, run, permit| {
             content::import_files(sites, run, permit, source)
+        })
+        .await
+    }
+
+    pub(super) async fn import_site(&mut self, site: SiteName, file: &str) -> Done {
+        let place = SiteEnvironment {
+            site,
+            environment: Environment::Dev,
+        };
+        let wanted = Elements {
+            code: true,
+            database: true,
+            files: true,
+        };
+        let source = self.import_from(file)?;
+        let replacing = import(place, "import_site", wanted, Meant::default(), &source);
+        self.replace(replacing, |sites, run, permit| {
+            content::import_site(sites, run, permit, source)
         })
         .await
     }

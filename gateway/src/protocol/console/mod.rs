@@ -31,6 +31,7 @@ mod multidev_command;
 mod multidev_list;
 mod multidevs;
 mod people;
+mod quotas;
 mod releases;
 mod reply;
 mod site_environment;

@@ -1,11 +1,13 @@
 //! `env:status`: what was found, for people and for programs.
 
+use policy::{Action, Area, Decision, SitePath, Target};
 use serde_json::Value;
 
 use super::site_environment::SiteEnvironment;
 use super::status_command::StatusCommand;
 use super::table::{Format, Table};
 use super::{Done, Run, Stop};
+use crate::gate::Evidence;
 use crate::site::blocking;
 use crate::site::status::{self, Report, Score};
 
@@ -15,12 +17,13 @@ impl Run<'_> {
             environment,
             fail_on,
         } = command;
-        self.view(&environment.site)?;
+        let target = Target::Environment(environment.site.clone(), environment.environment.clone());
+        self.permit(Action::ViewStatus, &target)?.forget();
         self.environment(&environment)?;
+        let names = self.may_read_files(&environment)?;
         let report = {
             let (sites, place) = (self.console.sites.clone(), environment.clone());
-            blocking(move || status::look(&sites, &place.site, &place.environment, None, None))
-                .await?
+            blocking(move || status::look(&sites, &place.site, &place.environment, names)).await?
         };
         self.show_status(&environment, &report).await?;
         let limit = match fail_on.as_deref() {
@@ -35,6 +38,21 @@ impl Run<'_> {
             )));
         }
         Ok(())
+    }
+
+    /// Whether the names of uploads may be told.
+    fn may_read_files(&self, place: &SiteEnvironment) -> Result<bool, Stop> {
+        let top = SitePath::normalize(b"/")
+            .map_err(|_| Stop::Failed("The top of /files is no path.".to_owned()))?;
+        let target = Target::Tree(
+            place.site.clone(),
+            place.environment.clone(),
+            Area::Files,
+            top,
+        );
+        let gate = &self.console.gate;
+        let decision = gate.explain(self.who, Action::ReadTree, &target, &Evidence::default());
+        Ok(matches!(decision, Decision::Permit(_)))
     }
 
     async fn show_status(&mut self, place: &SiteEnvironment, report: &Report) -> Done {

@@ -22,6 +22,8 @@ pub(super) enum Unread {
     Denied(Denied),
     /// The operating system does, in these words.
     Cannot(&'static str),
+    /// The environment's quota is used up, as the sentence says.
+    Full(String),
 }
 
 impl From<Denied> for Unread {
@@ -184,6 +186,7 @@ pub(super) fn cannot(obstacle: Obstacle) -> Unread {
         Obstacle::Special => Unread::Cannot("not a regular file"),
         Obstacle::LeadsOut => Unread::Cannot("the link leads out of its area"),
         Obstacle::NoRoom => Unread::Cannot(NO_ROOM),
+        Obstacle::Quota(sentence) => Unread::Full(sentence),
         Obstacle::TwoAreas => Unread::Cannot(Errno::EXDEV.desc()),
         Obstacle::SeveralNames => Unread::Cannot("a file with several names"),
         Obstacle::Fault(fault) => fault.into(),

@@ -137,6 +137,7 @@ async fn of_file(
 async fn complain(run: &Run, command: &str, name: &[u8], unread: Unread) {
     let line = match unread {
         Unread::Denied(denied) => refusal_text(denied),
+        Unread::Full(why) => format!("{}: {why}", policy::escape(name)),
         Unread::Cannot(why) => format!("{}: {why}", policy::escape(name)),
     };
     run.complain(command, &line).await;

@@ -218,6 +218,7 @@ impl Session {
             Obstacle::System(errno) => errno.desc().to_owned(),
             Obstacle::Fault(fault) => fault.to_string(),
             Obstacle::NoRoom => NO_ROOM.to_owned(),
+            Obstacle::Quota(sentence) => sentence.clone(),
             Obstacle::LeadsOut
             | Obstacle::Special
             | Obstacle::SeveralNames
@@ -332,7 +333,8 @@ impl Session {
                 | Obstacle::Special
                 | Obstacle::SeveralNames
                 | Obstacle::TwoAreas
-                | Obstacle::NoRoom,
+                | Obstacle::NoRoom
+                | Obstacle::Quota(_),
             ) => Ok(None),
         }
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use nix::sys::stat::{FileStat, fstat};
-use nix::sys::statvfs::{Statvfs, fstatvfs};
+use nix::sys::statvfs::fstatvfs;
 
 use super::Session;
 use super::access::Granted;
@@ -16,7 +16,7 @@ use super::reply::Data;
 use super::status::{Code, No};
 use crate::audit::Outcome;
 use crate::blocking;
-use crate::site::tree::{Attributes, Follow, Obstacle, Tree, Writing};
+use crate::site::tree::{Attributes, Follow, Obstacle, Space, Tree, Writing};
 
 impl Session {
     pub(super) fn open(
@@ -140,17 +140,18 @@ impl Session {
         })
     }
 
-    pub(super) fn handle_space(&mut self, handle: &[u8]) -> Result<Statvfs, No> {
+    pub(super) fn handle_space(&mut self, handle: &[u8]) -> Result<Space, No> {
         self.still_readable(handle)?;
-        let space = match self.handles.find(handle)? {
-            Open::Reading(reading) => fstatvfs(&reading.file),
-            Open::Writing(written) => fstatvfs(written.writing.file()),
+        let (space, area) = match self.handles.find(handle)? {
+            Open::Reading(reading) => (fstatvfs(&reading.file), reading.place.area),
+            Open::Writing(written) => (fstatvfs(written.writing.file()), written.place.area),
             Open::Directory(directory) => {
                 let place = directory.place.clone();
                 return self.look(&place, Tree::space);
             }
         };
-        Ok(space.map_err(Obstacle::from)?)
+        let space = space.map_err(Obstacle::from)?;
+        Ok(self.tree.within_quota(area, space.into()))
     }
 
     pub(super) fn sync(&mut self, handle: &[u8]) -> Result<(), No> {

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use nix::sys::stat::FileStat;
-use nix::sys::statvfs::{FsFlags, Statvfs};
 
 use super::attributes;
 use super::status::{Code, Status};
 use super::wire::Packet;
+use crate::site::tree::Space;
 
 const VERSION: u8 = 2;
 const STATUS: u8 = 101;
@@ -90,27 +90,27 @@ pub(super) fn limits(id: u32, limits: [u64; 4]) -> Vec<u8> {
     packet.finish()
 }
 
-pub(super) fn space(id: u32, space: &Statvfs) -> Vec<u8> {
+pub(super) fn space(id: u32, space: &Space) -> Vec<u8> {
     let mut packet = Packet::answer(EXTENDED_REPLY, id);
     let mut flags = 0;
-    if space.flags().contains(FsFlags::ST_RDONLY) {
+    if space.read_only {
         flags |= 1;
     }
-    if space.flags().contains(FsFlags::ST_NOSUID) {
+    if space.no_set_user_id {
         flags |= 2;
     }
     for number in [
-        space.block_size(),
-        space.fragment_size(),
-        space.blocks(),
-        space.blocks_free(),
-        space.blocks_available(),
-        space.files(),
-        space.files_free(),
-        space.files_available(),
-        space.filesystem_id(),
+        space.block_size,
+        space.fragment_size,
+        space.blocks,
+        space.blocks_free,
+        space.blocks_available,
+        space.files,
+        space.files_free,
+        space.files_available,
+        space.id,
         flags,
-        space.name_max(),
+        space.longest_name,
     ] {
         packet.u64(number);
     }

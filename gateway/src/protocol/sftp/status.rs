@@ -71,6 +71,7 @@ impl No {
                 "What is there, or on the way there, is not to be touched.",
             ),
             No::Obstacle(Obstacle::NoRoom) => aloud(NO_ROOM),
+            No::Obstacle(Obstacle::Quota(sentence)) => aloud(&sentence),
             No::Obstacle(Obstacle::System(errno)) => of_system(errno),
             No::Status(code, message) => quiet(code, message),
         }
@@ -139,7 +140,7 @@ pub(super) fn is_everyday(obstacle: &Obstacle) -> bool {
         Obstacle::LeadsOut | Obstacle::Special | Obstacle::SeveralNames | Obstacle::TwoAreas => {
             true
         }
-        Obstacle::NoRoom | Obstacle::Fault(_) => false,
+        Obstacle::NoRoom | Obstacle::Quota(_) | Obstacle::Fault(_) => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Archives out of a repository, as they are handed to people: what restic streams, under a folder's
 //! name of its own and compressed. Nothing is unpacked on the way.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::thread;
@@ -13,7 +14,7 @@ use super::repository::{Repository, Snapshots};
 use crate::database::{Trouble, Watcher};
 use crate::fault::{Fault, OrFault};
 
-/// Writes files as a `.tar.gz` whose only folder is `top`.
+/// Writes files as a `.tar.gz` whose only folder is `top`, unless that is empty.
 ///
 /// # Errors
 /// [`Trouble`]; what was written is then cut off, and no gzip takes it for whole.
@@ -24,14 +25,34 @@ pub(super) fn files(
     out: &mut dyn Write,
     watcher: &dyn Watcher,
 ) -> Result<(), Trouble> {
-    let lost = repository.lost(snapshots)?;
+    let packing = || "packing files";
+    let cut = Cell::new(false);
+    let out = Cut { out, cut: &cut };
     let mut builder = Builder::new(GzEncoder::new(out, Compression::fast()));
     builder.mode(tar::HeaderMode::Complete);
-    let packing = || "packing files";
-    add_folder(&mut builder, top).or_fault(packing)?;
+    if let Err(trouble) = fill(repository, snapshots, top, &mut builder, watcher) {
+        cut.set(true);
+        return Err(trouble);
+    }
+    let out = builder.into_inner().or_fault(packing)?;
+    out.finish().or_fault(packing)?.flush().or_fault(packing)?;
+    Ok(())
+}
+
+fn fill<W: Write>(
+    repository: &Repository,
+    snapshots: Snapshots<'_>,
+    top: &str,
+    builder: &mut Builder<W>,
+    watcher: &dyn Watcher,
+) -> Result<(), Trouble> {
+    let lost = repository.lost(snapshots)?;
+    if !top.is_empty() {
+        add_folder(builder, top).or_fault(|| "packing files")?;
+    }
     let mut every = |_path: &[u8]| true;
     piped(repository, (snapshots.after, "/"), watcher, |from| {
-        add(&mut builder, from, top, &mut every)
+        add(builder, from, top, &mut every)
     })?;
     if let Some(before) = snapshots.before
         && !lost.is_empty()
@@ -42,11 +63,9 @@ pub(super) fn files(
             .collect();
         let mut only = |path: &[u8]| lost.contains(path);
         piped(repository, (before, "/"), watcher, |from| {
-            add(&mut builder, from, top, &mut only)
+            add(builder, from, top, &mut only)
         })?;
     }
-    let out = builder.into_inner().or_fault(packing)?;
-    out.finish().or_fault(packing)?.flush().or_fault(packing)?;
     Ok(())
 }
 
@@ -60,8 +79,12 @@ pub(super) fn compressed(
     out: &mut dyn Write,
     watcher: &dyn Watcher,
 ) -> Result<(), Trouble> {
-    let mut encoder = GzEncoder::new(out, Compression::fast());
-    plain(repository, place, &mut encoder, watcher)?;
+    let cut = Cell::new(false);
+    let mut encoder = GzEncoder::new(Cut { out, cut: &cut }, Compression::fast());
+    if let Err(trouble) = plain(repository, place, &mut encoder, watcher) {
+        cut.set(true);
+        return Err(trouble);
+    }
     let packing = || "compressing a backup";
     encoder
         .finish()
@@ -69,6 +92,26 @@ pub(super) fn compressed(
         .flush()
         .or_fault(packing)?;
     Ok(())
+}
+
+/// Passes on what is written until it is cut off: archives that are dropped would end themselves as if
+/// they were whole.
+struct Cut<'a> {
+    out: &'a mut dyn Write,
+    cut: &'a Cell<bool>,
+}
+
+impl Write for Cut<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.cut.get() {
+            true => Ok(bytes.len()),
+            false => self.out.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// Writes one file of a snapshot as it is.
@@ -183,6 +226,9 @@ fn add<W: Write>(
 
 fn below(top: &str, path: &[u8]) -> Vec<u8> {
     let path = path.strip_prefix(b"/").unwrap_or(path);
+    if top.is_empty() {
+        return path.to_owned();
+    }
     [top.as_bytes(), b"/", path].concat()
 }
 

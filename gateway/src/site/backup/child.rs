@@ -97,15 +97,18 @@ pub(super) fn run(
         // Lets the thread end that may be handing on a piece.
         drop(told);
         let status = guard.0.wait().or_fault(|| "waiting for restic")?;
+        // Its input is closed by this, which what it may have started waits for as well.
+        let fed = feeding
+            .map(thread::ScopedJoinHandle::join)
+            .map(|fed| fed.map(|(fed, _input)| fed));
         let complaint = complaint.join().unwrap_or_default();
-        let fed = feeding.map(thread::ScopedJoinHandle::join);
         followed?;
         match fed {
             // It stopped reading, and has said why.
-            Some(Ok((Err(_), _))) if !status.success() && !complaint.is_empty() => {}
-            Some(Ok((Err(trouble), _))) => return Err(trouble),
+            Some(Ok(Err(_))) if !status.success() && !complaint.is_empty() => {}
+            Some(Ok(Err(trouble))) => return Err(trouble),
             Some(Err(_panicked)) => return Err(Fault::new("what restic was fed has failed").into()),
-            Some(Ok((Ok(()), _))) | None => {}
+            Some(Ok(Ok(()))) | None => {}
         }
         Ok(Ended { status, complaint })
     })

@@ -3,25 +3,23 @@
 
 use std::sync::PoisonError;
 
-use git2::Oid;
 use jiff::{SignedDuration, Timestamp};
 use policy::{Elements, Environment, PersonName, SiteName};
 
-use super::content::{self, Now};
+use super::content;
+use super::filling::Filling;
 use super::repository::{Repository, size};
 use super::restic::bytes;
-use super::{Followed, bundle, name, retain, tags, undone, upkeep};
+use super::{Followed, name, retain, undone, upkeep};
 use crate::audit::Outcome;
 use crate::config::MOST_DAYS;
 use crate::crash;
-use crate::database::{Copying, Events, Trouble, Watcher};
+use crate::database::Trouble;
 use crate::fault::Fault;
 use crate::gate::Permit;
 use crate::site::workflow::Undone;
 use crate::site::{Run, Sites};
-use crate::state::{
-    Backup, BackupElements, BackupKind, CodeBackup, DatabaseBackup, FilesBackup, for_people,
-};
+use crate::state::{Backup, BackupKind, for_people};
 
 /// What is to be kept, and for how long.
 #[derive(Debug, Clone)]
@@ -277,156 +275,5 @@ impl Drop for Being<'_> {
         let making = &self.0.backups.making;
         let mut making = making.lock().unwrap_or_else(PoisonError::into_inner);
         making.remove(&self.1);
-    }
-}
-
-struct Filling<'a> {
-    sites: &'a Sites,
-    run: &'a Run,
-    repository: &'a Repository,
-    backup: &'a Backup,
-    watcher: &'a dyn Watcher,
-}
-
-/// What tells the snapshots of one backup apart.
-const BEFORE: &str = "element=files-before";
-const AFTER: &str = "element=files";
-const DATABASE: &str = "element=database";
-const CODE: &str = "element=code";
-
-impl Filling<'_> {
-    fn all(&self, found: &Now, wanted: Elements) -> Result<BackupElements, Trouble> {
-        let mut elements = BackupElements::default();
-        let database = found.database.as_ref().filter(|_| wanted.database);
-        let mut before = None;
-        if wanted.files && database.is_some() {
-            self.run.say("Keeping files …");
-            let stored = self.files(found, BEFORE, self.former()?.as_deref())?;
-            elements.added += stored.added;
-            before = Some(self.snapshot(BEFORE)?);
-            crash::point("backup-files");
-        }
-        if let Some(database) = database {
-            self.run.say("Keeping the database …");
-            let how = Copying {
-                without_rows: &[],
-                replacement: None,
-                events: Events::Kept,
-                watcher: self.watcher,
-            };
-            let stored = self.repository.keep_stream(
-                "database.sql",
-                &self.tags(DATABASE),
-                Box::new(|out| database.export(out, &how)),
-                self.watcher,
-            )?;
-            elements.added += stored.added;
-            elements.database = Some(DatabaseBackup {
-                snapshot: String::new(),
-                engine: database.engine(),
-                bytes: stored.bytes,
-            });
-            crash::point("backup-database");
-        }
-        if wanted.files {
-            let again = match before {
-                Some(_) => "Keeping files that have come meanwhile …",
-                None => "Keeping files …",
-            };
-            self.run.say(again);
-            let former = match &before {
-                Some(before) => Some(before.clone()),
-                None => self.former()?,
-            };
-            let stored = self.files(found, AFTER, former.as_deref())?;
-            elements.added += stored.added;
-            elements.files = Some(FilesBackup {
-                before,
-                snapshot: String::new(),
-                files: stored.files,
-                bytes: stored.bytes,
-            });
-        }
-        if let Some(commit) = found.commit.filter(|_| wanted.code) {
-            self.run.say("Keeping code …");
-            elements.code = Some(self.code(commit, &found.branch, &mut elements.added)?);
-        }
-        self.named(elements)
-    }
-
-    fn files(
-        &self,
-        found: &Now,
-        mark: &str,
-        former: Option<&str>,
-    ) -> Result<super::repository::Stored, Trouble> {
-        let tags = self.tags(mark);
-        self.repository
-            .keep(&found.files, &tags, former, self.watcher)
-    }
-
-    fn code(&self, commit: Oid, branch: &str, added: &mut u64) -> Result<CodeBackup, Trouble> {
-        let folder = self.sites.layout.site(&self.backup.site).repository();
-        let stored = self.repository.keep_stream(
-            "code.bundle",
-            &self.tags(CODE),
-            Box::new(|out| bundle::write(&folder, commit, branch, &mut &mut *out)),
-            self.watcher,
-        )?;
-        *added += stored.added;
-        Ok(CodeBackup {
-            snapshot: String::new(),
-            commit: commit.to_string(),
-            bytes: stored.bytes,
-        })
-    }
-
-    /// The newest snapshot of the environment's files, of which only what has changed since is read.
-    fn former(&self) -> Result<Option<String>, Trouble> {
-        let known = self
-            .sites
-            .state
-            .backups(&self.backup.site, &self.backup.environment)?;
-        let mut files = known
-            .into_iter()
-            .filter_map(|one| one.elements?.files.map(|files| files.snapshot));
-        Ok(files.next())
-    }
-
-    fn tags(&self, mark: &str) -> Vec<String> {
-        let mut tags = tags(self.backup);
-        tags.push(mark.to_owned());
-        tags
-    }
-
-    fn snapshot(&self, mark: &str) -> Result<String, Trouble> {
-        let found = self.repository.snapshots(&self.tags(mark))?;
-        found
-            .into_iter()
-            .next_back()
-            .map(|one| one.id)
-            .ok_or_else(|| Fault::new("restic does not list what it has just kept").into())
-    }
-
-    /// Asks restic for the names of all snapshots: what it does not list is not there.
-    fn named(&self, mut elements: BackupElements) -> Result<BackupElements, Trouble> {
-        let found = self.repository.snapshots(&tags(self.backup))?;
-        let of = |mark: &str| {
-            found
-                .iter()
-                .find(|one| one.tags.iter().any(|tag| tag == mark))
-                .map(|one| one.id.clone())
-                .ok_or_else(|| Fault::new("restic does not list what it has just kept"))
-        };
-        if let Some(files) = &mut elements.files {
-            files.snapshot = of(AFTER)?;
-        }
-        if let Some(database) = &mut elements.database {
-            database.snapshot = of(DATABASE)?;
-        }
-        if let Some(code) = &mut elements.code {
-            code.snapshot = of(CODE)?;
-        }
-        Ok(elements)
     }
 }

@@ -6,10 +6,13 @@
 //! `restic` and `child` are how it is run.
 
 mod archive;
+mod aside;
 mod bundle;
 mod child;
 mod content;
 mod create;
+mod filling;
+mod founding;
 mod lines;
 mod read;
 mod repository;

@@ -79,10 +79,16 @@ const LATEST: &str = "latest";
 
 /// Returns the name of an element's archive, as Pantheon forms it.
 pub fn file_name(backup: &Backup, element: Element) -> String {
-    let ending = match element {
-        Element::Code => "code.bundle",
-        Element::Files => "files.tar.gz",
-        Element::Database => "database.sql.gz",
+    let kept = backup.elements.as_ref();
+    let names = kept
+        .and_then(|elements| elements.database.as_ref())
+        .map_or(0, |database| database.names.len());
+    let ending = match (element, names) {
+        (Element::Code, _) => "code.bundle",
+        (Element::Files, _) => "files.tar.gz",
+        (Element::Database, 0) => "database.sql.gz",
+        (Element::Database, 1) => "database.sqlite.gz",
+        (Element::Database, _) => "database.tar.gz",
     };
     format!(
         "{}_{}_{}_{ending}",
@@ -90,8 +96,8 @@ pub fn file_name(backup: &Backup, element: Element) -> String {
     )
 }
 
-/// Writes one element of a backup: files as a `.tar.gz`, the database as a `.sql.gz`, code as a git
-/// bundle. The permit ends with it.
+/// Writes one element of a backup: files as a `.tar.gz`, the database as a `.sql.gz` or, SQLite's, as its
+/// file, code as a git bundle. The permit ends with it.
 ///
 /// # Errors
 /// [`Undone`]; what was written is then cut off, and must not be taken for whole.
@@ -210,8 +216,24 @@ fn write(
         }
         Element::Database => {
             let kept = elements.database.as_ref().ok_or_else(lacks)?;
-            let place = (kept.snapshot.as_str(), "/database.sql");
-            archive::compressed(&repository, place, out, watcher)
+            let snapshot = kept.snapshot.as_str();
+            match kept.names.as_slice() {
+                [] => {
+                    let place = (snapshot, "/database.sql");
+                    archive::compressed(&repository, place, out, watcher)
+                }
+                [only] => {
+                    let place = (snapshot, &*format!("/{only}"));
+                    archive::compressed(&repository, place, out, watcher)
+                }
+                _several => {
+                    let snapshots = Snapshots {
+                        before: None,
+                        after: snapshot,
+                    };
+                    archive::files(&repository, snapshots, "", out, watcher)
+                }
+            }
         }
         Element::Code => {
             let kept = elements.code.as_ref().ok_or_else(lacks)?;

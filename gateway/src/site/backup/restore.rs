@@ -8,10 +8,11 @@ use std::sync::PoisonError;
 
 use policy::{Elements, Environment, SiteName};
 
+use super::aside::Aside;
 use super::repository::{Repository, Snapshots};
 use super::{Element, Followed, archive, create, existing, read, restore_code, undone};
 use crate::crash;
-use crate::database::{Copying, Database, Form, Trouble, Watcher};
+use crate::database::{Copying, Database, Filled, Form, Trouble, Watcher};
 use crate::fault::{Fault, OrFault};
 use crate::gate::Permit;
 use crate::site::content::{self, Fresh, Parts};
@@ -186,7 +187,16 @@ fn fill(
                 events,
                 watcher: &watcher,
             };
-            import(&repository, &kept.snapshot, database, &how, run).map_err(told)
+            let filled = match kept.names.is_empty() {
+                true => import(&repository, &kept.snapshot, database, &how),
+                false => copy_back(&repository, &kept.snapshot, database, &how),
+            };
+            let filled = filled.map_err(told)?;
+            run.say(&format!("{} tables, {} rows.", filled.tables, filled.rows));
+            for note in filled.notes {
+                run.say(&note);
+            }
+            Ok::<_, Undone>(())
         })?;
         crash::point("restored-database");
     }
@@ -240,20 +250,14 @@ fn put_back(from: &Path, to: &Path, path: &str) -> std::io::Result<()> {
     if fs::symlink_metadata(&to).is_ok() {
         return Ok(());
     }
-    let Ok(about) = fs::symlink_metadata(&from) else {
+    // It moved with the folder that it is in.
+    if fs::symlink_metadata(&from).is_err() {
         return Ok(());
-    };
-    if let Some(above) = to.parent()
-        && !above.is_dir()
-    {
+    }
+    if let Some(above) = to.parent() {
         fs::create_dir_all(above)?;
     }
-    fs::rename(&from, &to)?;
-    debug_assert!(
-        !about.is_dir() || to.is_dir(),
-        "a folder moves with all in it"
-    );
-    Ok(())
+    fs::rename(&from, &to)
 }
 
 /// So many names go on a command line.
@@ -264,28 +268,31 @@ fn import(
     snapshot: &str,
     database: &Database,
     how: &Copying<'_>,
-    run: &Run,
-) -> Result<(), Trouble> {
-    let filled = archive::piped(
-        repository,
-        (snapshot, "/database.sql"),
-        how.watcher,
-        |from| {
-            let mut from = BufReader::with_capacity(64 << 10, from);
-            let head = from.fill_buf().or_fault(|| "reading a backup")?;
-            let form = if head.starts_with(b"SQLite format 3\0") {
-                Form::SqliteFile
-            } else if head.starts_with(b"PGDMP") {
-                Form::PostgresqlCustom
-            } else {
-                Form::Sql
-            };
-            database.import(&mut from, form, how)
-        },
-    )?;
-    run.say(&format!("{} tables, {} rows.", filled.tables, filled.rows));
-    for note in filled.notes {
-        run.say(&note);
-    }
-    Ok(())
+) -> Result<Filled, Trouble> {
+    let place = (snapshot, "/database.sql");
+    archive::piped(repository, place, how.watcher, |from| {
+        let mut from = BufReader::with_capacity(64 << 10, from);
+        let head = from.fill_buf().or_fault(|| "reading a backup")?;
+        let form = match head.starts_with(b"PGDMP") {
+            true => Form::PostgresqlCustom,
+            false => Form::Sql,
+        };
+        database.import(&mut from, form, how)
+    })
+}
+
+/// Fills a folder of SQLite databases, by way of one beside the repository, since the copy is what
+/// replaces names and leaves rows out.
+fn copy_back(
+    repository: &Repository,
+    snapshot: &str,
+    database: &Database,
+    how: &Copying<'_>,
+) -> Result<Filled, Trouble> {
+    let aside = Aside::new(repository)?;
+    repository.restore(snapshot, &[], aside.path(), how.watcher)?;
+    let copy = Database::Sqlite {
+        folder: aside.path().to_owned(),
+    };
+    copy.copy_to(database, how)
 }

@@ -1,12 +1,12 @@
 //! Brings code of a backup back: as a commit on the branch of Dev or a Multidev whose tree is that of
 //! what ran then. Nothing of the history is lost, and Test and Live get it as they get all code.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs;
 use std::sync::PoisonError;
 
 use git2::{Oid, Repository as Git};
 
+use super::aside::Aside;
 use super::repository::Nobody;
 use super::{archive, existing, undone};
 use crate::database::Trouble;
@@ -83,29 +83,14 @@ fn have(sites: &Sites, backup: &Backup) -> Result<Oid, Trouble> {
     let _shared = turn.read().unwrap_or_else(PoisonError::into_inner);
     let from = existing(sites, &backup.site)?;
     let doing = || "taking code from a backup";
-    let scratch = from.scratch().join("code");
-    let _ = fs::remove_dir_all(&scratch);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&scratch)
-        .or_fault(doing)?;
-    let bundle = scratch.join("code.bundle");
-    let taken = fs::File::create(&bundle)
-        .or_fault(doing)
-        .map_err(Trouble::from)
-        .and_then(|mut file| {
-            let place = (kept.snapshot.as_str(), "/code.bundle");
-            archive::plain(&from, place, &mut file, &Nobody)
-        })
-        .and_then(|()| {
-            let mut command = git::command(&folder);
-            command.args(["bundle", "unbundle"]).arg(&bundle);
-            git::succeed(git::run(command, b"", doing())?, doing())?;
-            Ok(())
-        });
-    let _ = fs::remove_dir_all(&scratch);
-    taken?;
+    let aside = Aside::new(&from)?;
+    let bundle = aside.path().join("code.bundle");
+    let mut file = fs::File::create(&bundle).or_fault(doing)?;
+    let place = (kept.snapshot.as_str(), "/code.bundle");
+    archive::plain(&from, place, &mut file, &Nobody)?;
+    let mut command = git::command(&folder);
+    command.args(["bundle", "unbundle"]).arg(&bundle);
+    git::succeed(git::run(command, b"", doing())?, doing())?;
     match is_there()? {
         true => Ok(commit),
         false => Err(Fault::new("a backup's bundle without its commit").into()),

@@ -10,7 +10,7 @@ use policy::{PersonName, SiteName};
 
 use super::create::{self, Making};
 use super::repository::Repository;
-use super::{retain, schedule, tags, times, undone};
+use super::{aside, retain, schedule, tags, times, undone};
 use crate::audit::Outcome;
 use crate::crash;
 use crate::database::Trouble;
@@ -30,6 +30,13 @@ const CHECKED_PERCENT: u32 = 25;
 /// Does it, for as long as the gateway runs.
 pub async fn run_by_itself(sites: Arc<Sites>, gate: Arc<Gate>) {
     let mut expired: Option<Instant> = None;
+    let swept = {
+        let sites = Arc::clone(&sites);
+        blocking(move || sweep(&sites))
+    };
+    if let Err(fault) = swept.await {
+        tracing::error!("what killed backups have left could not be removed: {fault}");
+    }
     loop {
         if sites.backups.unavailable().is_none() {
             if expired.is_none_or(|then| then.elapsed() >= EXPIRY) {
@@ -50,6 +57,13 @@ pub async fn run_by_itself(sites: Arc<Sites>, gate: Arc<Gate>) {
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+fn sweep(sites: &Sites) -> Result<(), Fault> {
+    for site in sites.state.model().sites.keys() {
+        aside::sweep(&sites.backups.repository(&sites.layout.site(site)))?;
+    }
+    Ok(())
 }
 
 /// Makes what is due, one after another. An environment that somebody changes now has its turn at the

@@ -6,7 +6,7 @@ use policy::{Environment, SiteName};
 use super::clone::events;
 use super::fresh::{Fresh, end};
 use super::progress::{Progress, size, undone};
-use super::spool::{Source, Spooled, peek};
+use super::spool::{Source, peek};
 use super::{Parts, room};
 use crate::database::{Copying, Engine, Form};
 use crate::gate::Permit;
@@ -61,7 +61,7 @@ pub fn import_database(
     })
 }
 
-fn load(
+pub(super) fn load(
     sites: &Sites,
     run: &Run,
     (site, environment): &(SiteName, Environment),
@@ -198,20 +198,11 @@ fn unpack(
     source: Source,
     fresh: &Fresh,
 ) -> Result<Copied, Undone> {
-    let stream = source
+    let mut stream = source
         .open(sites, site, environment)
         .map_err(|trouble| undone(run, trouble))?;
-    let (head, mut stream) = peek(stream, HEAD)?;
     let progress = Progress::new(run);
     let room = room(sites, site, environment)?;
-    let copied = if head.starts_with(b"PK") {
-        // A zip's list of files is at its end.
-        let layout = sites.layout.site(site).environment(environment);
-        Spooled::keep(&layout, run.id().as_str(), &mut stream).and_then(|spooled| {
-            files::unpack_file(spooled.reader()?, &fresh.files(), &room, &progress)
-        })
-    } else {
-        files::unpack(&mut stream, &fresh.files(), &room, &progress)
-    };
+    let copied = files::unpack(&mut stream, &fresh.files(), &room, &progress);
     copied.map_err(|trouble| undone(run, trouble))
 }

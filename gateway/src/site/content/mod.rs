@@ -10,6 +10,7 @@ mod export;
 mod facts;
 mod fresh;
 mod import;
+mod import_site;
 mod kept;
 mod pointer;
 mod progress;
@@ -30,6 +31,7 @@ pub use export::{Unwatched, export_database, export_files};
 pub use facts::facts;
 pub(in crate::site) use fresh::{Fresh, end};
 pub use import::{import_database, import_files};
+pub use import_site::import_site;
 pub use kept::Kept;
 pub(in crate::site) use pointer::{current, follow, found, lead, point, switch};
 pub use servers::Servers;
@@ -41,7 +43,7 @@ pub use wipe::wipe;
 
 use super::Sites;
 pub use super::files::Archive;
-use super::files::Room;
+use super::files::{self, Room};
 use super::layout::EnvironmentLayout;
 use crate::database::Database;
 pub use crate::database::Engine;
@@ -129,7 +131,14 @@ pub(in crate::site) fn address_of(
         .and_then(fresh::address))
 }
 
-/// Returns what may still be written into an environment.
-fn room(_sites: &Sites, _site: &SiteName, _environment: &Environment) -> Result<Room, Fault> {
-    Ok(Room::unlimited())
+/// Returns what new files of an environment may come to: its quota, less what stays beside them.
+fn room(sites: &Sites, site: &SiteName, environment: &Environment) -> Result<Room, Fault> {
+    let layout = sites.layout.site(site).environment(environment);
+    let mut beside = files::usage(&layout.tmp())?;
+    if let Some(Database::Sqlite { folder }) = database(sites, site, environment)? {
+        let held = files::usage(&folder)?;
+        beside.bytes += held.bytes;
+        beside.files += held.files;
+    }
+    Ok(sites.room(site, environment, beside))
 }

@@ -1,10 +1,7 @@
 //! Where an import comes from: a stream, a file in the environment's scratch space, or a page.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
 
 use policy::{Environment, SiteName, SitePath};
 use ureq::config::Config;
@@ -16,7 +13,6 @@ use crate::config::Network;
 use crate::database::Trouble;
 use crate::fault::{Fault, OrFault};
 use crate::site::folder::Folder;
-use crate::site::layout::EnvironmentLayout;
 use crate::site::{Sites, tls};
 
 /// Where an import comes from.
@@ -200,64 +196,6 @@ impl<R: Read> Read for Whole<R> {
             *left = left.saturating_sub(got as u64);
         }
         Ok(got)
-    }
-}
-
-/// A file for what has to be read more than once; nobody sees it, and it goes with this.
-pub(super) struct Spooled {
-    file: File,
-    path: PathBuf,
-}
-
-impl Spooled {
-    /// Keeps all of a stream.
-    pub(super) fn keep(
-        layout: &EnvironmentLayout,
-        name: &str,
-        from: &mut dyn Read,
-    ) -> Result<Self, Trouble> {
-        let path = layout.uploads().join(format!("import-{name}"));
-        let doing = || "keeping what is to be imported";
-        let _ = fs::remove_file(&path);
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .or_fault(doing)?;
-        let mut spooled = Self { file, path };
-        let mut buffer = vec![0; 1 << 18];
-        loop {
-            let got = from.read(&mut buffer).map_err(|error| {
-                Trouble::Refused(format!("What is to be imported broke off: {error}."))
-            })?;
-            let Some(read) = buffer.get(..got).filter(|read| !read.is_empty()) else {
-                return Ok(spooled);
-            };
-            spooled.file.write_all(read).or_fault(doing)?;
-        }
-    }
-}
-
-impl Spooled {
-    /// Returns the file, from its beginning.
-    pub(super) fn reader(&self) -> Result<File, Fault> {
-        let doing = || "reading what is to be imported";
-        let mut file = self.file.try_clone().or_fault(doing)?;
-        file.rewind().or_fault(doing)?;
-        Ok(file)
-    }
-}
-
-impl Drop for Spooled {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(
-                "what was imported is left as {}: {error}",
-                self.path.display()
-            );
-        }
     }
 }
 

@@ -6,18 +6,24 @@
 //! step follows a link: every folder is opened beneath the handle of another.
 
 mod copy;
+mod meter;
 mod pack;
+pub mod quota;
 mod room;
 mod sniff;
 mod unpack;
 mod usage;
 
 pub use copy::copy;
+pub use meter::Meter;
 pub use pack::pack;
-pub use room::{Limits, Room};
+pub use room::Room;
 pub use sniff::decompressed;
 pub use unpack::{unpack, unpack_file};
 pub use usage::usage;
+pub(in crate::site) use usage::usage_of;
+
+pub use crate::state::Quota as Limits;
 
 /// What a folder holds.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -7,19 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::errno::Errno;
 use nix::sys::statvfs::fstatvfs;
 
-use super::Usage;
+use super::{Limits, Usage};
 use crate::database::Trouble;
 use crate::fault::{Fault, OrFault};
 use crate::site::tree::RESERVE;
-
-/// How much an environment may hold; none is no bound but the disk's.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes.
-    pub bytes: Option<u64>,
-    /// Files, links and folders.
-    pub files: Option<u64>,
-}
 
 /// What may still be written into a folder that is being filled.
 #[derive(Debug)]
@@ -78,7 +69,7 @@ impl Room {
             .files
             .fetch_add(files, Ordering::Relaxed)
             .saturating_add(files);
-        match self.limits.exceeded(Usage { bytes, files }) {
+        match exceeded(self.limits, Usage { bytes, files }) {
             Some(sentence) => Err(Trouble::Refused(sentence)),
             None => Ok(()),
         }
@@ -120,27 +111,25 @@ impl Room {
     }
 }
 
-impl Limits {
-    /// Returns what is said when so much would be held, if that is too much.
-    pub fn exceeded(&self, held: Usage) -> Option<String> {
-        if let Some(most) = self.bytes
-            && held.bytes > most
-        {
-            return Some(format!(
-                "The environment's quota is {}, and this would make it more ({}). Nothing more is \
+/// Returns what is said when so much would be held, if that is too much.
+fn exceeded(limits: Limits, held: Usage) -> Option<String> {
+    if let Some(most) = limits.bytes
+        && held.bytes > most
+    {
+        return Some(format!(
+            "The environment's quota is {}, and this would make it more ({}). Nothing more is \
                  written; remove files, or ask an administrator for a larger quota (quota:set).",
-                size(most),
-                size(held.bytes)
-            ));
-        }
-        match self.files {
-            Some(most) if held.files > most => Some(format!(
-                "The environment's quota is {most} files and folders, and this would be one too \
+            size(most),
+            size(held.bytes)
+        ));
+    }
+    match limits.files {
+        Some(most) if held.files > most => Some(format!(
+            "The environment's quota is {most} files and folders, and this would be one too \
                  many. Nothing more is written; remove files, or ask an administrator for a larger \
                  quota (quota:set)."
-            )),
-            Some(_) | None => None,
-        }
+        )),
+        Some(_) | None => None,
     }
 }
 

@@ -16,7 +16,14 @@ use crate::site::folder::{Folder, Standing, gone, is_other_kind, standing};
 /// # Errors
 /// When the folder itself cannot be read.
 pub fn usage(folder: &Path) -> Result<Usage, Fault> {
-    let top = Folder::open(folder).or_fault(|| "counting files")?;
+    usage_of(&Folder::open(folder).or_fault(|| "counting files")?)
+}
+
+/// The same for a folder that is open.
+///
+/// # Errors
+/// When a thread of it fails.
+pub(in crate::site) fn usage_of(top: &Folder) -> Result<Usage, Fault> {
     let left = Mutex::new(Left {
         folders: vec![Vec::new()],
         busy: 0,
@@ -25,7 +32,7 @@ pub fn usage(folder: &Path) -> Result<Usage, Fault> {
     let count = || {
         let mut sum = Usage::default();
         while let Some(path) = next(&left, &wake) {
-            let below = one(&top, &path, &mut sum);
+            let below = one(top, &path, &mut sum);
             let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
             left.busy -= 1;
             left.folders.extend(below);

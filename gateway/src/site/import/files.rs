@@ -12,7 +12,7 @@ use crate::gate::Permit;
 use crate::site::contents::Kind;
 use crate::site::folder::Folder;
 use crate::site::repository::{MoveError, create, move_refs, unfit_name};
-use crate::site::scan::{Looking, scan};
+use crate::site::scan::{Looking, Scan, scan};
 use crate::site::store::{Stored, store, write_tree};
 use crate::site::{Author, git};
 use crate::state::RefMove;
@@ -61,34 +61,7 @@ pub(super) fn first_commit(
     let scan = scan(&root, files_path, looking)?;
     let trunk = trunk.unwrap_or(TRUNK);
     let repository = create(permit, path, trunk)?;
-    let mut files = BTreeMap::new();
-    for found in scan.found {
-        let Some(kind) = found.kind else {
-            continue;
-        };
-        let unfit = found.path.split(|byte| *byte == b'/').find_map(unfit_name);
-        if let Some(why) = unfit {
-            return Err(unsuitable(format!(
-                "The folder {shown} holds '{}' ({why}), which no release may hold.",
-                escape(&found.path)
-            )));
-        }
-        match store(&repository, &root, &found.path, kind)? {
-            Stored::Kept(oid, kind) => {
-                files.insert(found.path, (oid, kind));
-            }
-            Stored::Gone => {}
-            Stored::Changing | Stored::Unreadable => {
-                return Err(unsuitable(format!(
-                    "The file '{}' in {shown} cannot be read, or is being written.",
-                    escape(&found.path)
-                )));
-            }
-        }
-    }
-    if files.is_empty() {
-        return Err(unsuitable(format!("The folder {shown} holds no files.")));
-    }
+    let files = keep(&repository, &root, &scan, &shown)?;
     let mut notes = Vec::new();
     if !scan.ignored.is_empty() {
         notes.push(format!(
@@ -123,6 +96,63 @@ pub(super) fn first_commit(
         commit,
         notes,
     })
+}
+
+/// Keeps the code of a folder in a repository, and returns it as a flat list.
+///
+/// # Errors
+/// [`ImportError::Unsuitable`] for what no release may hold.
+pub(in crate::site) fn code_of(
+    repository: &Repository,
+    directory: &Path,
+    files_path: Option<&SitePath>,
+) -> Result<Files, ImportError> {
+    let root = Folder::open(directory).or_fault(|| "opening a folder of code")?;
+    let looking = Looking::Work {
+        tracked: &[],
+        with_ignored: false,
+    };
+    let scan = scan(&root, files_path, looking)?;
+    keep(repository, &root, &scan, "code")
+}
+
+type Files = BTreeMap<Vec<u8>, (Oid, Kind)>;
+
+fn keep(
+    repository: &Repository,
+    root: &Folder,
+    scan: &Scan,
+    shown: &str,
+) -> Result<Files, ImportError> {
+    let mut files = BTreeMap::new();
+    for found in &scan.found {
+        let Some(kind) = found.kind else {
+            continue;
+        };
+        let unfit = found.path.split(|byte| *byte == b'/').find_map(unfit_name);
+        if let Some(why) = unfit {
+            return Err(unsuitable(format!(
+                "The folder {shown} holds '{}' ({why}), which no release may hold.",
+                escape(&found.path)
+            )));
+        }
+        match store(repository, root, &found.path, kind)? {
+            Stored::Kept(oid, kind) => {
+                files.insert(found.path.clone(), (oid, kind));
+            }
+            Stored::Gone => {}
+            Stored::Changing | Stored::Unreadable => {
+                return Err(unsuitable(format!(
+                    "The file '{}' in {shown} cannot be read, or is being written.",
+                    escape(&found.path)
+                )));
+            }
+        }
+    }
+    if files.is_empty() {
+        return Err(unsuitable(format!("The folder {shown} holds no files.")));
+    }
+    Ok(files)
 }
 
 fn commit(

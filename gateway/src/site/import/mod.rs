@@ -4,6 +4,8 @@ mod files;
 mod history;
 mod source;
 
+pub(super) use files::code_of;
+
 use std::fs;
 use std::path::PathBuf;
 

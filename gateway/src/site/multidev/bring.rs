@@ -9,9 +9,9 @@ use crate::fault::Fault;
 use crate::gate::Permit;
 use crate::site::release::{Origin, ReleaseKind};
 use crate::site::repository::MergeError;
-use crate::site::workflow::{self, Change, Undone};
+use crate::site::workflow::{self, Bringing, Change, Undone};
 use crate::site::{Author, Run, Sites, mode, repository};
-use crate::state::{Intent, RefMove};
+use crate::state::{ContentChange, Intent, RefMove};
 use crate::steps_file::Event;
 
 /// What is brought.
@@ -34,8 +34,25 @@ pub(in crate::site) struct Brought<'a, M> {
 pub(in crate::site) fn bring<M>(
     sites: &Sites,
     run: &Run,
+    permit: Permit,
+    brought: Brought<'_, M>,
+) -> Result<Oid, Undone>
+where
+    M: FnOnce(&Permit, &Repository, Oid, &Author) -> Result<Oid, MergeError>,
+{
+    bring_with(sites, run, permit, brought, None)
+}
+
+/// The same, together with content that nobody is pointed to yet.
+///
+/// # Errors
+/// [`Undone`]; nothing has then changed, and the content is collected.
+pub(in crate::site) fn bring_with<M>(
+    sites: &Sites,
+    run: &Run,
     mut permit: Permit,
     brought: Brought<'_, M>,
+    content: Option<ContentChange>,
 ) -> Result<Oid, Undone>
 where
     M: FnOnce(&Permit, &Repository, Oid, &Author) -> Result<Oid, MergeError>,
@@ -51,7 +68,7 @@ where
         Ok((made, held))
     });
     let (made, _held) = match made {
-        Ok((made, _)) if made == ours => {
+        Ok((made, _)) if made == ours && content.is_none() => {
             permit.forget();
             return Err(Undone::Nothing(brought.nothing));
         }
@@ -80,19 +97,25 @@ where
         progress: None,
     };
     let merged = mode::merged(sites, &repository, &site, &environment, made)?;
-    let (release, permit) = workflow::prepare(sites, run, permit, Event::SyncCode, &origin, kind)?;
+    let bringing = Bringing {
+        content: content.as_ref().map(|change| change.new),
+        more: Vec::new(),
+    };
+    let event = (Event::SyncCode, bringing);
+    let (release, permit) = workflow::prepare_with(sites, run, permit, event, &origin, kind)?;
     let change = Change {
         kind: brought.kind,
         permits: vec![permit],
         intent: Intent {
-            refs: vec![RefMove {
+            refs: Vec::from_iter((made != ours).then(|| RefMove {
                 name: branch,
                 old: Some(ours.to_string()),
                 new: Some(made.to_string()),
-            }],
+            })),
             commit: Some(made.to_string()),
             generation: Some(release.generation()),
             merged,
+            content,
             note: brought.message.to_owned(),
             ..Intent::default()
         },

@@ -13,7 +13,7 @@ mod merge;
 mod restore;
 mod tidy;
 
-pub(super) use bring::{Brought, bring};
+pub(super) use bring::{Brought, bring, bring_with};
 pub use create::{Created, create};
 pub use delete::{Deleted, delete};
 pub use facts::{From, facts};

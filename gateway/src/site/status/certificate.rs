@@ -105,7 +105,10 @@ fn why(error: &CertificateError) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "it is for another name".to_owned()
         }
-        CertificateError::UnknownIssuer => "nobody who is trusted has signed it".to_owned(),
+        // The second: by somebody who has the name of one who is.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "nobody who is trusted has signed it".to_owned()
+        }
         CertificateError::Revoked => "it was revoked".to_owned(),
         other => other.to_string(),
     }
@@ -153,7 +156,8 @@ pub(super) fn not_after(der: &[u8]) -> Option<Timestamp> {
     let (_issuer, fields) = part(fields, 0x30)?;
     let (validity, _) = part(fields, 0x30)?;
     let (_begin, end) = time(validity)?;
-    time(end).map(|(end, _)| end).flatten()
+    let (end, _) = time(end)?;
+    end
 }
 
 /// Splits a value with this tag from what follows it (X.690, 8.1).

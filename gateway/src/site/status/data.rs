@@ -35,9 +35,16 @@ pub(super) struct Data<'a> {
 
 impl<'a> Data<'a> {
     pub(super) fn of(ask: &'a dyn Ask) -> Result<Self, Fault> {
+        let mut tables = ask.tables()?;
+        for table in &mut tables {
+            // Where SQLite has several files, each is named with its own; a query finds it in any.
+            if let Some((_file, name)) = table.name.rsplit_once(": ") {
+                table.name = name.to_owned();
+            }
+        }
         Ok(Self {
             engine: ask.engine(),
-            tables: ask.tables()?,
+            tables,
             ask,
         })
     }
@@ -89,18 +96,21 @@ impl<'a> Data<'a> {
     }
 }
 
-pub(super) fn checks<'a>(
-    database: Option<&'a Database>,
+/// Returns the database that the gateway keeps for an environment, or tells that there is none.
+pub(super) fn known(
+    database: Result<Option<Database>, Fault>,
     checks: &mut Vec<Check>,
-) -> Option<Data<'a>> {
-    let Some(database) = database else {
-        checks.push(Check::skipped(
-            "database",
+) -> Option<Database> {
+    const NAME: &str = "database";
+    match database {
+        Ok(Some(database)) => return Some(database),
+        Ok(None) => checks.push(Check::skipped(
+            NAME,
             "The gateway keeps no database for this environment.",
-        ));
-        return None;
-    };
-    look(database, checks)
+        )),
+        Err(fault) => checks.push(told(NAME, Err(fault))),
+    }
+    None
 }
 
 pub(super) fn look<'a>(ask: &'a dyn Ask, checks: &mut Vec<Check>) -> Option<Data<'a>> {
@@ -162,7 +172,7 @@ fn storage_engines(data: &Data<'_>) -> Check {
         .tables
         .iter()
         .filter_map(|table| {
-            let engine = table.engine.as_deref()?;
+            let engine = table.engine.as_deref().filter(|name| !name.is_empty())?;
             let known = engine.eq_ignore_ascii_case("innodb")
                 // Has no rows of its own.
                 || engine.eq_ignore_ascii_case("sequence");
@@ -184,7 +194,7 @@ fn storage_engines(data: &Data<'_>) -> Check {
 }
 
 const COLLATIONS: &str = "SELECT DISTINCT table_collation FROM information_schema.tables \
-    WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' AND table_collation IS NOT NULL ORDER BY 1";
+    WHERE table_schema = DATABASE() AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') AND table_collation IS NOT NULL ORDER BY 1";
 
 fn collations(data: &Data<'_>) -> Result<Check, Fault> {
     const NAME: &str = "collations";
@@ -227,7 +237,7 @@ fn collations(data: &Data<'_>) -> Result<Check, Fault> {
 }
 
 const KEYLESS_IN_MARIADB: &str = "SELECT t.table_name FROM information_schema.tables t \
-    WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE' AND NOT EXISTS \
+    WHERE t.table_schema = DATABASE() AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') AND NOT EXISTS \
     (SELECT 1 FROM information_schema.statistics s WHERE s.table_schema = t.table_schema \
      AND s.table_name = t.table_name AND s.index_name = 'PRIMARY') ORDER BY 1";
 

@@ -79,7 +79,7 @@ fn readable(name: &'static str, tree: &Tree) -> Check {
         .iter()
         .filter(|found| found.kind.is_some() && !is_link(found.stat.st_mode))
         .filter(|found| found.stat.st_mode & (GROUP_READS | OTHERS_READ) == 0)
-        .map(|found| String::from_utf8_lossy(&found.path).into_owned())
+        .map(|found| tree.named(&String::from_utf8_lossy(&found.path)))
         .collect();
     if hidden.is_empty() {
         return Check::ok(name, "The gateway's group may read all files.");
@@ -105,12 +105,12 @@ fn written_by(tree: &Tree, bits: u32) -> Vec<String> {
         .found
         .iter()
         .filter(|found| !is_link(found.stat.st_mode) && found.stat.st_mode & bits != 0)
-        .map(|found| String::from_utf8_lossy(&found.path).into_owned());
+        .map(|found| tree.named(&String::from_utf8_lossy(&found.path)));
     let folders = tree
         .folders()
         .into_iter()
         .filter(|folder| tree.mode_of(folder).is_some_and(|mode| mode & bits != 0))
-        .map(|folder| format!("{}/", String::from_utf8_lossy(folder)));
+        .map(|folder| tree.named(&format!("{}/", String::from_utf8_lossy(folder))));
     folders.chain(files).collect()
 }
 

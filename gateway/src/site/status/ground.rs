@@ -56,6 +56,7 @@ impl<'a> Ground<'a> {
         sites: &'a Sites,
         site: &'a SiteName,
         environment: &'a Environment,
+        may_read_files: bool,
     ) -> Result<Self, Fault> {
         let model = sites.state.model();
         let gone = || Fault::new(format!("{site}.{environment} is gone"));
@@ -72,7 +73,10 @@ impl<'a> Ground<'a> {
         };
         let files = place.files();
         let files = match files.canonicalize() {
-            Ok(files) => Some(Tree::read(&files, None)?),
+            Ok(files) => Some(Tree {
+                unnamed: !may_read_files,
+                ..Tree::read(&files, None)?
+            }),
             Err(_missing) => None,
         };
         Ok(Self {
@@ -113,6 +117,8 @@ pub(super) struct Tree {
     folder: Folder,
     /// Files and links, in the order of paths.
     pub found: Vec<Found>,
+    /// Whether its names are not for whoever asks.
+    pub unnamed: bool,
 }
 
 /// The most of one file that is read, in bytes.
@@ -126,7 +132,16 @@ impl Tree {
             path: path.to_owned(),
             folder,
             found,
+            unnamed: false,
         })
+    }
+
+    /// Returns a path of this tree as it is told.
+    pub(super) fn named(&self, path: &str) -> String {
+        if self.unnamed {
+            return "(names are for who may read /files)".to_owned();
+        }
+        path.to_owned()
     }
 
     /// Whether there is a file or link of that path.

@@ -21,10 +21,7 @@ mod work;
 use policy::{Environment, SiteName};
 use serde::Serialize;
 
-pub use backups::Backups;
-
-use super::Sites;
-use crate::database::Database;
+use super::{Sites, backup, content};
 use crate::fault::Fault;
 use ground::Ground;
 
@@ -123,7 +120,7 @@ impl Report {
     }
 }
 
-/// Looks at an environment. `database` is that of its content, if the gateway knows it.
+/// Looks at an environment. `may_read_files` says whether whoever asks may be told the names of uploads.
 ///
 /// # Errors
 /// When the environment is gone or its repository cannot be read; what fails within a check is told by it.
@@ -131,18 +128,25 @@ pub fn look(
     sites: &Sites,
     site: &SiteName,
     environment: &Environment,
-    database: Option<&Database>,
-    backups: Option<Backups>,
+    may_read_files: bool,
 ) -> Result<Report, Fault> {
-    let ground = Ground::of(sites, site, environment)?;
+    let ground = Ground::of(sites, site, environment, may_read_files)?;
     let mut checks = Vec::new();
     work::checks(&ground, &mut checks);
     files::checks(&ground, &mut checks);
     strays::checks(&ground, &mut checks);
     repository::checks(&ground, &mut checks);
-    checks.push(backups::check(&ground, backups));
+    let health = backup::health(&sites.state, site, environment);
+    checks.push(told(
+        "backups",
+        health.map(|health| backups::check(&ground, &health.into())),
+    ));
     address::checks(&ground, &mut checks);
-    let data = data::checks(database, &mut checks);
+    let database = content::database(sites, site, environment);
+    let database = data::known(database, &mut checks);
+    let data = database
+        .as_ref()
+        .and_then(|database| data::look(database, &mut checks));
     wordpress::checks(&ground, &mut checks);
     wordpress_data::checks(&ground, data.as_ref(), &mut checks);
     drupal::checks(&ground, &mut checks);
@@ -165,10 +169,13 @@ fn told(check: &'static str, looked: Result<Check, Fault>) -> Check {
 /// The first few of a list, for a sentence.
 fn some<T: AsRef<str>>(names: &[T]) -> String {
     const SHOWN: usize = 5;
+    let mut names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    // Those that are not to be told are all called the same.
+    names.dedup();
     let mut text = names
         .iter()
         .take(SHOWN)
-        .map(|name| policy::escape(name.as_ref().as_bytes()))
+        .map(|name| policy::escape(name.as_bytes()))
         .collect::<Vec<_>>()
         .join(", ");
     if names.len() > SHOWN {

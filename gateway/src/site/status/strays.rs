@@ -32,7 +32,7 @@ pub(super) fn programs(files: &Tree, system: &System) -> Check {
             let silent = name == "index.php" && found.stat.st_size <= SILENCE;
             // Where Drupal keeps its compiled templates.
             let compiled = drupal && path.starts_with("php/twig/");
-            (is_program && !silent && !compiled).then_some(path)
+            (is_program && !silent && !compiled).then(|| files.named(&path))
         })
         .collect();
     if found.is_empty() {
@@ -54,12 +54,12 @@ pub(super) fn repositories(trees: &[&Tree]) -> Check {
     const NAMES: [&str; 4] = [".git", ".svn", ".hg", ".bzr"];
     let mut found: Vec<String> = trees
         .iter()
-        .flat_map(|tree| &tree.found)
-        .filter_map(|found| {
+        .flat_map(|tree| tree.found.iter().map(move |found| (tree, found)))
+        .filter_map(|(tree, found)| {
             let path = String::from_utf8_lossy(&found.path).into_owned();
             let parts: Vec<&str> = path.split('/').collect();
             let place = parts.iter().position(|part| NAMES.contains(part))?;
-            Some(parts.get(..=place)?.join("/"))
+            Some(tree.named(&parts.get(..=place)?.join("/")))
         })
         .collect();
     found.dedup();
@@ -134,7 +134,7 @@ pub(super) fn dumps(trees: &[&Tree]) -> Check {
             };
             // Modules have SQL of their own; that is none of somebody's data.
             if is_left_over(name) || (data && begins_so()) {
-                found.push(path);
+                found.push(tree.named(&path));
             }
         }
     }

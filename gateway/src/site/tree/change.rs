@@ -57,7 +57,9 @@ impl Tree {
         if self.has_own(permit, path) {
             return Err(Errno::EEXIST.into());
         }
-        Ok(mkdirat(folder, name, attributes.mode_or(0o777))?)
+        self.with_room(permit, 0, || {
+            Ok(mkdirat(folder, name, attributes.mode_or(0o777))?)
+        })
     }
 
     /// Removes a file or link.
@@ -75,6 +77,7 @@ impl Tree {
             } else {
                 unlink()?;
             }
+            self.give_room(permit, stat.st_size.unsigned_abs());
             Ok(())
         };
         match remove() {
@@ -102,7 +105,9 @@ impl Tree {
         if self.has_own_below(permit, path) {
             return Err(Errno::ENOTEMPTY.into());
         }
-        Ok(unlinkat(folder, name, UnlinkatFlags::RemoveDir)?)
+        unlinkat(folder, name, UnlinkatFlags::RemoveDir)?;
+        self.give_room(permit, 0);
+        Ok(())
     }
 
     /// Gives what `from` is about the name that `to` is about; their areas may differ.
@@ -126,7 +131,9 @@ impl Tree {
         };
         match (area_of(from), area_of(to)) {
             (Some(one), Some(other)) if one == other => {
-                self.rename_with_own(from, one, old, new, replace)
+                let counted = self.renaming((from, old.named()), (to, new.named()))?;
+                let done = self.rename_with_own(from, one, old, new, replace);
+                self.renamed(counted, done)
             }
             // It is not whole yet, so there is nothing that could be moved by its content.
             (_, _) if self.has_own(from, old_path) || self.has_own_below(from, old_path) => {
@@ -136,7 +143,9 @@ impl Tree {
                 Err(Errno::EEXIST.into())
             }
             (_, _) => {
-                blocking::wait(|| self.move_across(to, old.named(), new.named(), replace))?;
+                let counted = self.renaming((from, old.named()), (to, new.named()))?;
+                let moving = || self.move_across(to, old.named(), new.named(), replace);
+                self.renamed(counted, blocking::wait(moving))?;
                 self.remove_own(to, new_path);
                 Ok(())
             }
@@ -154,7 +163,9 @@ impl Tree {
         if self.has_own(permit, path) {
             return Err(Errno::EEXIST.into());
         }
-        Ok(symlinkat(content, folder, name)?)
+        self.with_room(permit, content.len() as u64, || {
+            Ok(symlinkat(content, folder, name)?)
+        })
     }
 
     /// Gives a regular file a second name in the same area.
@@ -189,7 +200,9 @@ impl Tree {
             Kind::Directory => return Err(Errno::EISDIR.into()),
         }
         let flags = LinkatFlags::empty();
-        Ok(linkat(old_folder, old_name, new_folder, new_name, flags)?)
+        self.with_room(to, 0, || {
+            Ok(linkat(old_folder, old_name, new_folder, new_name, flags)?)
+        })
     }
 
     /// Sets attributes of what a name means. Setting some on an area itself does nothing, since
@@ -219,6 +232,10 @@ impl Tree {
         if let Some(size) = attributes.size {
             let opened = walk::beneath(area, path, OFlag::O_WRONLY | QUIET, Mode::empty())?;
             names::all_within(area, &opened)?;
+            let opened = File::from(opened);
+            if let Some(mut growth) = self.growth(area_of(permit), &opened, None, false)? {
+                growth.resize(size)?;
+            }
             set_size(&opened, size)?;
         }
         if attributes.permissions.is_none() && attributes.times.is_none() {

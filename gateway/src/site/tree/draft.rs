@@ -12,6 +12,7 @@ use policy::{Area, SitePath, TreeChange};
 use super::Tree;
 use super::change::{Attributes, area_of, rights, set_size};
 use super::hold::Handle;
+use super::metered::Growth;
 use super::names;
 use super::obstacle::Obstacle;
 use super::part::{Part, Spot};
@@ -30,6 +31,8 @@ pub struct Draft {
     edited: Option<Edited>,
     /// What copies into it must leave free on the disk.
     pub(super) reserve: u64,
+    /// How it grows, where that counts.
+    pub(super) growth: Option<Growth>,
 }
 
 /// Says that a file is written in place, as long as this lives.
@@ -139,13 +142,19 @@ impl Tree {
         let opened = walk::beneath(area, path, how.access() | now, mode)?;
         match names::all_within(area, &opened)? {
             (stat, Kind::File) => {
+                let opened = File::from(opened);
+                let mut growth = self.growth(area_of(permit), &opened, None, how.append)?;
                 if flags.contains(OFlag::O_TRUNC) {
                     set_size(&opened, 0)?;
+                    if let Some(growth) = &mut growth {
+                        growth.resize(0)?;
+                    }
                 }
                 let file = (stat.st_dev, stat.st_ino);
                 self.parts.begin_edit(file);
                 Ok(Draft {
-                    file: opened.into(),
+                    file: opened,
+                    growth,
                     part: None,
                     reserve: self.reserve,
                     edited: Some(Edited {
@@ -180,9 +189,13 @@ impl Tree {
             flags,
             Mode::empty(),
         )?;
+        let opened = File::from(opened);
+        let area = state.targets.first().map(|spot| spot.area);
+        let growth = self.growth(area, &opened, None, how.append)?;
         let handle = Handle::open(&self.parts, part, &mut state, self.session);
         Ok(Some(Draft {
-            file: opened.into(),
+            file: opened,
+            growth,
             part: Some(handle),
             reserve: self.reserve,
             edited: None,
@@ -216,7 +229,12 @@ impl Tree {
             Some(_) => rights(0o600),
             None => attributes.mode_or(0o666),
         };
-        let opened = openat(self.parts.folder(), name.as_str(), flags, mode)?;
+        let instead = old.map_or(0, |old| old.st_size.unsigned_abs());
+        let opened = self.with_room_instead(permit, instead, || {
+            let made = openat(self.parts.folder(), name.as_str(), flags, mode);
+            Ok(File::from(made?))
+        })?;
+        let growth = self.growth(Some(aim.area), &opened, old, how.append)?;
         let spot = Spot {
             area: aim.area,
             path: aim.path.clone(),
@@ -235,7 +253,8 @@ impl Tree {
             fchmod(&opened, rights(like.st_mode))?;
         }
         Ok(Draft {
-            file: opened.into(),
+            file: opened,
+            growth,
             part: Some(handle),
             reserve: self.reserve,
             edited: None,

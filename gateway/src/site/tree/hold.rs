@@ -12,6 +12,7 @@ use nix::unistd::{LinkatFlags, linkat};
 use policy::Area;
 
 use super::change::{Replace, rename_within};
+use super::metered::file_at;
 use super::moving::{Named, copy_file, remove_all};
 use super::obstacle::Obstacle;
 use super::part::{Mark, Part, State};
@@ -160,7 +161,12 @@ impl Handle {
         for place in &state.targets {
             let named = place.named().ok_or(Errno::ENOENT)?;
             match first {
-                None => put(waiting, named, replace)?,
+                None => {
+                    let counts = self.parts.meter().counts(place.area);
+                    let old = counts.then(|| file_at(named)).flatten();
+                    put(waiting, named, replace)?;
+                    self.parts.gone(Some(place.area), old.as_ref());
+                }
                 Some(first) => linkat(
                     first.folder,
                     first.name,

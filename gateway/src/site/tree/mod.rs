@@ -17,6 +17,7 @@ mod hold;
 mod keeping;
 mod link;
 mod listing;
+mod metered;
 mod moving;
 mod names;
 mod obstacle;
@@ -25,6 +26,7 @@ mod part;
 mod parts;
 mod place;
 mod record;
+mod space;
 mod walk;
 mod writing;
 
@@ -37,7 +39,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat};
-use nix::sys::statvfs::{Statvfs, fstatvfs};
+use nix::sys::statvfs::fstatvfs;
 use policy::{Action, Area, SitePath, Target, TreeChange};
 
 pub use change::{Attributes, Replace};
@@ -50,6 +52,7 @@ pub(in crate::site) use moving::stays_within;
 pub use obstacle::{NO_ROOM, Obstacle};
 pub use parts::{Inode, Parts, Unfinished};
 pub use place::Place;
+pub use space::Space;
 pub use walk::Kind;
 pub use writing::{Opening, Writing};
 
@@ -119,7 +122,7 @@ impl Tree {
         };
         let parts = match parts {
             Some(parts) => parts,
-            None => Arc::new(Parts::new(area(SPOOL)?)),
+            None => Arc::new(Parts::new(area(SPOOL)?, directory)),
         };
         Ok(Self {
             files: Files {
@@ -316,20 +319,22 @@ impl Tree {
         Ok(readlinkat(folder, name)?.into_vec())
     }
 
-    /// Returns how full the file system of a place is.
+    /// Returns how full the file system of a place is, or the environment's quota.
     ///
     /// # Errors
     /// When there is nothing, or it cannot be reached inside its area.
-    pub fn space(&self, permit: &Permit, path: &SitePath) -> Result<Statvfs, Obstacle> {
-        match self.readable(permit)? {
-            Some(_) if self.own_stat(permit, path).is_some() => Ok(fstatvfs(self.parts.folder())?),
+    pub fn space(&self, permit: &Permit, path: &SitePath) -> Result<Space, Obstacle> {
+        let space = match self.readable(permit)? {
+            Some(_) if self.own_stat(permit, path).is_some() => fstatvfs(self.parts.folder())?,
             Some(area) => {
                 let found = walk::beneath(area, path, OFlag::O_PATH, Mode::empty())?;
-                Ok(fstatvfs(found)?)
+                fstatvfs(found)?
             }
-            None if path.is_empty() => Ok(fstatvfs(&self.environment)?),
-            None => Err(Errno::ENOENT.into()),
-        }
+            None if path.is_empty() => fstatvfs(&self.environment)?,
+            None => return Err(Errno::ENOENT.into()),
+        };
+        let area = change::area_of(permit).unwrap_or(Area::Root);
+        Ok(self.within_quota(area, space.into()))
     }
 
     /// Returns the handle of an area; `/` has none, nor has code before the first deploy.

@@ -173,7 +173,7 @@ fn keep_attributes(target: impl AsFd, stat: &FileStat) -> Result<(), Obstacle> {
     Ok(futimens(target, &accessed, &modified)?)
 }
 
-fn open_folder(what: Named<'_>) -> Result<OwnedFd, Obstacle> {
+pub(super) fn open_folder(what: Named<'_>) -> Result<OwnedFd, Obstacle> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     Ok(openat(what.folder, what.name, flags, Mode::empty())?)
 }

@@ -20,6 +20,8 @@ pub enum Obstacle {
     TwoAreas,
     /// A copy on the server that does not fit on its disk.
     NoRoom,
+    /// The environment's quota is used up, as the sentence says.
+    Quota(String),
     /// A failure of ours.
     Fault(Fault),
 }
@@ -33,7 +35,9 @@ impl Obstacle {
             Obstacle::Special => Some(InTheWay::Special),
             Obstacle::SeveralNames => Some(InTheWay::SeveralNames),
             Obstacle::TwoAreas => Some(InTheWay::TwoAreas),
-            Obstacle::System(_) | Obstacle::NoRoom | Obstacle::Fault(_) => None,
+            Obstacle::System(_) | Obstacle::NoRoom | Obstacle::Quota(_) | Obstacle::Fault(_) => {
+                None
+            }
         }
     }
 
@@ -46,6 +50,7 @@ impl Obstacle {
             Obstacle::SeveralNames => Fault::new(format!("{doing}: a file with several names")),
             Obstacle::TwoAreas => Fault::new(format!("{doing}: a file of two areas")),
             Obstacle::NoRoom => Fault::new(format!("{doing}: {NO_ROOM}")),
+            Obstacle::Quota(sentence) => Fault::new(format!("{doing}: {sentence}")),
             Obstacle::Fault(fault) => fault,
         }
     }

@@ -115,7 +115,11 @@ impl Tree {
         };
         let set = || {
             if let Some(size) = attributes.size {
-                set_size(open(OFlag::O_WRONLY | QUIET)?, size)?;
+                let opened = File::from(open(OFlag::O_WRONLY | QUIET)?);
+                if let Some(mut growth) = self.growth(area_of(permit), &opened, None, false)? {
+                    growth.resize(size)?;
+                }
+                set_size(opened, size)?;
             }
             set_on_handle(handle.as_fd(), attributes)
         };

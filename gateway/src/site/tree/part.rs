@@ -118,6 +118,8 @@ impl Part {
     /// Takes it away with its record. The index is the caller's business.
     pub(super) fn remove(&self, parts: &Parts, state: &mut State) {
         state.ended = true;
+        let stat = parts.meter().is_set().then(|| self.stat(parts)).flatten();
+        parts.gone(state.targets.first().map(|spot| spot.area), stat.as_ref());
         unlink(parts, &self.name);
         if state.recorded {
             record::remove(parts, &self.name);

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +16,7 @@ use policy::{Area, PersonName, SitePath};
 
 use super::freeze::Freeze;
 use super::part::{Part, State};
+use crate::site::files::Meter;
 
 /// A file, by its device and number.
 pub type Inode = (u64, u64);
@@ -25,6 +27,7 @@ pub struct Parts {
     pub(super) uploads: OwnedFd,
     /// Whether a file that replaces another has to be synced before its rename.
     pub(super) syncs: bool,
+    meter: Meter,
     sessions: AtomicU64,
     count: AtomicUsize,
     known: Mutex<Known>,
@@ -56,8 +59,8 @@ pub struct Unfinished {
 }
 
 impl Parts {
-    /// Makes the registry for the parts in this folder.
-    pub(super) fn new(uploads: OwnedFd) -> Self {
+    /// Makes the registry for the parts in this folder of an environment.
+    pub(super) fn new(uploads: OwnedFd, environment: &Path) -> Self {
         // These file systems write the content of a file that replaces another out before the
         // rename: ext4(5) auto_da_alloc, btrfs(5) flushoncommit's renames.
         let careful = fstatfs(&uploads).is_ok_and(|found| {
@@ -66,11 +69,17 @@ impl Parts {
         Self {
             uploads,
             syncs: !careful,
+            meter: Meter::new(environment),
             sessions: AtomicU64::new(0),
             count: AtomicUsize::new(0),
             known: Mutex::new(Known::default()),
             freeze: Freeze::default(),
         }
+    }
+
+    /// Returns what the environment holds, of what it may.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     pub(super) fn folder(&self) -> BorrowedFd<'_> {

@@ -150,6 +150,8 @@ impl Writing {
     /// # Errors
     /// When they cannot all be written.
     pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Obstacle> {
+        let count = bytes.len() as u64;
+        self.grow(offset.saturating_add(count), count)?;
         let written = {
             let _open = self.draft.thaw()?;
             self.draft.file.write_all_at(bytes, offset)
@@ -188,6 +190,11 @@ impl Writing {
         to: u64,
         (length, at_once): (u64, u64),
     ) -> Result<u64, Obstacle> {
+        if self.draft.growth.is_some() {
+            let left = self.draft_length(source)?.saturating_sub(from).min(length);
+            let portion = left.min(at_once);
+            self.grow(to.saturating_add(portion), portion)?;
+        }
         let copied = {
             let _open = self.draft.thaw()?;
             let Draft { file, reserve, .. } = &self.draft;
@@ -207,6 +214,10 @@ impl Writing {
     /// # Errors
     /// When they cannot be set.
     pub fn set_attributes(&mut self, attributes: &Attributes) -> Result<(), Obstacle> {
+        if let (Some(growth), Some(size)) = (&mut self.draft.growth, attributes.size) {
+            let resized = growth.resize(size);
+            resized.map_err(|obstacle| self.not_copied(obstacle))?;
+        }
         let _open = self.draft.thaw()?;
         set_on_file(&self.draft.file, attributes)
     }
@@ -238,6 +249,19 @@ impl Writing {
         self.permit.finish(outcome)
     }
 
+    /// Takes what a write needs of the environment's quota.
+    fn grow(&mut self, end: u64, count: u64) -> Result<(), Obstacle> {
+        let Some(growth) = &mut self.draft.growth else {
+            return Ok(());
+        };
+        let grown = growth.to(end, count);
+        grown.map_err(|obstacle| self.not_copied(obstacle))
+    }
+
+    fn draft_length(&self, source: &File) -> Result<u64, Obstacle> {
+        Ok(fstat(source)?.st_size.unsigned_abs())
+    }
+
     /// A file that was not copied whole is not whole.
     fn not_copied(&mut self, obstacle: Obstacle) -> Obstacle {
         let errno = match &obstacle {
@@ -245,6 +269,10 @@ impl Writing {
             Obstacle::NoRoom => {
                 self.permit.describe(obstacle::NO_ROOM);
                 Errno::ENOSPC
+            }
+            Obstacle::Quota(sentence) => {
+                self.permit.describe(sentence);
+                Errno::EDQUOT
             }
             Obstacle::LeadsOut
             | Obstacle::Special

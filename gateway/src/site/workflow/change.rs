@@ -360,10 +360,12 @@ fn perform(
     {
         tracing::warn!("old releases were not collected: {fault}");
     }
-    if intent.content.is_some()
-        && let Err(fault) = content::collect(sites, permit, environment)
-    {
-        tracing::warn!("old content was not collected: {fault}");
+    if intent.content.is_some() {
+        let done = content::collect(sites, permit, environment)
+            .and_then(|_gone| sites.recount(&workflow.site, &workflow.environment));
+        if let Err(fault) = done {
+            tracing::warn!("old content was not collected: {fault}");
+        }
     }
     crash::point("collected");
     Ok(())

@@ -132,7 +132,8 @@ impl<'r> Dump<'r> {
             let rest = self.rest();
             let sandbox = rest.starts_with(b"/*!999999\\-") || rest.starts_with(b"/*M!999999\\-");
             let token = Tokens::new(rest).next();
-            let (kind, length) = token.map_or((Kind::Word, 0), |token| (token.kind, token.text.len()));
+            let (kind, length) =
+                token.map_or((Kind::Word, 0), |token| (token.kind, token.text.len()));
             let comment = sandbox || (kind == Kind::Blank);
             let length = if sandbox {
                 let end = rest.windows(2).position(|two| two == b"*/");
@@ -162,10 +163,11 @@ impl<'r> Dump<'r> {
     fn is_delimiter_line(&mut self) -> Result<bool, Trouble> {
         const WORD: &[u8] = b"DELIMITER";
         let is_it = |rest: &[u8]| {
-            rest.split_at_checked(WORD.len()).is_some_and(|(word, after)| {
-                word.eq_ignore_ascii_case(WORD)
-                    && after.first().is_none_or(u8::is_ascii_whitespace)
-            })
+            rest.split_at_checked(WORD.len())
+                .is_some_and(|(word, after)| {
+                    word.eq_ignore_ascii_case(WORD)
+                        && after.first().is_none_or(u8::is_ascii_whitespace)
+                })
         };
         if !is_it(self.rest()) {
             return Ok(false);

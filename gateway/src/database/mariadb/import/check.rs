@@ -60,7 +60,9 @@ pub(super) fn plan(statement: &[u8]) -> Plan {
         "LOCK" | "UNLOCK" | "FLUSH" => Plan::Skip,
         "COMMIT" | "BEGIN" | "START" | "ROLLBACK" => match said.next() {
             Some(next) if is(&next, "SLAVE") || is(&next, "REPLICA") => refused("START SLAVE"),
-            _ => Plan::Everywhere { foreign_keys: false },
+            _ => Plan::Everywhere {
+                foreign_keys: false,
+            },
         },
         "TRUNCATE" => {
             let first = said.next();
@@ -77,7 +79,10 @@ pub(super) fn plan(statement: &[u8]) -> Plan {
         other => {
             let next = said.next().filter(|next| next.kind == Kind::Word);
             let next = next.map_or_else(String::new, |next| {
-                format!(" {}", String::from_utf8_lossy(next.text).to_ascii_uppercase())
+                format!(
+                    " {}",
+                    String::from_utf8_lossy(next.text).to_ascii_uppercase()
+                )
             });
             refused(&format!("{other}{next}"))
         }
@@ -86,9 +91,7 @@ pub(super) fn plan(statement: &[u8]) -> Plan {
 
 fn refused(what: &str) -> Plan {
     let what: String = what.chars().take(60).collect();
-    Plan::Refused(format!(
-        "{what} is not something that a dump may do here"
-    ))
+    Plan::Refused(format!("{what} is not something that a dump may do here"))
 }
 
 fn unless_it_writes_files(statement: &[u8], plan: Plan) -> Plan {
@@ -167,7 +170,10 @@ fn set(statement: &[u8]) -> Plan {
             return refused("SET SESSION AUTHORIZATION");
         }
         if let Some(name) = named(&token) {
-            if UNSAFE_CHARSETS.iter().any(|set| name.eq_ignore_ascii_case(set)) {
+            if UNSAFE_CHARSETS
+                .iter()
+                .any(|set| name.eq_ignore_ascii_case(set))
+            {
                 return Plan::Refused(format!(
                     "the dump is written in {name}; write it in utf8mb4 \
                      (--default-character-set=utf8mb4)"
@@ -182,7 +188,9 @@ fn set(statement: &[u8]) -> Plan {
     }
     let mut said = meaningful(statement).skip(1);
     let log_bin = said.by_ref().take(6).any(|token| is(&token, "SQL_LOG_BIN"));
-    let copies = meaningful(statement).nth(2).is_some_and(|token| token.kind == Kind::Word);
+    let copies = meaningful(statement)
+        .nth(2)
+        .is_some_and(|token| token.kind == Kind::Word);
     if log_bin && !copies {
         return Plan::LeaveOut("SQL_LOG_BIN, which is for servers that replicate");
     }
@@ -192,8 +200,22 @@ fn set(statement: &[u8]) -> Plan {
 /// `CREATE`, `DROP` or `ALTER` of something.
 fn object(statement: &[u8], verb: &str) -> Plan {
     const OBJECTS: [&str; 16] = [
-        "TABLE", "VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "SEQUENCE", "INDEX", "PACKAGE",
-        "DATABASE", "SCHEMA", "USER", "ROLE", "SERVER", "TABLESPACE", "LOGFILE",
+        "TABLE",
+        "VIEW",
+        "TRIGGER",
+        "PROCEDURE",
+        "FUNCTION",
+        "EVENT",
+        "SEQUENCE",
+        "INDEX",
+        "PACKAGE",
+        "DATABASE",
+        "SCHEMA",
+        "USER",
+        "ROLE",
+        "SERVER",
+        "TABLESPACE",
+        "LOGFILE",
     ];
     let mut said = meaningful(statement).skip(1);
     let what = said
@@ -201,7 +223,9 @@ fn object(statement: &[u8], verb: &str) -> Plan {
         .take(24)
         .find_map(|token| OBJECTS.iter().find(|object| is(&token, object)).copied());
     let conditional = |token: &Token<'_>| {
-        ["IF", "NOT", "EXISTS", "IGNORE", "NOWAIT"].iter().any(|word| is(token, word))
+        ["IF", "NOT", "EXISTS", "IGNORE", "NOWAIT"]
+            .iter()
+            .any(|word| is(token, word))
     };
     let mut said = said.skip_while(conditional);
     match what {
@@ -213,20 +237,25 @@ fn object(statement: &[u8], verb: &str) -> Plan {
             None => refused(&format!("{verb} DATABASE")),
         },
         Some("TABLE") => table(statement, said.next(), said.next()),
-        Some("EVENT" | "USER") if verb == "ALTER" => refused(&format!("{verb} {}", what.unwrap_or(""))),
+        Some("EVENT" | "USER") if verb == "ALTER" => {
+            refused(&format!("{verb} {}", what.unwrap_or("")))
+        }
         Some("FUNCTION") if meaningful(statement).any(|token| is(&token, "SONAME")) => {
             refused("CREATE FUNCTION … SONAME")
         }
-        Some("VIEW" | "TRIGGER" | "PROCEDURE" | "FUNCTION" | "EVENT" | "SEQUENCE" | "INDEX" | "PACKAGE") => {
-            unless_it_writes_files(statement, Plan::Alone)
-        }
+        Some(
+            "VIEW" | "TRIGGER" | "PROCEDURE" | "FUNCTION" | "EVENT" | "SEQUENCE" | "INDEX"
+            | "PACKAGE",
+        ) => unless_it_writes_files(statement, Plan::Alone),
         other => refused(&format!("{verb} {}", other.unwrap_or("of this kind"))),
     }
 }
 
 fn table(statement: &[u8], name: Option<Token<'_>>, next: Option<Token<'_>>) -> Plan {
     let alone = meaningful(statement).any(|token| {
-        ["SELECT", "LIKE", "RENAME", "EXCHANGE", "UNION"].iter().any(|word| is(&token, word))
+        ["SELECT", "LIKE", "RENAME", "EXCHANGE", "UNION"]
+            .iter()
+            .any(|word| is(&token, word))
     });
     for token in meaningful(statement) {
         if is(&token, "DIRECTORY") {
@@ -235,7 +264,11 @@ fn table(statement: &[u8], name: Option<Token<'_>>, next: Option<Token<'_>>) -> 
     }
     unless_it_writes_files(
         statement,
-        if alone { Plan::Alone } else { of_table(name, next, false) },
+        if alone {
+            Plan::Alone
+        } else {
+            of_table(name, next, false)
+        },
     )
 }
 
@@ -284,9 +317,16 @@ mod tests {
             ),
             (
                 "SET @global = 1, sql_mode = 'ANSI'",
-                Plan::Everywhere { foreign_keys: false },
+                Plan::Everywhere {
+                    foreign_keys: false,
+                },
             ),
-            ("SET @MYSQLDUMP_TEMP_LOG_BIN = @@SESSION.SQL_LOG_BIN", Plan::Everywhere { foreign_keys: false }),
+            (
+                "SET @MYSQLDUMP_TEMP_LOG_BIN = @@SESSION.SQL_LOG_BIN",
+                Plan::Everywhere {
+                    foreign_keys: false,
+                },
+            ),
         ] {
             assert_eq!(plan(statement.as_bytes()), expected, "{statement}");
         }

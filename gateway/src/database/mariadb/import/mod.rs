@@ -121,7 +121,9 @@ fn finish(
             }
         }
         if !events.is_empty() {
-            filled.notes.push(format!("{} events are switched off", events.len()));
+            filled
+                .notes
+                .push(format!("{} events are switched off", events.len()));
         }
     }
     let password = Password::new(served.password.to_owned());
@@ -248,7 +250,13 @@ impl Import<'_> {
     }
 
     /// A dump may name the one database that it is of, and stays in it.
-    fn database(&mut self, text: &[u8], line: u64, of: String, alter: bool) -> Result<bool, Trouble> {
+    fn database(
+        &mut self,
+        text: &[u8],
+        line: u64,
+        of: String,
+        alter: bool,
+    ) -> Result<bool, Trouble> {
         if let Some(own) = &self.own
             && *own != of
         {
@@ -289,7 +297,9 @@ impl Import<'_> {
 /// Whether a `SET` leaves the checks of foreign keys switched on: what it does last with them counts.
 fn switches_on(text: &[u8]) -> bool {
     let text = String::from_utf8_lossy(text).to_ascii_uppercase();
-    let after = text.rsplit_once("FOREIGN_KEY_CHECKS").map_or("", |(_, after)| after);
+    let after = text
+        .rsplit_once("FOREIGN_KEY_CHECKS")
+        .map_or("", |(_, after)| after);
     let value = after.trim_start().trim_start_matches(['=', ':', ' ', '\'']);
     value.starts_with('1') || value.starts_with("ON") || value.starts_with("TRUE")
 }
@@ -301,15 +311,25 @@ mod tests {
     #[test]
     fn lines_are_those_of_the_dump() {
         let message = "You have an error near 'x' at line 3";
-        assert_eq!(placed(10, message), (12, "You have an error near 'x'".to_owned()));
-        assert_eq!(placed(10, "Unknown table"), (10, "Unknown table".to_owned()));
+        assert_eq!(
+            placed(10, message),
+            (12, "You have an error near 'x'".to_owned())
+        );
+        assert_eq!(
+            placed(10, "Unknown table"),
+            (10, "Unknown table".to_owned())
+        );
     }
 
     #[test]
     fn checks_of_foreign_keys_are_known() {
         assert!(switches_on(b"SET FOREIGN_KEY_CHECKS = 1"));
         assert!(switches_on(b"set session foreign_key_checks=ON"));
-        assert!(!switches_on(b"SET @OLD=@@FOREIGN_KEY_CHECKS, FOREIGN_KEY_CHECKS=0"));
-        assert!(!switches_on(b"SET FOREIGN_KEY_CHECKS=@OLD_FOREIGN_KEY_CHECKS"));
+        assert!(!switches_on(
+            b"SET @OLD=@@FOREIGN_KEY_CHECKS, FOREIGN_KEY_CHECKS=0"
+        ));
+        assert!(!switches_on(
+            b"SET FOREIGN_KEY_CHECKS=@OLD_FOREIGN_KEY_CHECKS"
+        ));
     }
 }

@@ -38,7 +38,9 @@ pub(super) fn replace(statement: Vec<u8>, replacement: &Replacement) -> (Vec<u8>
 /// The value that a text in quotes stands for.
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let quote = text.first().copied().unwrap_or(b'\'');
-    let inner = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
+    let inner = text
+        .get(1..text.len().saturating_sub(1))
+        .unwrap_or_default();
     let mut value = Vec::with_capacity(inner.len());
     let mut bytes = inner.iter().copied();
     while let Some(byte) = bytes.next() {
@@ -72,7 +74,10 @@ mod tests {
 
     #[test]
     fn a_text_is_what_it_stands_for() {
-        assert_eq!(unescaped(b"'it''s \\'a\\' \\\\ \\n\\0\\x'"), b"it's 'a' \\ \n\0x");
+        assert_eq!(
+            unescaped(b"'it''s \\'a\\' \\\\ \\n\\0\\x'"),
+            b"it's 'a' \\ \n\0x"
+        );
         assert_eq!(unescaped(b"\"a'b\"\"c\""), b"a'b\"c");
     }
 }

@@ -66,7 +66,9 @@ impl Work {
     }
 
     fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+        self.changed
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who does what belongs to a table: who has it already, or who has least to do.
@@ -79,7 +81,11 @@ impl Work {
             return *worker;
         }
         let state = self.state();
-        let least = state.bytes.iter().enumerate().min_by_key(|(_, bytes)| **bytes);
+        let least = state
+            .bytes
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, bytes)| **bytes);
         let worker = least.map_or(0, |(worker, _)| worker);
         tables.insert(table.to_owned(), worker);
         worker
@@ -89,7 +95,10 @@ impl Work {
     pub(super) fn push(&self, worker: usize, job: Job) -> bool {
         let mut state = self.state();
         while state.failure.is_none()
-            && state.bytes.get(worker).is_some_and(|bytes| *bytes > WAITING)
+            && state
+                .bytes
+                .get(worker)
+                .is_some_and(|bytes| *bytes > WAITING)
         {
             state = self.wait(state);
         }
@@ -108,14 +117,16 @@ impl Work {
 
     /// Hands a statement to all but one.
     pub(super) fn push_all(&self, but: Option<usize>, sql: &[u8], line: u64) -> bool {
-        (0..self.workers).filter(|worker| Some(*worker) != but).all(|worker| {
-            let job = Job {
-                sql: sql.to_vec(),
-                line,
-                rows: false,
-            };
-            self.push(worker, job)
-        })
+        (0..self.workers)
+            .filter(|worker| Some(*worker) != but)
+            .all(|worker| {
+                let job = Job {
+                    sql: sql.to_vec(),
+                    line,
+                    rows: false,
+                };
+                self.push(worker, job)
+            })
     }
 
     /// Waits until nobody has anything to do. False when something has failed.
@@ -162,7 +173,10 @@ impl Work {
                 Ok(done) if job.rows => state.rows += done.rows,
                 Ok(_) => {}
                 Err(wrong) => {
-                    let earlier = state.failure.as_ref().is_none_or(|known| known.line > job.line);
+                    let earlier = state
+                        .failure
+                        .as_ref()
+                        .is_none_or(|known| known.line > job.line);
                     if earlier {
                         let line = job.line;
                         state.failure = Some(Failure { line, wrong });

@@ -72,18 +72,27 @@ pub(super) fn views(
         if let Err(wrong) = server.run(format!("SELECT 1 FROM {} LIMIT 0", name(view)))
             && is_broken(&wrong)
         {
-            notes.push(format!("the view {view} is broken in the source and was left out: {wrong}"));
+            notes.push(format!(
+                "the view {view} is broken in the source and was left out: {wrong}"
+            ));
             continue;
         }
         let rows = server.texts(format!("SHOW CREATE VIEW {}", name(view)))?;
-        let Some(made) = rows.into_iter().next().and_then(|row| row.into_iter().nth(1)) else {
+        let Some(made) = rows
+            .into_iter()
+            .next()
+            .and_then(|row| row.into_iter().nth(1))
+        else {
             continue;
         };
         views.push(Code {
             object: Object::View,
             name: view.clone(),
             made,
-            settings: format!("SESSION sql_mode = '', collation_connection = {}", super::text(collation)),
+            settings: format!(
+                "SESSION sql_mode = '', collation_connection = {}",
+                super::text(collation)
+            ),
         });
     }
     Ok(views)
@@ -135,9 +144,14 @@ pub(super) fn events(server: &mut Connection<'_>, schema: &str) -> Result<Vec<Co
         let mut made = code(server, Object::Event, event, &show, [3, 1, 5])?;
         if let Some(event) = &mut made {
             let zone = server.texts(&show)?;
-            let zone = zone.into_iter().next().and_then(|row| row.into_iter().nth(2));
+            let zone = zone
+                .into_iter()
+                .next()
+                .and_then(|row| row.into_iter().nth(2));
             if let Some(zone) = zone.filter(|zone| !zone.is_empty()) {
-                event.settings.push_str(&format!(", time_zone = {}", super::text(&zone)));
+                event
+                    .settings
+                    .push_str(&format!(", time_zone = {}", super::text(&zone)));
             }
         }
         events.extend(made);

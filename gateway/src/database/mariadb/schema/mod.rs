@@ -71,7 +71,11 @@ fn sequences(server: &mut Connection<'_>, schema: &str) -> Result<Vec<String>, W
     for sequence in names.iter().flatten() {
         let sequence = name(sequence);
         let made = server.texts(format!("SHOW CREATE SEQUENCE {sequence}"))?;
-        let Some(made) = made.into_iter().next().and_then(|row| row.into_iter().nth(1)) else {
+        let Some(made) = made
+            .into_iter()
+            .next()
+            .and_then(|row| row.into_iter().nth(1))
+        else {
             continue;
         };
         statements.push(made);

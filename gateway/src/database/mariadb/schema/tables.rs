@@ -76,7 +76,13 @@ impl Tabled {
 
 /// Engines whose tables hold no rows of their own.
 const LEADING_ELSEWHERE: [&str; 7] = [
-    "MRG_MyISAM", "MRG_MYISAM", "FEDERATED", "CONNECT", "SPIDER", "BLACKHOLE", "S3",
+    "MRG_MyISAM",
+    "MRG_MYISAM",
+    "FEDERATED",
+    "CONNECT",
+    "SPIDER",
+    "BLACKHOLE",
+    "S3",
 ];
 
 pub(super) fn read(
@@ -91,7 +97,10 @@ pub(super) fn read(
          WHERE TABLE_SCHEMA = {schema} AND INDEX_NAME = 'PRIMARY' ORDER BY TABLE_NAME, SEQ_IN_INDEX"
     ))? {
         if let [table, column] = row.as_slice() {
-            primaries.entry(table.clone()).or_default().push(column.clone());
+            primaries
+                .entry(table.clone())
+                .or_default()
+                .push(column.clone());
         }
     }
     let listed = server.texts(format!(
@@ -105,7 +114,11 @@ pub(super) fn read(
             continue;
         };
         let made = server.texts(format!("SHOW CREATE TABLE {}", name(table)))?;
-        let Some(made) = made.into_iter().next().and_then(|row| row.into_iter().nth(1)) else {
+        let Some(made) = made
+            .into_iter()
+            .next()
+            .and_then(|row| row.into_iter().nth(1))
+        else {
             return Err(Wrong::protocol("a table without a statement that makes it"));
         };
         let tabled = Tabled {
@@ -128,7 +141,9 @@ pub(super) fn read(
             ));
         }
         if kind == "SYSTEM VERSIONED" {
-            notes.push(format!("of {table} the rows of now are taken, not their history"));
+            notes.push(format!(
+                "of {table} the rows of now are taken, not their history"
+            ));
         }
         tables.push(tabled);
     }

@@ -42,7 +42,11 @@ pub(in crate::database::mariadb) fn rewrite(
             .filter(|two| matches!(two, [or, replace] if is(or, "OR") && is(replace, "REPLACE")))
             .and_then(|two| two.last())
             .unwrap_or(first);
-        edits.push((after.end(), after.end(), format!(" {}", changes.definer.trim_end()).into()));
+        edits.push((
+            after.end(),
+            after.end(),
+            format!(" {}", changes.definer.trim_end()).into(),
+        ));
     }
     if let Some((from, to)) = changes.database {
         qualify(&said, from, to, &mut edits);
@@ -71,9 +75,17 @@ fn definer(said: &[Token<'_>]) -> Option<(usize, usize)> {
     let head = said
         .iter()
         .position(|token| {
-            ["TRIGGER", "VIEW", "PROCEDURE", "FUNCTION", "EVENT", "PACKAGE", "TABLE"]
-                .iter()
-                .any(|what| is(token, what))
+            [
+                "TRIGGER",
+                "VIEW",
+                "PROCEDURE",
+                "FUNCTION",
+                "EVENT",
+                "PACKAGE",
+                "TABLE",
+            ]
+            .iter()
+            .any(|what| is(token, what))
         })
         .unwrap_or(0);
     let at = said
@@ -93,12 +105,7 @@ fn definer(said: &[Token<'_>]) -> Option<(usize, usize)> {
     Some((start.start, last.end()))
 }
 
-fn qualify(
-    said: &[Token<'_>],
-    from: &str,
-    to: &str,
-    edits: &mut Vec<(usize, usize, Vec<u8>)>,
-) {
+fn qualify(said: &[Token<'_>], from: &str, to: &str, edits: &mut Vec<(usize, usize, Vec<u8>)>) {
     let without = to.is_empty();
     let to = if without { String::new() } else { name(to) };
     let mut before: Option<&Token<'_>> = None;
@@ -161,7 +168,10 @@ mod tests {
                 "create algorithm=merge definer = current_user() sql security definer view v as select 1",
                 "create algorithm=merge  sql security definer view v as select 1",
             ),
-            ("CREATE VIEW definer AS SELECT 1", "CREATE VIEW definer AS SELECT 1"),
+            (
+                "CREATE VIEW definer AS SELECT 1",
+                "CREATE VIEW definer AS SELECT 1",
+            ),
         ] {
             assert_eq!(changed(statement, &none), without);
         }
@@ -186,7 +196,10 @@ mod tests {
             ..Changes::default()
         };
         assert_eq!(
-            changed("SELECT old.t.old, `old`.`f`(t.old.x, 'old.x') FROM old, b.old", &changes),
+            changed(
+                "SELECT old.t.old, `old`.`f`(t.old.x, 'old.x') FROM old, b.old",
+                &changes
+            ),
             "SELECT `n``w`.t.old, `n``w`.`f`(t.old.x, 'old.x') FROM old, b.old"
         );
     }

@@ -141,7 +141,9 @@ mod tests {
     #[test]
     fn a_statement_is_its_tokens() {
         let sql = b"/*!50003 CREATE*/ /* x */ VIEW `a``b`.c -- end\n'it''s \\' ;' # y\n=\"q\"";
-        let whole: Vec<u8> = Tokens::new(sql).flat_map(|token| token.text.to_vec()).collect();
+        let whole: Vec<u8> = Tokens::new(sql)
+            .flat_map(|token| token.text.to_vec())
+            .collect();
         assert_eq!(whole, sql);
         let said: Vec<_> = meaningful(sql)
             .map(|token| (token.kind, String::from_utf8_lossy(token.text).into_owned()))
@@ -162,7 +164,9 @@ mod tests {
     #[test]
     fn what_has_no_end_goes_to_the_end() {
         for sql in ["'abc", "`abc", "/* abc", "'abc\\", "/*!999999"] {
-            let whole: usize = Tokens::new(sql.as_bytes()).map(|token| token.text.len()).sum();
+            let whole: usize = Tokens::new(sql.as_bytes())
+                .map(|token| token.text.len())
+                .sum();
             assert_eq!(whole, sql.len(), "{sql}");
         }
     }

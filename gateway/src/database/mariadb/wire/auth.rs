@@ -30,12 +30,8 @@ pub(super) fn sign_in(packets: &mut Packets<'_>, login: &Login<'_>) -> Result<()
         read_greeting(&greeting).ok_or_else(|| Wrong::protocol("the server's greeting"))?;
     let password = login.password.unwrap_or_default().as_bytes();
 
-    let mut flags = LONG_PASSWORD
-        | LONG_FLAG
-        | PROTOCOL_41
-        | TRANSACTIONS
-        | SECURE_CONNECTION
-        | PLUGIN_AUTH;
+    let mut flags =
+        LONG_PASSWORD | LONG_FLAG | PROTOCOL_41 | TRANSACTIONS | SECURE_CONNECTION | PLUGIN_AUTH;
     if login.database.is_some() {
         flags |= CONNECT_WITH_DB;
     }

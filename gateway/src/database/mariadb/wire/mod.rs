@@ -13,8 +13,8 @@ mod row;
 use std::fmt;
 use std::io;
 
-pub(super) use packets::{Login, Stream};
 use packets::{Lines, Packets};
+pub(super) use packets::{Login, Stream};
 pub(super) use row::Row;
 
 use crate::database::Watcher;
@@ -53,7 +53,9 @@ impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Wrong::Server { code, message } => write!(f, "{message} (error {code})"),
-            Wrong::Broken(error) => write!(f, "the connection to the database server broke: {error}"),
+            Wrong::Broken(error) => {
+                write!(f, "the connection to the database server broke: {error}")
+            }
             Wrong::Stopped => f.write_str("stopped"),
         }
     }
@@ -132,7 +134,10 @@ impl<'w> Connection<'w> {
     }
 
     /// Runs a query and returns all its rows; for small answers.
-    pub(super) fn rows(&mut self, sql: impl AsRef<[u8]>) -> Result<Vec<Vec<Option<Vec<u8>>>>, Wrong> {
+    pub(super) fn rows(
+        &mut self,
+        sql: impl AsRef<[u8]>,
+    ) -> Result<Vec<Vec<Option<Vec<u8>>>>, Wrong> {
         let mut rows = Vec::new();
         self.send(sql.as_ref())?;
         match self.answer()? {

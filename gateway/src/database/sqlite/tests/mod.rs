@@ -90,9 +90,7 @@ pub(super) fn refusal(result: Result<Filled, Trouble>) -> String {
 
 /// Names that are replaced, with the engine's own means.
 pub(super) fn replacement() -> replace::Replacement {
-    replace::Replacement {
-        hosts: vec![("live.example.org".into(), "dev.example.org".into())],
-    }
+    replace::Replacement::new(&[("live.example.org".into(), "dev.example.org".into())]).unwrap()
 }
 
 /// What `sqlite3` says.

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::super::statements::{Ending, Statements, words};
+use crate::database::sqlite::statements::{Ending, Statements, words};
 
 /// Hands out some bytes at a time.
 struct Parts<'a>(&'a [u8], usize);

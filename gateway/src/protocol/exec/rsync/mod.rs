@@ -8,6 +8,7 @@
 mod arguments;
 mod greeting;
 mod log;
+mod quota;
 mod rows;
 mod run;
 mod settings;

@@ -138,5 +138,6 @@ fn row(transfer: &Transfer, change: TreeChange, bytes: u64, path: &SitePath) -> 
     let mut part = permit.part(change, path)?;
     part.add_bytes(bytes);
     part.describe(NAME);
+    transfer.tree.changed(transfer.place.area, change, bytes);
     part.finish(Outcome::Done)
 }

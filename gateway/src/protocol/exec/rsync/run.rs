@@ -1,5 +1,6 @@
 //! A confined rsync, from its start to its end.
 
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::greeting::{self, Greeted, OLDEST};
 use super::log::Lines;
 use super::rows::Rows;
 use super::settings::Settings;
-use super::{NAME, Transfer, forget, program};
+use super::{NAME, Transfer, forget, program, quota};
 use crate::confine;
 use crate::fault::{Fault, OrFault};
 use crate::gate::Denied;
@@ -133,6 +134,7 @@ async fn ready(run: &Run, transfer: &mut Transfer, input: &mut Input) -> Result<
         lines: Lines::new(&secret),
         log,
         shown: 0,
+        arriving: vec![workplace.path().join("temp")],
     };
     let group = child.id();
     let plain = settings.plain_paths(&workplace, transfer.place.area);
@@ -229,6 +231,8 @@ struct Follower {
     lines: Lines,
     log: pipe::Receiver,
     shown: usize,
+    /// Where files are that have not come whole.
+    arriving: Vec<PathBuf>,
 }
 
 impl Follower {
@@ -243,6 +247,9 @@ impl Follower {
                         if let Err(denied) = permit.still_holds() {
                             return denied;
                         }
+                    }
+                    if let Some(denied) = quota::over(&self.arriving, run, transfer) {
+                        return denied;
                     }
                 }
                 read = self.log.read(&mut piece) => {

@@ -157,6 +157,7 @@ impl Talk<'_> {
     async fn warn_unread(&mut self, name: &[u8], unread: Unread) -> Result<(), Lost> {
         match unread {
             Unread::Denied(denied) => self.warn_denied(denied).await,
+            Unread::Full(why) => self.warn(&format!("{}: {why}", policy::escape(name))).await,
             Unread::Cannot(why) => self.warn(&format!("{}: {why}", policy::escape(name))).await,
         }
     }

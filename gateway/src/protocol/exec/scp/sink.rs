@@ -248,8 +248,10 @@ fn failed(reading: &Reading<'_>, place: &Place, mut permit: Permit, obstacle: Ob
         return reading.refused(action, place, obstacle);
     }
     let unread = cannot(obstacle);
-    if let Unread::Cannot(why) = &unread {
-        permit.describe(*why);
+    match &unread {
+        Unread::Cannot(why) => permit.describe(*why),
+        Unread::Full(why) => permit.describe(why.clone()),
+        Unread::Denied(_) => {}
     }
     match permit.finish(Outcome::Failed) {
         Ok(()) => unread,
@@ -354,7 +356,7 @@ fn put(
     if let Some(unread) = trouble {
         let outcome = match &unread {
             Unread::Denied(_) => Outcome::Refused,
-            Unread::Cannot(_) => Outcome::Failed,
+            Unread::Cannot(_) | Unread::Full(_) => Outcome::Failed,
         };
         writing.end(outcome)?;
         return Err(unread);

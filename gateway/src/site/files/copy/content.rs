@@ -99,7 +99,7 @@ fn sparsely(ends: &Ends<'_>, from: u64, left: u64) -> Result<u64, Failure> {
     copy_portion(ends.source, from, ends.target, from, (left, PORTION), 0).map_err(|obstacle| {
         match obstacle {
             Obstacle::System(errno) => Failure::from(errno),
-            Obstacle::NoRoom => Failure::from(Errno::ENOSPC),
+            Obstacle::NoRoom | Obstacle::Quota(_) => Failure::from(Errno::ENOSPC),
             Obstacle::LeadsOut
             | Obstacle::Special
             | Obstacle::SeveralNames

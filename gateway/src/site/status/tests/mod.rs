@@ -2,7 +2,9 @@
 
 mod code;
 mod databases;
+mod drupal;
 mod places;
+mod wordpress;
 
 use super::ground::Tree;
 use super::{Check, Score};

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{Folder, Score, is};
 use crate::site::status::address::{Address, answer};
+use crate::site::status::backups::{Backups, judged};
 use crate::site::status::certificate::{self, Seen};
 use crate::site::status::ground::System;
 use crate::site::status::{files, repository, strays};
@@ -239,4 +240,82 @@ fn the_end_of_a_certificate_is_read() {
         Score::Failure,
         "looked at: x",
     );
+}
+
+#[test]
+fn backups_are_to_be_recent_whole_and_made_by_themselves() {
+    let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+    let look = |newest: Option<&str>, automatic, trouble: Option<&str>, live| {
+        let known = Backups {
+            newest: newest.map(|time| time.parse().unwrap()),
+            automatic,
+            trouble: trouble.map(str::to_owned),
+        };
+        judged(&known, "acme.live", live, now)
+    };
+    let yesterday = Some("2026-11-19T12:00:00Z");
+    is(&look(yesterday, true, None, true), Score::Ok, "2026-11-19");
+    is(
+        &look(yesterday, false, None, true),
+        Score::Warning,
+        "by itself",
+    );
+    is(
+        &look(yesterday, false, None, false),
+        Score::Ok,
+        "2026-11-19",
+    );
+    is(
+        &look(Some("2026-11-18T12:00:00Z"), true, None, true),
+        Score::Warning,
+        "2026-11-18",
+    );
+    is(
+        &look(Some("2026-11-01T12:00:00Z"), true, None, true),
+        Score::Failure,
+        "2026-11-01",
+    );
+    is(
+        &look(Some("2026-11-01T12:00:00Z"), true, None, false),
+        Score::Ok,
+        "old",
+    );
+    is(
+        &look(None, true, None, true),
+        Score::Failure,
+        "no backups yet",
+    );
+    is(
+        &look(None, true, None, false),
+        Score::Skipped,
+        "no backups yet",
+    );
+    is(
+        &look(yesterday, true, Some("a pack is gone"), true),
+        Score::Failure,
+        "a pack is gone",
+    );
+}
+
+#[test]
+fn names_of_uploads_are_told_to_who_may_read_them() {
+    let folder = Folder::with(&[
+        ("secret-plan.php", &"<?php evil(); ".repeat(9)),
+        ("b.php", &"<?php evil(); ".repeat(9)),
+    ]);
+    folder.mode("b.php", 0o606);
+    let mut tree = folder.tree();
+    is(
+        &strays::programs(&tree, &System::Other),
+        Score::Failure,
+        "secret-plan.php",
+    );
+    tree.unnamed = true;
+    let told = strays::programs(&tree, &System::Other);
+    is(
+        &told,
+        Score::Failure,
+        "2 PHP file(s) lie among the uploads: (names are for who may read /files).",
+    );
+    assert!(!told.finding.contains("secret-plan"), "{told:?}");
 }
