@@ -45,6 +45,7 @@ present() {
     nginx-light) test -x /usr/sbin/nginx ;;
     php-fpm) ls /usr/sbin/php-fpm* ;;
     bubblewrap) command -v bwrap ;;
+    xz-utils) command -v xz ;;
     php-cli) command -v php ;;
     php-mysql) php -r 'exit(extension_loaded("mysqli") && extension_loaded("pdo_mysql") ? 0 : 1);' ;;
     php-sqlite3) php -r 'exit(extension_loaded("pdo_sqlite") ? 0 : 1);' ;;
