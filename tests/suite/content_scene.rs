@@ -8,7 +8,7 @@ use std::sync::Arc;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use support::mariadb::{self, Mariadb};
-use support::{Client, Finished, Gateway, Person, Role, Site, Tree};
+use support::{Client, Finished, Gateway, Person, Role, Site};
 
 /// What speaks SQL for a scene.
 pub(crate) enum Server {
@@ -33,7 +33,13 @@ impl Scene {
         let server = Mariadb::start();
         let gateway = Arc::new(Gateway::start());
         let address = format!("127.0.0.1:{}", server.port());
-        name_server(&gateway, "mariadb", &address, mariadb::ACCOUNT, mariadb::PASSWORD);
+        name_server(
+            &gateway,
+            "mariadb",
+            &address,
+            mariadb::ACCOUNT,
+            mariadb::PASSWORD,
+        );
         Self::of(&gateway, name, Server::Mariadb(server))
     }
 
@@ -43,7 +49,9 @@ impl Scene {
         let scene = Self { site, server };
         if !matches!(scene.server, Server::Sqlite) {
             let engine = scene.engine();
-            scene.site.must(&["site:set", "SITE", "database", engine, "--yes"]);
+            scene
+                .site
+                .must(&["site:set", "SITE", "database", engine, "--yes"]);
         }
         scene
     }
@@ -93,7 +101,11 @@ impl Scene {
     pub(crate) fn sql(&self, environment: &str, sql: &str) -> String {
         match &self.server {
             Server::Mariadb(server) => server.sql_in(&self.fact(environment, "DATABASE_NAME"), sql),
-            Server::Sqlite => python_sqlite(&self.fact(environment, "DATABASE_DIR"), sql).ok().out().trim_end().to_owned(),
+            Server::Sqlite => python_sqlite(&self.fact(environment, "DATABASE_DIR"), sql)
+                .ok()
+                .out()
+                .trim_end()
+                .to_owned(),
         }
     }
 
@@ -103,12 +115,18 @@ impl Scene {
             Server::Sqlite => SQLITE,
             Server::Mariadb(_) => MARIADB,
         };
-        let sql = sql.replace("ORIGIN", environment).replace("ROWS", &rows.to_string());
+        let sql = sql
+            .replace("ORIGIN", environment)
+            .replace("ROWS", &rows.to_string());
         self.sql(environment, &sql);
         let files = PathBuf::from(self.fact(environment, "FILES"));
         fs::write(files.join("origin.txt"), environment).unwrap();
         fs::create_dir_all(files.join("fotos/žluťoučký")).unwrap();
-        fs::write(files.join("fotos/žluťoučký/kůň.jpg"), format!("a horse of {environment}")).unwrap();
+        fs::write(
+            files.join("fotos/žluťoučký/kůň.jpg"),
+            format!("a horse of {environment}"),
+        )
+        .unwrap();
     }
 
     /// What somebody sees of a database and files in the form that [`Scene::queries`] ask for it.
@@ -138,13 +156,6 @@ impl Scene {
         queries.iter().map(|query| (*query).to_owned()).collect()
     }
 
-    /// What an environment has: what leads where, its database, its files.
-    pub(crate) fn whole(&self, environment: &str) -> (PathBuf, String, Tree) {
-        let content = fs::canonicalize(self.folder(environment).join("content")).unwrap();
-        let files = Tree::read(PathBuf::from(self.fact(environment, "FILES")));
-        (content, self.seen(environment), files)
-    }
-
     /// As the site's administrator over ssh.
     pub(crate) fn lead_does(&self, words: &[&str]) -> Client {
         self.site.console(self.lead(), words)
@@ -156,7 +167,10 @@ impl Scene {
         let dump = match &self.server {
             Server::Mariadb(server) => {
                 let name = self.fact(environment, "DATABASE_NAME");
-                let mut command = server.client("mariadb-dump", &["--routines", "--triggers", "--single-transaction"]);
+                let mut command = server.client(
+                    "mariadb-dump",
+                    &["--routines", "--triggers", "--single-transaction"],
+                );
                 let output = command.arg(name).output().unwrap();
                 assert!(output.status.success(), "{output:?}");
                 output.stdout
@@ -165,7 +179,11 @@ impl Scene {
                 let folder = self.fact(environment, "DATABASE_DIR");
                 let script = "import glob, sqlite3, sys\n\
                     for line in sqlite3.connect(glob.glob(sys.argv[1] + '/*.db')[0]).iterdump(): print(line)\n";
-                Client::new("/usr/bin/python3").args(["-c", script, &folder]).run().ok().stdout
+                Client::new("/usr/bin/python3")
+                    .args(["-c", script, &folder])
+                    .run()
+                    .ok()
+                    .stdout
             }
         };
         let dump = String::from_utf8(dump).unwrap();
@@ -176,7 +194,13 @@ impl Scene {
 }
 
 /// Names a server of databases in a gateway's configuration, and starts it with that.
-pub(crate) fn name_server(gateway: &Gateway, engine: &str, address: &str, user: &str, password: &str) {
+pub(crate) fn name_server(
+    gateway: &Gateway,
+    engine: &str,
+    address: &str,
+    user: &str,
+    password: &str,
+) {
     let file = gateway.folder().join(format!("{engine}.password"));
     fs::write(&file, password).unwrap();
     let mut text = fs::read_to_string(gateway.config()).unwrap();
@@ -202,7 +226,10 @@ if sql.lstrip().upper().startswith('SELECT'):
 else:
     database.executescript(sql)
 "#;
-    Client::new("/usr/bin/python3").args(["-c", SCRIPT, folder]).input(sql).run()
+    Client::new("/usr/bin/python3")
+        .args(["-c", SCRIPT, folder])
+        .input(sql)
+        .run()
 }
 
 /// One of everything that a database may hold; `ORIGIN` is where it is from.

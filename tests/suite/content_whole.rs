@@ -43,36 +43,71 @@ fn watch(scene: &Scene, rows: usize) {
         visitor.goes_on(3);
         let seen = visitor.since(from);
         let last = seen.last();
-        assert!(seen.contains(&now), "{words:?}: nobody has seen {now:?}; the last was {last:?}");
+        assert!(
+            seen.contains(&now),
+            "{words:?}: nobody has seen {now:?}; the last was {last:?}"
+        );
         expected.push(now);
     };
-    let of = |state: &str, files: &str| format!("{} | {files}", state.rsplit_once(" | ").unwrap().0);
+    let of =
+        |state: &str, files: &str| format!("{} | {files}", state.rsplit_once(" | ").unwrap().0);
     let dumped = at_first.replacen("| dev |", "| dump |", 1);
     let empty = "0 | no files";
     step(&["env:clone-content", "SITE.live", "dev"], b"", &live);
-    step(&["import:database", "SITE.dev", "-"], &dump, &of(&dumped, "files of live"));
-    let backup = scene.lead_does(&["backup:create", "SITE.dev", "--element", "all"]).run().ok();
+    step(
+        &["import:database", "SITE.dev", "-"],
+        &dump,
+        &of(&dumped, "files of live"),
+    );
+    let backup = scene
+        .lead_does(&["backup:create", "SITE.dev", "--element", "all"])
+        .run()
+        .ok();
     let backup = backup_id(scene, &backup.screen());
     step(&["env:clone-content", "SITE.live", "dev"], b"", &live);
-    step(&["backup:restore", "SITE.dev", &backup, "--element", "database"], b"", &of(&dumped, "files of live"));
+    step(
+        &[
+            "backup:restore",
+            "SITE.dev",
+            &backup,
+            "--element",
+            "database",
+        ],
+        b"",
+        &of(&dumped, "files of live"),
+    );
     step(&["env:wipe", "SITE.dev"], b"", empty);
-    step(&["env:undo-content", "SITE.dev"], b"", &of(&dumped, "files of live"));
+    step(
+        &["env:undo-content", "SITE.dev"],
+        b"",
+        &of(&dumped, "files of live"),
+    );
     writer.end();
     let seen = visitor.end();
     println!("{}: a visitor of dev saw {seen:#?}", scene.engine());
-    let strange: BTreeMap<_, _> = seen.iter().filter(|(state, _)| !expected.contains(state)).collect();
-    assert!(strange.is_empty(), "states that nobody may see: {strange:#?}");
+    let strange: BTreeMap<_, _> = seen
+        .iter()
+        .filter(|(state, _)| !expected.contains(state))
+        .collect();
+    assert!(
+        strange.is_empty(),
+        "states that nobody may see: {strange:#?}"
+    );
     let of_live = visitor_of_live.end();
     println!("{}: a visitor of live saw {of_live:#?}", scene.engine());
     assert!(of_live.keys().all(|state| *state == live), "{of_live:#?}");
 }
 
 fn backup_id(scene: &Scene, told: &str) -> String {
-    let listed = scene.site.must(&["backup:list", "SITE.dev", "--format", "json"]).out();
+    let listed = scene
+        .site
+        .must(&["backup:list", "SITE.dev", "--format", "json"])
+        .out();
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     let newest = listed.as_array().and_then(|rows| rows.first());
     let id = newest.and_then(|row| row["id"].as_str());
-    id.unwrap_or_else(|| panic!("no backup is listed after {told}: {listed}")).to_owned()
+    id.unwrap_or_else(|| panic!("no backup is listed after {told}: {listed}"))
+        .to_owned()
 }
 
 /// What is done elsewhere: the dump is loaded into the database that the site uses.
@@ -91,6 +126,14 @@ fn plain_load_shows_it(scene: &Scene) {
     let seen = visitor.since(from);
     visitor.end();
     let faults: Vec<_> = seen.iter().filter(|state| **state != whole).collect();
-    println!("mariadb < dump: {} of {} passes met a fault, such as {:?}", faults.len(), seen.len(), faults.first());
-    assert!(!faults.is_empty(), "the plain way showed no fault, so nothing was tested");
+    println!(
+        "mariadb < dump: {} of {} passes met a fault, such as {:?}",
+        faults.len(),
+        seen.len(),
+        faults.first()
+    );
+    assert!(
+        !faults.is_empty(),
+        "the plain way showed no fault, so nothing was tested"
+    );
 }

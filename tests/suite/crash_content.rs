@@ -51,8 +51,16 @@ pub(crate) fn files_to_come(scene: &Scene, what: &str) -> Wanted {
 pub(crate) fn import_files(scene: &Scene, what: &str) -> Client {
     let folder = scene.tom.desk(&format!("archive-{what}"));
     write_files(&folder, what);
-    let archive = Client::new("tar").arg("-C").arg(&folder).args(["-cz", "."]).run().ok().stdout;
-    scene.admin(&["import:files", "SITE.dev", "-"]).input(archive)
+    let archive = Client::new("tar")
+        .arg("-C")
+        .arg(&folder)
+        .args(["-cz", "."])
+        .run()
+        .ok()
+        .stdout;
+    scene
+        .admin(&["import:files", "SITE.dev", "-"])
+        .input(archive)
 }
 
 pub(crate) fn something_there(scene: &Scene, what: &str) -> Wanted {
@@ -136,11 +144,13 @@ fn of_files(files: &Tree) -> String {
 
 /// One word if all rows say the same, and all that is there else.
 fn of_database(folder: &Path) -> String {
-    let found = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let Some(file) = found
-        .into_iter()
-        .find(|path| path.extension().is_some_and(|kind| kind == "db" || kind == "sqlite"))
-    else {
+    let found = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let Some(file) = found.into_iter().find(|path| {
+        path.extension()
+            .is_some_and(|kind| kind == "db" || kind == "sqlite")
+    }) else {
         return String::new();
     };
     const SCRIPT: &str = "
@@ -153,7 +163,11 @@ words = {said for found in rows.values() for said, _ in found}
 same = whole == 'ok' and len(words) == 1 and [[count for _, count in found] for found in rows.values()] == [[1], [200]]
 print(words.pop() if same else '' if whole == 'ok' and not tables else f'{whole} {rows}')
 ";
-    let read = Client::new("/usr/bin/python3").args(["-c", SCRIPT]).arg(file).run().ok();
+    let read = Client::new("/usr/bin/python3")
+        .args(["-c", SCRIPT])
+        .arg(file)
+        .run()
+        .ok();
     read.out().trim_end().to_owned()
 }
 
@@ -177,7 +191,12 @@ import glob, os, sqlite3, sys
 for name in glob.glob(sys.argv[1] + '/*'): os.unlink(name)
 sqlite3.connect(sys.argv[1] + '/site.db').executescript(sys.stdin.read())
 ";
-    Client::new("/usr/bin/python3").args(["-c", SCRIPT]).arg(database).input(sql(what)).run().ok();
+    Client::new("/usr/bin/python3")
+        .args(["-c", SCRIPT])
+        .arg(database)
+        .input(sql(what))
+        .run()
+        .ok();
 }
 
 fn write_files(folder: &Path, what: &str) {

@@ -45,7 +45,14 @@ impl Operation {
 
     /// Whether it is the content that turns, by a link of its own.
     pub(crate) fn turns_content(&self) -> bool {
-        ["clone_content", "import_database", "import_files", "wipe", "undo_content"].contains(&self.name)
+        [
+            "clone_content",
+            "import_database",
+            "import_files",
+            "wipe",
+            "undo_content",
+        ]
+        .contains(&self.name)
     }
 }
 
@@ -59,7 +66,9 @@ impl Wanted {
             Wanted::Multidev(name) => state.multidevs.contains_key(name),
             Wanted::NoMultidev(name) => !state.multidevs.contains_key(name),
             Wanted::Another => found.commit != before.environments[environment].commit,
-            Wanted::Content(what) => found.content.files == *what && found.content.database == *what,
+            Wanted::Content(what) => {
+                found.content.files == *what && found.content.database == *what
+            }
             // The other half must not have come with it.
             Wanted::Database(what) => {
                 found.content.database == *what

@@ -11,8 +11,8 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use support::{Client, Clone, Gateway, Person, Role, Site, Tree, wait_for};
 
-use crate::crash_content::{self, Content};
 use crate::crash_books;
+use crate::crash_content::{self, Content};
 use crate::crash_points::Faults;
 
 /// Backups of what is replaced have tests of their own, and take their time.
@@ -94,7 +94,8 @@ impl Scene {
 
     /// As the server's administrator over ssh.
     pub(crate) fn admin(&self, words: &[&str]) -> Client {
-        self.site.console(self.site.person(Role::Administrator), words)
+        self.site
+            .console(self.site.person(Role::Administrator), words)
     }
 
     /// Starts the daemon after it was killed; returns what it says of its repairs.

@@ -1,7 +1,7 @@
 <?php
-// What a busy site does: in a loop, uploads a file and writes its row, and now and then deletes a row with its
-// file; and counts in two tables at once. Prints one line for each time: how many microseconds the longest of
-// its statements took.
+// What a busy site does: in a loop, uploads a file and writes its row, deletes the oldest row with its file, and
+// counts in two tables at once. Prints one line for each time: how many microseconds the longest of its
+// statements took.
 //
 //     content-writer.php SETTINGS.JSON ROUNDS-PER-SECOND
 
@@ -23,7 +23,7 @@ $uploads = $facts['FUNICULAR_FILES'] . '/uploads';
 $insert = $database->prepare('INSERT INTO uploads (id, path) VALUES (?, ?)');
 $delete = $database->prepare('DELETE FROM uploads WHERE id = ?');
 $round = (int) $database->query('SELECT COALESCE(MAX(id), 0) FROM uploads')->fetchColumn();
-$oldest = $round;
+$alive = $database->query('SELECT id FROM uploads ORDER BY id')->fetchAll(PDO::FETCH_COLUMN);
 $longest = 0.0;
 $timed = function (callable $work) use (&$longest) {
     $began = microtime(true);
@@ -44,14 +44,11 @@ while (true) {
     $timed(fn () => $database->exec('UPDATE counter_a SET n = n + 1'));
     $timed(fn () => $database->exec('UPDATE zz_counter SET n = n + 1'));
     $timed(fn () => $database->commit());
-    // The row first: a page must not show what is gone.
-    if ($round % 3 === 0) {
-        $gone = $round - 40;
-        if ($gone > $oldest) {
-            $timed(fn () => $delete->execute([$gone]));
-            @unlink($facts['FUNICULAR_FILES'] . '/uploads/' . intdiv($gone, 100) . "/$gone.txt");
-        }
-    }
+    // As many go as come, the oldest first; the row first, since a page must not show what is gone.
+    $alive[] = $round;
+    $gone = array_shift($alive);
+    $timed(fn () => $delete->execute([$gone]));
+    @unlink($facts['FUNICULAR_FILES'] . '/uploads/' . intdiv($gone, 100) . "/$gone.txt");
     echo (int) ($longest * 1e6), "\n";
     $left = 1 / $pace - (microtime(true) - $began);
     if ($left > 0) {
