@@ -300,7 +300,9 @@ fn every_row_has_its_file_though_the_site_is_being_used() {
         .arg(scene.files("live"))
         .arg(scene.database("live"));
     let writer = Process::start(command).expect("python3");
-    until("uploads come", || scene.rows("live").len() > 40);
+    until("uploads come", || {
+        scene.rows("live").iter().any(|row| row == "upload-20")
+    });
     let id = scene.make("live");
     let after = scene.rows("live");
     drop(writer);
@@ -323,22 +325,29 @@ fn every_row_has_its_file_though_the_site_is_being_used() {
     );
 }
 
-/// Uploads and removes files as a site does: a file before its row, and a row before its file.
+/// Uploads and removes files as a site does, a file before its row and a row before its file. What it
+/// removes has been there for a while.
 const WRITER: &str = "
-import os, sqlite3, sys
+import os, sqlite3, sys, time
 files, path = sys.argv[1:]
 database = sqlite3.connect(path, timeout=30, isolation_level=None)
-number = 0
-while True:
-    name = f'upload-{number}'
+def put(name):
     with open(os.path.join(files, name), 'w') as file:
         file.write(name * 50)
     database.execute('INSERT INTO upload VALUES (?)', (name,))
-    if number >= 60:
-        old = f'upload-{number - 60}'
+database.execute('BEGIN')
+for number in range(4000):
+    put(f'old-{number}')
+database.execute('COMMIT')
+number = 0
+while True:
+    put(f'upload-{number}')
+    if number < 4000:
+        old = f'old-{number}'
         database.execute('DELETE FROM upload WHERE name = ?', (old,))
         os.remove(os.path.join(files, old))
     number += 1
+    time.sleep(0.005)
 ";
 
 #[test]
