@@ -19,6 +19,10 @@ pub const PASSWORD: &str = "of the gateway's \\ account";
 /// How long the server may take to begin or to end, on a machine that has much else to do.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// Many servers run side by side: none takes much, and none the kernel's few places for asynchronous
+/// reading and writing.
+const SMALL: [&str; 2] = ["--innodb-use-native-aio=0", "--innodb-buffer-pool-size=64M"];
+
 /// A running server; killed and removed on drop.
 pub struct Mariadb {
     folder: tempfile::TempDir,
@@ -45,6 +49,9 @@ impl Mariadb {
     /// Starts a server with its files in this folder.
     pub fn start_in(folder: tempfile::TempDir, options: &[&str]) -> Self {
         let data = folder.path().join("data");
+        // In a common folder, temporary tables of two servers take each other's names.
+        std::fs::create_dir(folder.path().join("tmp")).unwrap();
+        let temporary = format!("--tmpdir={}", folder.path().join("tmp").display());
         let made = Command::new("mariadb-install-db")
             .args([
                 "--no-defaults",
@@ -52,6 +59,8 @@ impl Mariadb {
                 "--auth-root-authentication-method=normal",
             ])
             .args(as_root())
+            .args(SMALL)
+            .arg(&temporary)
             .arg(format!("--datadir={}", data.display()))
             .output()
             .expect("mariadb-install-db is there (tests/install-clients.sh)");
@@ -59,7 +68,11 @@ impl Mariadb {
         let mut server = Self {
             folder,
             port: free_port(),
-            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            options: options
+                .iter()
+                .map(|option| (*option).to_owned())
+                .chain([temporary])
+                .collect(),
             server: None,
         };
         server.run();
@@ -95,6 +108,7 @@ impl Mariadb {
             ))
             .arg(format!("--port={}", self.port))
             .args(["--bind-address=127.0.0.1", "--skip-name-resolve"])
+            .args(SMALL)
             .args(&self.options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

@@ -108,7 +108,7 @@ pub struct BackupElements {
 pub struct FilesBackup {
     /// The snapshot taken before the database's, when there is one.
     pub before: Option<String>,
-    /// The snapshot taken after it, whose files count where both have one.
+    /// The snapshot taken after it, whose files count where both have one; empty where there was nothing.
     pub snapshot: String,
     /// How many files.
     pub files: u64,

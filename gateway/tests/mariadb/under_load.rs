@@ -18,10 +18,10 @@ fn a_copy_is_of_one_moment_and_holds_writers_shortly() {
          CREATE TABLE z_count (id INT PRIMARY KEY AUTO_INCREMENT, n BIGINT); \
          CREATE TABLE filler (id INT PRIMARY KEY AUTO_INCREMENT, t TEXT); \
          INSERT INTO filler (t) SELECT REPEAT('x', 1000) FROM seq_1_to_20000; \
-         INSERT INTO a_count VALUES (1, 0); INSERT INTO z_count VALUES (1, 0); \
-         CREATE PROCEDURE both_() BEGIN START TRANSACTION; \
+         INSERT INTO a_count VALUES (1, 0); INSERT INTO z_count VALUES (1, 0);\n\
+         DELIMITER //\nCREATE PROCEDURE both_() BEGIN START TRANSACTION; \
            UPDATE a_count SET n = n + 1 WHERE id = 1; INSERT INTO a_count (n) VALUES (0); \
-           UPDATE z_count SET n = n + 1 WHERE id = 1; INSERT INTO z_count (n) VALUES (0); COMMIT; END",
+           UPDATE z_count SET n = n + 1 WHERE id = 1; INSERT INTO z_count (n) VALUES (0); COMMIT; END //\n",
     );
     let (over, written, longest) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     thread::scope(|scope| {

@@ -174,6 +174,7 @@ impl Written<'_> {
             .map(|column| name(&column.name))
             .collect();
         let head = format!("INSERT INTO {spelled} ({}) VALUES\n", columns.join(","));
+        reader.run("SAVEPOINT unread").map_err(wrong)?;
         reader.begin(table.select().as_bytes()).map_err(wrong)?;
         let mut statement = Vec::with_capacity(STATEMENT + STATEMENT / 4);
         while let Some(row) = reader.next().map_err(wrong)? {
@@ -191,6 +192,7 @@ impl Written<'_> {
         if !statement.is_empty() {
             self.rows(&mut statement, table)?;
         }
+        reader.run("ROLLBACK TO SAVEPOINT unread").map_err(wrong)?;
         Ok(())
     }
 

@@ -69,6 +69,8 @@ pub(super) fn copy(
     watcher: &dyn Watcher,
     told: &dyn Fn(u64),
 ) -> Result<Rows, Lost> {
+    // What is locked of a table, against being altered, is let go of as soon as it has been read.
+    source.run("SAVEPOINT unread").map_err(Lost::Read)?;
     source
         .begin(table.select().as_bytes())
         .map_err(Lost::Read)?;
@@ -95,6 +97,9 @@ pub(super) fn copy(
         told(untold);
         Ok(())
     })?;
+    source
+        .run("ROLLBACK TO SAVEPOINT unread")
+        .map_err(Lost::Read)?;
     if done.warnings > 0 {
         let warnings = target.texts("SHOW WARNINGS LIMIT 1")?;
         if let Some([level, _code, words]) = warnings.first().map(Vec::as_slice)

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read};
 
-use super::words::{Depth, begins_word, in_word};
+use super::words::{Depth, begins_word, in_word, lines};
 
 /// A statement is held in memory whole; a longer one is refused. The server's own limit is 1 GiB.
 const LONGEST: usize = 256 << 20;
@@ -207,11 +207,7 @@ impl<R: Read> Statements<R> {
             }
             self.first.get_or_insert(self.at);
             match byte {
-                b'\'' => {
-                    within = Within::Quotes(byte, false);
-                    self.at += 1;
-                }
-                b'"' => {
+                b'\'' | b'"' => {
                     within = Within::Quotes(byte, false);
                     self.at += 1;
                 }
@@ -401,8 +397,4 @@ impl<R: Read> Statements<R> {
         self.read += read as u64;
         Ok(read > 0)
     }
-}
-
-fn lines(bytes: &[u8]) -> u64 {
-    bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }

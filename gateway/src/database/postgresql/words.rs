@@ -95,3 +95,8 @@ pub(super) fn words(sql: &str, most: usize) -> Vec<String> {
     }
     found
 }
+
+/// Counts the ends of lines.
+pub(super) fn lines(bytes: &[u8]) -> u64 {
+    bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum()
+}

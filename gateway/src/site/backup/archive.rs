@@ -46,10 +46,13 @@ fn fill<W: Write>(
     builder: &mut Builder<W>,
     watcher: &dyn Watcher,
 ) -> Result<(), Trouble> {
-    let lost = repository.lost(snapshots)?;
     if !top.is_empty() {
         add_folder(builder, top).or_fault(|| "packing files")?;
     }
+    if snapshots.after.is_empty() {
+        return Ok(());
+    }
+    let lost = repository.lost(snapshots)?;
     let mut every = |_path: &[u8]| true;
     piped(repository, (snapshots.after, "/"), watcher, |from| {
         add(builder, from, top, &mut every)
@@ -166,10 +169,9 @@ where
             };
             repository.read(snapshot, path, &mut take, watcher)
         });
-        let worked = work(&mut reader).and_then(|worked| {
+        let worked = work(&mut reader).inspect(|_worked| {
             // An archive has blocks behind its end, and restic is to end by itself.
             let _ = io::copy(&mut reader, &mut io::sink());
-            Ok(worked)
         });
         drop(reader);
         let read = reading

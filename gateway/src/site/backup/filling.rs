@@ -51,7 +51,9 @@ impl Filling<'_> {
             self.run.say("Keeping files …");
             let stored = self.files(found, BEFORE, self.former()?.as_deref())?;
             elements.added += stored.added;
-            before = Some(self.snapshot(BEFORE)?);
+            if !stored.empty {
+                before = Some(self.snapshot(BEFORE)?);
+            }
             crash::point("backup-files");
         }
         if let Some(database) = database {
@@ -95,9 +97,14 @@ impl Filling<'_> {
             };
             let stored = self.files(found, AFTER, former.as_deref())?;
             elements.added += stored.added;
+            // What all went away meanwhile is what the first pass has.
+            let snapshot = match stored.empty {
+                true => before.take().unwrap_or_default(),
+                false => AFTER.to_owned(),
+            };
             elements.files = Some(FilesBackup {
                 before,
-                snapshot: String::new(),
+                snapshot,
                 files: stored.files,
                 bytes: stored.bytes,
             });
@@ -161,7 +168,7 @@ impl Filling<'_> {
         let mut files = known
             .into_iter()
             .filter_map(|one| one.elements?.files.map(|files| files.snapshot));
-        Ok(files.next())
+        Ok(files.find(|snapshot| !snapshot.is_empty()))
     }
 
     fn tags(&self, mark: &str) -> Vec<String> {
@@ -189,7 +196,7 @@ impl Filling<'_> {
                 .map(|one| one.id.clone())
                 .ok_or_else(|| Fault::new("restic does not list what it has just kept"))
         };
-        if let Some(files) = &mut elements.files {
+        if let Some(files) = elements.files.as_mut().filter(|it| it.snapshot == AFTER) {
             files.snapshot = of(AFTER)?;
         }
         if let Some(database) = &mut elements.database {

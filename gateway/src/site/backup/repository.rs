@@ -33,6 +33,8 @@ pub(super) struct Stored {
     pub bytes: u64,
     /// What it added to the repository, in bytes.
     pub added: u64,
+    /// The folder has nothing in it, of which restic makes no snapshot.
+    pub empty: bool,
 }
 
 /// A snapshot.
@@ -112,6 +114,12 @@ impl Repository {
                         unread.join(", ")
                     )));
                 }
+            }
+            _other if ended.complaint.contains("snapshot is empty") => {
+                return Ok(Stored {
+                    empty: true,
+                    ..Stored::default()
+                });
             }
             _other => return Err(self.failed("making a backup", &ended)),
         }

@@ -123,6 +123,7 @@ impl Repository {
                         files: line.total_files_processed,
                         bytes: line.total_bytes_processed,
                         added: line.data_added,
+                        empty: false,
                     });
                 }
                 _other => {}

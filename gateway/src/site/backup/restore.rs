@@ -211,6 +211,9 @@ pub(super) fn files(
     target: &Path,
     watcher: &dyn Watcher,
 ) -> Result<(), Trouble> {
+    if snapshots.after.is_empty() {
+        return Ok(());
+    }
     repository.restore(snapshots.after, &[], target, watcher)?;
     let lost = repository.lost(snapshots)?;
     let Some(before) = snapshots.before.filter(|_| !lost.is_empty()) else {

@@ -12,7 +12,7 @@ use crate::database::{Copying, Database, Events};
 use crate::fault::Fault;
 use crate::gate::Permit;
 use crate::site::files::{self, Deleting};
-use crate::site::workflow::{Run, Undone};
+use crate::site::workflow::{self, Run, Undone};
 use crate::site::{Sites, backup, crash};
 use crate::steps_file::Event;
 
@@ -153,6 +153,7 @@ pub(in crate::site) fn fill(
             )?;
             crash::point("clone-files-again");
         }
+        workflow::hand_out(sites, run, permit, source, fresh.content())?;
         Ok::<_, Undone>(told)
     })();
     match filled {

@@ -82,8 +82,12 @@ pub(super) fn load(
             "What is to be imported cannot be read: {error}. Nothing was changed."
         ))
     })?;
-    let (head, mut stream) = peek(plain, HEAD)?;
+    let (head, mut stream) = peek(plain, Form::HEAD)?;
     let form = form(&head, database.engine())?;
+    // The site looks for its database under the name that it has.
+    if let Some(former) = super::database(sites, site, environment)? {
+        database.create_like(&former)?;
+    }
     let progress = Progress::new(run);
     let copying = Copying {
         without_rows: &[],
@@ -107,18 +111,9 @@ pub(super) fn load(
     Ok(())
 }
 
-/// How many bytes tell what something is.
-const HEAD: usize = 512;
-
 /// Tells by its first bytes what a dump is, and whether this engine reads it.
 fn form(head: &[u8], engine: Engine) -> Result<Form, Undone> {
-    let form = if head.starts_with(b"SQLite format 3\0") {
-        Form::SqliteFile
-    } else if head.starts_with(b"PGDMP") {
-        Form::PostgresqlCustom
-    } else {
-        Form::Sql
-    };
+    let form = Form::of(head);
     let refused = |what: &str| {
         Err(Undone::Impossible(format!(
             "This is {what}, and the database is {}. Nothing was changed.",

@@ -46,6 +46,8 @@ pub struct Surroundings {
     pub environment: Environment,
     /// The release that the step sees: before the switch the prepared one.
     pub generation: u64,
+    /// The environment that the code of that release is of, where it is another one.
+    pub code_of: Option<Environment>,
     /// The content that the step sees: before the switch the prepared one.
     pub content: Content,
     /// The workflow's id.

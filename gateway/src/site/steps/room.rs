@@ -103,7 +103,11 @@ impl Room {
             inside.push(OsString::from_vec(directory.as_bytes().to_vec()));
         }
         Ok(Self {
-            code: layout.code(place.generation),
+            code: match &place.code_of {
+                Some(other) => sites.layout.site(&place.site).environment(other),
+                None => layout.clone(),
+            }
+            .code(place.generation),
             data: sites.steps.data.clone(),
             directory: inside,
             network: site.step_network,

@@ -31,7 +31,7 @@ pub use entry::{Entry, Event};
 pub use live::{Cancelling, Heard, Live, Watch};
 pub(super) use log::outlive;
 pub use log::{PastLog, read as read_log};
-pub(super) use phases::{Bringing, Release, build, in_place, with_content};
+pub(super) use phases::{Bringing, Release, build, hand_out, in_place, with_content};
 pub use queue::Busy;
 pub use run::Run;
 

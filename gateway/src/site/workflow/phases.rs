@@ -162,6 +162,43 @@ pub(in crate::site) fn with_content(
     Ok(release)
 }
 
+/// Runs what an environment has done to each copy of its content, before anybody is pointed to the copy.
+/// Its own version and code count, and not those of the copy's environment: whoever may change code
+/// there must not be able to leave out what takes personal data away.
+///
+/// # Errors
+/// [`Undone`]; the copy is then not to be used.
+pub(in crate::site) fn hand_out(
+    sites: &Sites,
+    run: &Run,
+    permit: &Permit,
+    source: &Environment,
+    content: Content,
+) -> Result<(), Undone> {
+    let site = permit.site()?;
+    let model = sites.state.model();
+    let (generation, commit) = model
+        .environment(site, source)
+        .and_then(|state| Some((state.generation, state.commit?)))
+        .ok_or_else(|| Fault::new("content of an environment that runs nothing"))?;
+    let repository = repository::open(&sites.layout.site(site).repository())?;
+    let place = Surroundings {
+        code_of: Some(source.clone()),
+        content,
+        ..surroundings(sites, run, permit, generation, commit)?
+    };
+    let file = file_of(&repository, commit)?;
+    steps::run(
+        sites,
+        run,
+        &place,
+        Event::CloneContent,
+        Stage::Before,
+        &file,
+    )?;
+    Ok(())
+}
+
 fn surroundings(
     sites: &Sites,
     run: &Run,
@@ -177,6 +214,7 @@ fn surroundings(
     let live = run.live();
     let layout = sites.layout.site(&site).environment(&environment);
     Ok(Surroundings {
+        code_of: None,
         content: content::current(&layout)?,
         site,
         environment,
@@ -226,7 +264,10 @@ impl Release {
         if self.bringing.content.is_some() {
             self.more(sites, run)?;
         }
-        self.steps(sites, run, Stage::Before)?;
+        // Those of a clone have been run by the environment that it is of.
+        if self.event != Event::CloneContent {
+            self.steps(sites, run, Stage::Before)?;
+        }
         if self.probes(sites, Stage::Before).next().is_none() {
             return Ok(());
         }

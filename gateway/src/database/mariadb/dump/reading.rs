@@ -151,6 +151,7 @@ impl<'r> Dump<'r> {
             }
             let text = rest.get(..length).unwrap_or_default().to_vec();
             if text.starts_with(b"/*") && !text.ends_with(b"*/") {
+                self.scan.within = Within::Comment;
                 return Err(self.cut_off());
             }
             self.origin.learn(&text);

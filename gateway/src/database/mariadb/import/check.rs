@@ -52,10 +52,10 @@ pub(super) fn plan(statement: &[u8]) -> Plan {
         "INSERT" | "REPLACE" => rows(statement),
         "SET" => set(statement),
         "CREATE" | "DROP" | "ALTER" => object(statement, &word),
-        "USE" => said.next().and_then(|token| named(&token)).map_or_else(
-            || refused("USE"),
-            |name| Plan::Database { name, alter: false },
-        ),
+        "USE" => match (said.next().and_then(|token| named(&token)), said.next()) {
+            (Some(name), None) => Plan::Database { name, alter: false },
+            _ => refused("USE with more than a name"),
+        },
         // Nobody else is in this database.
         "LOCK" | "UNLOCK" | "FLUSH" => Plan::Skip,
         "COMMIT" | "BEGIN" | "START" | "ROLLBACK" => match said.next() {

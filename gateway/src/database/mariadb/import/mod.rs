@@ -60,9 +60,9 @@ pub(super) fn import(
             let work = &work;
             scope.spawn(move || work.run(worker, server));
         }
-        let fed = import.feed();
-        work.close();
-        fed
+        // Also when reading the dump panics, those who wait for work are told that none comes.
+        let _closing = work.closing();
+        import.feed()
     });
     // What the server refused came first, and is why reading was given up.
     if let Some(failure) = work.failure() {

@@ -140,11 +140,9 @@ impl Work {
         state.failure.is_none()
     }
 
-    /// Says that nothing more comes.
-    pub(super) fn close(&self) {
-        let mut state = self.state();
-        state.closed = true;
-        self.changed.notify_all();
+    /// On drop, says that nothing more comes.
+    pub(super) fn closing(&self) -> Closing<'_> {
+        Closing(self)
     }
 
     /// What failed, if anything did.
@@ -205,5 +203,15 @@ impl Work {
             }
             state = self.wait(state);
         }
+    }
+}
+
+/// The end of the work.
+pub(super) struct Closing<'w>(&'w Work);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.state().closed = true;
+        self.0.changed.notify_all();
     }
 }

@@ -49,9 +49,7 @@ pub(super) fn plainly() -> Copying<'static> {
 }
 
 pub(super) fn replacement() -> replace::Replacement {
-    replace::Replacement {
-        hosts: vec![("live.example.org".into(), "dev.example.org".into())],
-    }
+    replace::Replacement::new(&[("live.example.org".into(), "dev.example.org".into())]).unwrap()
 }
 
 pub(super) fn on(server: &Postgresql) -> Arc<Server> {
