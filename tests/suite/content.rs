@@ -47,7 +47,11 @@ fn sql_step(name: &str, event: &str, sql: &str) -> String {
 #[test]
 fn content_comes_down_with_its_hosts_replaced_and_its_people_removed() {
     let (scene, clone) = scene("c-down");
-    let sanitise = sql_step("sanitise", "clone_content", "DELETE FROM people WHERE 1 = 1;");
+    let sanitise = sql_step(
+        "sanitise",
+        "clone_content",
+        "DELETE FROM people WHERE 1 = 1;",
+    );
     with_steps(&scene, &clone, &sanitise);
     scene.sql(
         "live",
@@ -55,19 +59,35 @@ fn content_comes_down_with_its_hosts_replaced_and_its_people_removed() {
          CREATE TABLE pages (url TEXT, kept TEXT);
          INSERT INTO pages VALUES ('https://www.example.org/a', 's:23:\"https://www.example.org\";');",
     );
-    scene.site.must(&["domain:map", "SITE", "live", "dev", "www.example.org=dev.example.org"]);
+    scene.site.must(&[
+        "domain:map",
+        "SITE",
+        "live",
+        "dev",
+        "www.example.org=dev.example.org",
+    ]);
     let live = scene.seen("live");
     let tom = scene.site.person(Role::TeamMember);
-    let done = scene.site.console(tom, &["env:clone-content", "SITE.live", "dev"]).run().ok();
+    let done = scene
+        .site
+        .console(tom, &["env:clone-content", "SITE.live", "dev"])
+        .run()
+        .ok();
     done.says("Cloned files and database from \"live\" to \"dev\".");
     assert_eq!(scene.seen("dev"), live, "all else is there");
     assert_eq!(scene.sql("dev", "SELECT count(*) FROM people"), "0");
-    assert_eq!(scene.sql("live", "SELECT mail FROM people"), "anna@example.net");
+    assert_eq!(
+        scene.sql("live", "SELECT mail FROM people"),
+        "anna@example.net"
+    );
     assert_eq!(
         scene.sql("dev", "SELECT url, kept FROM pages"),
         "https://dev.example.org/a\ts:23:\"https://dev.example.org\";"
     );
-    assert_eq!(scene.sql("live", "SELECT url FROM pages"), "https://www.example.org/a");
+    assert_eq!(
+        scene.sql("live", "SELECT url FROM pages"),
+        "https://www.example.org/a"
+    );
     // No version of Dev's has ever held her, on the disk either.
     let found = Client::new("grep")
         .args(["-rlaF", "anna@example.net"])
@@ -78,10 +98,19 @@ fn content_comes_down_with_its_hosts_replaced_and_its_people_removed() {
     assert_eq!(fs::read_to_string(horse).unwrap(), "a horse of live");
 
     // A step that fails: there is no copy.
-    let fails = step("sanitise", "'clone_content'", "before", "echo cannot; exit 7");
+    let fails = step(
+        "sanitise",
+        "'clone_content'",
+        "before",
+        "echo cannot; exit 7",
+    );
     with_steps(&scene, &clone, &fails);
     let whole = whole(&scene, "dev");
-    let done = scene.site.console(tom, &["env:clone-content", "SITE.live", "dev"]).run().fails();
+    let done = scene
+        .site
+        .console(tom, &["env:clone-content", "SITE.live", "dev"])
+        .run()
+        .fails();
     assert!(done.screen().contains("sanitise"), "{done}");
     assert_eq!(self::whole(&scene, "dev"), whole);
 }
@@ -99,21 +128,55 @@ fn a_deploy_brings_code_and_content_together_or_neither() {
     assert_eq!(runs(&scene), version);
     assert_eq!(scene.fact("test", "COMMIT"), version);
     assert_eq!(scene.sql("test", "SELECT name FROM origin"), "live");
-    assert_eq!(scene.sql("test", "SELECT count(*) FROM sqlite_master WHERE name = 'updated'"), "1");
-    assert_eq!(scene.sql("live", "SELECT count(*) FROM sqlite_master WHERE name = 'updated'"), "0");
+    assert_eq!(
+        scene.sql(
+            "test",
+            "SELECT count(*) FROM sqlite_master WHERE name = 'updated'"
+        ),
+        "1"
+    );
+    assert_eq!(
+        scene.sql(
+            "live",
+            "SELECT count(*) FROM sqlite_master WHERE name = 'updated'"
+        ),
+        "0"
+    );
 
     // An update that fails is a deploy that fails: code, files and database are as they were.
-    clone.commit("funicular.toml", &step("updatedb", "'updatedb'", "before", "echo no; exit 3"));
+    clone.commit(
+        "funicular.toml",
+        &step("updatedb", "'updatedb'", "before", "echo no; exit 3"),
+    );
     clone.commit("index.php", "<?php echo 'third';\n");
     clone.must(&["push", "--quiet", "dev", "main"]);
     scene.sql("live", "UPDATE origin SET name = 'newer'");
     let before = (whole(&scene, "test"), runs(&scene), generations(&scene));
     let failed = scene.site.console(tom, &deploy).run().fails();
     assert!(failed.screen().contains("updatedb"), "{failed}");
-    assert_eq!((whole(&scene, "test"), runs(&scene), generations(&scene)), before);
-    let rows = scene.site.must(&["audit:list", "--site", "SITE", "--env", "test", "--format", "json"]).out();
+    assert_eq!(
+        (whole(&scene, "test"), runs(&scene), generations(&scene)),
+        before
+    );
+    let rows = scene
+        .site
+        .must(&[
+            "audit:list",
+            "--site",
+            "SITE",
+            "--env",
+            "test",
+            "--format",
+            "json",
+        ])
+        .out();
     let rows: Value = serde_json::from_str(&rows).unwrap();
-    let failed = rows.as_array().unwrap().iter().filter(|row| row["outcome"] == "failed").count();
+    let failed = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["outcome"] == "failed")
+        .count();
     assert_eq!(failed, 1, "{rows}");
     // Without it the same code goes, with the content.
     scene.site.console(tom, &deploy[..3]).run().ok();
@@ -151,14 +214,24 @@ with sftp.open('/files/origin.txt') as there: print(there.read().decode())
     wait_for("the file to be open", Duration::from_secs(60), || {
         desk.join("opened").exists().then_some(())
     });
-    scene.site.console(tom, &["env:clone-content", "SITE.live", "dev"]).run().ok();
+    scene
+        .site
+        .console(tom, &["env:clone-content", "SITE.live", "dev"])
+        .run()
+        .ok();
     let files = PathBuf::from(scene.fact("dev", "FILES"));
     fs::write(desk.join("turned"), "").unwrap();
     let said = writing.finish().ok();
     println!("{}", said.out());
     assert!(said.out().contains("REFUSED"), "{said}");
-    assert!(said.out().contains("live"), "a new handle reads the new content: {said}");
-    assert!(!files.join("late.txt").exists(), "half a file of the former content");
+    assert!(
+        said.out().contains("live"),
+        "a new handle reads the new content: {said}"
+    );
+    assert!(
+        !files.join("late.txt").exists(),
+        "half a file of the former content"
+    );
 }
 
 #[test]
@@ -168,7 +241,11 @@ fn an_rsync_that_runs_meanwhile_ends_in_one_content() {
     let desk = tom.desk("c-rsync");
     for number in 0..400 {
         fs::create_dir_all(desk.join("many")).unwrap();
-        fs::write(desk.join(format!("many/{number}.txt")), format!("{number}\n").repeat(300)).unwrap();
+        fs::write(
+            desk.join(format!("many/{number}.txt")),
+            format!("{number}\n").repeat(300),
+        )
+        .unwrap();
     }
     let rsync = || {
         tom.client("rsync")
@@ -181,7 +258,11 @@ fn an_rsync_that_runs_meanwhile_ends_in_one_content() {
     wait_for("rsync to have begun", Duration::from_secs(60), || {
         fs::read_dir(there()).ok()?.next().map(drop)
     });
-    scene.site.console(tom, &["env:clone-content", "SITE.live", "dev"]).run().ok();
+    scene
+        .site
+        .console(tom, &["env:clone-content", "SITE.live", "dev"])
+        .run()
+        .ok();
     let done = running.finish();
     println!("rsync while content turned: {done}");
     let now = there();
@@ -195,7 +276,12 @@ fn an_rsync_that_runs_meanwhile_ends_in_one_content() {
 }
 
 fn runs(scene: &Scene) -> String {
-    scene.site.must(&["env:info", "SITE.test", "--field", "commit"]).out().trim().to_owned()
+    scene
+        .site
+        .must(&["env:info", "SITE.test", "--field", "commit"])
+        .out()
+        .trim()
+        .to_owned()
 }
 
 fn generations(scene: &Scene) -> PathBuf {
