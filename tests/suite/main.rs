@@ -23,6 +23,7 @@ mod client_sshfs;
 mod client_stage;
 mod confine;
 mod console;
+mod content;
 mod content_agreement;
 mod content_crash;
 mod content_reader;
