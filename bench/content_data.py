@@ -9,8 +9,8 @@ import random
 import sqlite3
 
 # Rows of one unit, which is about so many bytes as a dump.
-POSTS, META, COMMENTS, OPTIONS, TERMS, USERS = 1000, 4000, 1500, 120, 100, 50
-UNIT = 8 << 20
+POSTS, META, COMMENTS, OPTIONS, TERMS, USERS = 1000, 8000, 1500, 120, 100, 50
+UNIT = 19 << 19
 
 OLD, NEW = "www.example.org", "dev.example.org"
 AT = "2026-03-01 12:00:00"
@@ -111,18 +111,22 @@ def unit():
 
     def content():
         pieces = []
-        for _ in range(8):
+        for _ in range(chance.randint(1, 15)):
             pieces.append(f"<!-- wp:paragraph -->\n<p>{text(560)} <a href=\"{address()}\">{text(24)}</a></p>\n<!-- /wp:paragraph -->")
         return "\n\n".join(pieces)
 
     def meta(number):
-        if number % 4 == 0:
-            sizes = {name: {"file": f"{name}-{number}.jpg", "width": 300, "height": 200, "url": address()}
-                     for name in ("thumbnail", "medium", "large")}
+        # Most of it is short, a tenth is what PHP serialised of a picture, and a tenth holds addresses.
+        if number % 10 == 0:
+            sizes = {name: {"file": f"{name}-{number}.jpg", "width": 300, "height": 200} for name in ("thumbnail", "medium", "large")}
             return "_wp_attachment_metadata", php({"width": 2000, "file": f"2026/03/{number}.jpg", "sizes": sizes,
                                                    "image_meta": {"caption": text(120), "keywords": text(60).split()}})
-        return ("_seo_description", text(300)) if number % 4 == 1 else ("_source", address() + text(160)) if number % 4 == 2 \
-            else ("_edit_last", str(chance.randint(1, USERS)))
+        if number % 20 == 1:
+            return "_builder_data", php([{"kind": "button", "label": text(20), "link": {"url": address(), "text": text(300)}}
+                                         for _ in range(3)])
+        if number % 20 == 2:
+            return "_source", address()
+        return ("_seo_description", text(300)) if number % 5 == 3 else ("_edit_last", str(chance.randint(1, USERS)))
 
     yield "wp_posts", [(
         number, chance.randint(1, USERS), AT, AT, content(), text(50), text(80), "publish", "open", "open", "",
@@ -142,7 +146,7 @@ def unit():
         number, f"user{number}", "$P$B" + "x" * 30, f"user{number}", f"user{number}@example.net", f"https://{OLD}/", AT, "", 0,
         text(16)) for number in range(1, USERS + 1)]
     yield "wp_usermeta", [(
-        number, 1 + number % USERS, f"wp_setting_{number % 4}", php({"editor": True, "home": address(), "order": text(60).split()}))
+        number, 1 + number % USERS, f"wp_setting_{number % 4}", php({"editor": True, "order": text(60).split(), **({"home": address()} if number % 4 == 0 else {})}))
         for number in range(1, USERS * 4 + 1)]
 
 
