@@ -1,7 +1,7 @@
 //! Code up: what Dev runs to Test, what Test runs to Live, and back to the last good release.
 
 use git2::{Oid, Repository};
-use policy::{DeployFacts, Environment, FailedRelease, HotfixName, SiteName};
+use policy::{DeployFacts, Environment, FailedRelease, SiteName};
 
 use super::changes::Changes;
 use super::content::{self, Cloning};
@@ -9,7 +9,7 @@ use super::failed;
 use super::push::short;
 use super::release::{self, Origin, Prepared, ReleaseKind, Reuse};
 use super::workflow::{self, Bringing, Change, Undone};
-use super::{Author, Run, Sites, repository};
+use super::{Author, Run, Sites, hotfix, repository};
 use crate::fault::Fault;
 use crate::gate::Permit;
 use crate::state::{ContentChange, Deployment, DeploymentKind, Intent, Model, RefMove};
@@ -88,7 +88,7 @@ pub fn plan(
             None => false,
         };
         if matches!(environment, Environment::Live) {
-            facts.would_lose = lost_hotfixes(&model, &repository, site, commit)?;
+            facts.would_lose = hotfix::lost_hotfixes(&model, &repository, site, commit)?;
         }
     }
     let running = runs(environment);
@@ -368,47 +368,6 @@ pub(super) fn next_number(
         number += 1;
     }
     Ok(number)
-}
-
-/// Returns the open hotfixes that a commit of trunk contains.
-pub(super) fn merged_hotfixes(
-    sites: &Sites,
-    repository: &Repository,
-    site: &SiteName,
-    commit: Oid,
-) -> Result<Vec<HotfixName>, Fault> {
-    let model = sites.state.model();
-    open_hotfixes(&model, repository, site, commit, true)
-}
-
-fn lost_hotfixes(
-    model: &Model,
-    repository: &Repository,
-    site: &SiteName,
-    commit: Oid,
-) -> Result<Vec<HotfixName>, Fault> {
-    open_hotfixes(model, repository, site, commit, false)
-}
-
-fn open_hotfixes(
-    model: &Model,
-    repository: &Repository,
-    site: &SiteName,
-    commit: Oid,
-    contained: bool,
-) -> Result<Vec<HotfixName>, Fault> {
-    let mut names = Vec::new();
-    let open = model
-        .sites
-        .get(site)
-        .map(|site| site.open_hotfixes.as_slice())
-        .unwrap_or_default();
-    for hotfix in open {
-        if repository::contains(repository, commit, hotfix.commit)? == contained {
-            names.push(hotfix.name.clone());
-        }
-    }
-    Ok(names)
 }
 
 fn trunk_tip(

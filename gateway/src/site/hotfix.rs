@@ -1,6 +1,6 @@
 //! What becomes of hotfixes after they have reached Live.
 
-use git2::Repository;
+use git2::{Oid, Repository};
 use policy::{HotfixName, SiteName};
 
 use super::multidev::{self, Brought};
@@ -8,8 +8,9 @@ use super::push::short;
 use super::workflow::Undone;
 use super::{Author, Run, Sites, repository};
 use crate::audit::Outcome;
+use crate::fault::Fault;
 use crate::gate::Permit;
-use crate::state::{Hotfix, HotfixStatus};
+use crate::state::{Hotfix, HotfixStatus, Model};
 
 /// Returns an open hotfix.
 ///
@@ -88,4 +89,46 @@ pub fn drop_by_name(
         .close_hotfix(&site, &hotfix.name, HotfixStatus::Dropped)?;
     permit.finish(Outcome::Done)?;
     Ok(())
+}
+
+/// Returns the open hotfixes that a commit of trunk contains.
+pub(super) fn merged_hotfixes(
+    sites: &Sites,
+    repository: &Repository,
+    site: &SiteName,
+    commit: Oid,
+) -> Result<Vec<HotfixName>, Fault> {
+    let model = sites.state.model();
+    open_hotfixes(&model, repository, site, commit, true)
+}
+
+/// Returns those that it does not.
+pub(super) fn lost_hotfixes(
+    model: &Model,
+    repository: &Repository,
+    site: &SiteName,
+    commit: Oid,
+) -> Result<Vec<HotfixName>, Fault> {
+    open_hotfixes(model, repository, site, commit, false)
+}
+
+fn open_hotfixes(
+    model: &Model,
+    repository: &Repository,
+    site: &SiteName,
+    commit: Oid,
+    contained: bool,
+) -> Result<Vec<HotfixName>, Fault> {
+    let mut names = Vec::new();
+    let open = model
+        .sites
+        .get(site)
+        .map(|site| site.open_hotfixes.as_slice())
+        .unwrap_or_default();
+    for hotfix in open {
+        if repository::contains(repository, commit, hotfix.commit)? == contained {
+            names.push(hotfix.name.clone());
+        }
+    }
+    Ok(names)
 }

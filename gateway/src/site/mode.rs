@@ -7,7 +7,7 @@ use super::release::{Origin, ReleaseKind};
 use super::tree::Frozen;
 use super::work::{Committed, Saved, WorkError, WorkTree};
 use super::workflow::{self, Change, Undone};
-use super::{Author, Run, Sites, deploy, repository};
+use super::{Author, Run, Sites, hotfix, repository};
 use crate::audit::Outcome;
 use crate::fault::Fault;
 use crate::gate::Permit;
@@ -311,7 +311,7 @@ pub(super) fn merged(
     commit: Oid,
 ) -> Result<Vec<policy::HotfixName>, Fault> {
     match environment {
-        Environment::Dev => deploy::merged_hotfixes(sites, repository, site, commit),
+        Environment::Dev => hotfix::merged_hotfixes(sites, repository, site, commit),
         Environment::Multidev(_) | Environment::Test | Environment::Live => Ok(Vec::new()),
     }
 }

@@ -1,4 +1,4 @@
-//! A dump of a database, as SQL that `mariadb` and [`super::import`] read: one snapshot, no definers,
+//! A dump of a database, as SQL that `mariadb` and [`super::import()`] read: one snapshot, no definers,
 //! no name of the database, so that it can be loaded into any.
 
 use std::io::Write;

@@ -14,7 +14,7 @@
 //! - not: what is compressed, encrypted or base64, or host names that are written with `\u` escapes.
 //!
 //! What PHP can unserialise it can afterwards: a structure is rewritten as a whole or, where it is deeper
-//! than [`DEEPEST`], left alone. What only looks like one (a wrong length, a value that was cut) is text.
+//! than 24 levels, left alone. What only looks like one (a wrong length, a value that was cut) is text.
 
 mod hosts;
 mod json;

@@ -17,7 +17,7 @@ use crate::fault::OrFault;
 use crate::site::folder::{Folder, Standing, gone, is_other_kind, standing};
 
 /// Writes all files of a folder as an archive, in which they lie below `files/`, as Pantheon's lie
-/// below `files_live/`; [`super::unpack`] leaves that folder out again. Times are whole seconds,
+/// below `files_live/`; [`super::unpack()`] leaves that folder out again. Times are whole seconds,
 /// holes are written as zeros, pipes, sockets and devices are left out. A file that becomes shorter
 /// while it is read is filled up with zeros, as its length was told already.
 ///

@@ -8,7 +8,7 @@ use super::facts::{object, open};
 use super::tag::deploy_tag;
 use super::{Examined, Ready, note, result, short};
 use crate::fault::Fault;
-use crate::site::{Sites, deploy};
+use crate::site::{Sites, hotfix};
 use crate::state::{DeploymentKind, Intent, RefMove};
 
 /// What a push is to change, and what is said of it.
@@ -74,7 +74,7 @@ pub(super) fn plan(sites: &Sites, ready: &Ready) -> Result<Planned, Fault> {
                 kind = "sync_code";
                 intent.refs.push(moved);
                 if one.facts.kind == RefKind::Trunk {
-                    intent.merged = deploy::merged_hotfixes(sites, &repository, name, commit)?;
+                    intent.merged = hotfix::merged_hotfixes(sites, &repository, name, commit)?;
                 }
             }
             done.insert(0, format!("Deployed {} to {name}.{remote}.", short(commit)));

@@ -6,15 +6,18 @@
 //! file, `run` is the right to change the environment, `phases` builds and tries what it is to run,
 //! `change` is the last step of all of them.
 
+mod asking;
 mod branches;
 mod change;
 mod entry;
+mod handing;
 mod live;
 mod log;
 mod phases;
 mod queue;
 mod run;
 mod settle;
+mod undone;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -23,17 +26,18 @@ use jiff::Timestamp;
 use policy::{Environment, PersonName, SiteName};
 use tokio::sync::watch;
 
-pub use change::Undone;
 pub(super) use change::{
     Change, UNRECORDED, carry_out, give_up, has_switched, prepare, prepare_with, switch, turn_back,
 };
 pub use entry::{Entry, Event};
+pub(super) use handing::hand_out;
 pub use live::{Cancelling, Heard, Live, Watch};
 pub(super) use log::outlive;
 pub use log::{PastLog, read as read_log};
-pub(super) use phases::{Bringing, Release, build, hand_out, in_place, with_content};
+pub(super) use phases::{Bringing, Release, build, in_place, with_content};
 pub use queue::Busy;
 pub use run::Run;
+pub use undone::Undone;
 
 use super::layout::Layout;
 use crate::audit::IncidentId;

@@ -6,18 +6,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use git2::{Oid, Repository};
-use policy::Environment;
 
 use super::{Run, Undone};
 use crate::fault::Fault;
 use crate::gate::Permit;
-use crate::site::probe::{self, Script, Wanted};
 use crate::site::push::short;
 use crate::site::release::{self, Origin, Prepared, ReleaseKind};
 use crate::site::steps::{self, Failed, Surroundings};
 use crate::site::{Sites, content, deploy, failed, repository, targets};
 use crate::state::Content;
-use crate::steps_file::{Event, File, Probe, Stage};
+use crate::steps_file::{Event, File, Stage};
 
 /// How often those who wait are told how far a long step is.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -27,11 +25,11 @@ const PROGRESS: Duration = Duration::from_secs(5);
 pub(in crate::site) struct Release {
     /// What was built for it; absent when its tree is there already, as the work over SFTP that a
     /// commit is made of.
-    prepared: Option<Prepared>,
-    event: Event,
-    file: File,
+    pub(super) prepared: Option<Prepared>,
+    pub(super) event: Event,
+    pub(super) file: File,
     commit: Oid,
-    place: Surroundings,
+    pub(super) place: Surroundings,
     bringing: Bringing,
 }
 
@@ -162,44 +160,7 @@ pub(in crate::site) fn with_content(
     Ok(release)
 }
 
-/// Runs what an environment has done to each copy of its content, before anybody is pointed to the copy.
-/// Its own version and code count, and not those of the copy's environment: whoever may change code
-/// there must not be able to leave out what takes personal data away.
-///
-/// # Errors
-/// [`Undone`]; the copy is then not to be used.
-pub(in crate::site) fn hand_out(
-    sites: &Sites,
-    run: &Run,
-    permit: &Permit,
-    source: &Environment,
-    content: Content,
-) -> Result<(), Undone> {
-    let site = permit.site()?;
-    let model = sites.state.model();
-    let (generation, commit) = model
-        .environment(site, source)
-        .and_then(|state| Some((state.generation, state.commit?)))
-        .ok_or_else(|| Fault::new("content of an environment that runs nothing"))?;
-    let repository = repository::open(&sites.layout.site(site).repository())?;
-    let place = Surroundings {
-        code_of: Some(source.clone()),
-        content,
-        ..surroundings(sites, run, permit, generation, commit)?
-    };
-    let file = file_of(&repository, commit)?;
-    steps::run(
-        sites,
-        run,
-        &place,
-        Event::CloneContent,
-        Stage::Before,
-        &file,
-    )?;
-    Ok(())
-}
-
-fn surroundings(
+pub(super) fn surroundings(
     sites: &Sites,
     run: &Run,
     permit: &Permit,
@@ -227,7 +188,7 @@ fn surroundings(
     })
 }
 
-fn file_of(repository: &Repository, commit: Oid) -> Result<File, Undone> {
+pub(super) fn file_of(repository: &Repository, commit: Oid) -> Result<File, Undone> {
     steps::of_commit(repository, commit)?.map_err(|mistake| {
         Undone::Impossible(format!(
             "{} of {}, {mistake} Nothing was changed.",
@@ -328,36 +289,6 @@ impl Release {
         Ok(())
     }
 
-    /// Says what a probe needs and the environment has not, before anything depends on it.
-    fn lacking(&self, sites: &Sites) -> Option<String> {
-        let Surroundings {
-            site, environment, ..
-        } = &self.place;
-        let model = sites.state.model();
-        // A Multidev is not always served to anybody; it is not asked then.
-        if matches!(environment, Environment::Multidev(_)) {
-            return None;
-        }
-        let front = &model.environment(site, environment)?.front;
-        Stage::ALL.into_iter().find_map(|stage| {
-            let (setting, example, known) = match stage {
-                Stage::Before => ("fastcgi", "unix:/run/php/php-fpm.sock", &front.fastcgi),
-                Stage::After => ("url", "https://www.example.org", &front.url),
-            };
-            let probe = self
-                .probes(sites, stage)
-                .find(|probe| probe.path.is_some())?;
-            known.is_none().then(|| {
-                format!(
-                    "The probe '{}' cannot ask {site}.{environment}, so nothing was changed: it is \
-                     not known where that is. The server's administrator says so: \
-                     env:set {site}.{environment} {setting} {example}.",
-                    probe.name
-                )
-            })
-        })
-    }
-
     /// Does what follows the switch.
     ///
     /// # Errors
@@ -429,91 +360,6 @@ impl Release {
     fn mark(&self, sites: &Sites, run: &Run, permit: &Permit, reason: &str) {
         if let Err(fault) = failed::mark(sites, run, permit, self.commit, reason) {
             tracing::error!("a release that failed could not be written down: {fault}");
-        }
-    }
-
-    /// Those of the administrator come first.
-    fn probes<'a>(&'a self, sites: &'a Sites, stage: Stage) -> impl Iterator<Item = &'a Probe> {
-        // The same code as before runs after a switch of the mode and after a commit, and nobody
-        // serves a Multidev yet that is being made.
-        let asks = self.prepared.is_some() && matches!(self.event, Event::SyncCode | Event::Deploy);
-        let all = sites.steps.probes().iter().chain(&self.file.probes);
-        all.filter(move |probe| asks && probe.is_for(stage, &self.place.environment))
-    }
-
-    /// Asks all probes of a stage, and stops at the first that is not content.
-    fn ask(&self, sites: &Sites, run: &Run, stage: Stage) -> Result<(), Failed> {
-        for probe in self.probes(sites, stage) {
-            run.say(&format!("Asking '{}' …", probe.name));
-            let answer = match &probe.command {
-                Some(command) => self.ask_command(sites, run, probe, command)?,
-                None => self.ask_page(sites, run, probe),
-            };
-            answer.map_err(|reason| Failed::Step(format!("'{}': {reason}", probe.name)))?;
-        }
-        Ok(())
-    }
-
-    fn ask_command(
-        &self,
-        sites: &Sites,
-        run: &Run,
-        probe: &Probe,
-        command: &[String],
-    ) -> Result<Result<(), String>, Failed> {
-        let answer = steps::run_command(sites, run, &self.place, probe, command)?;
-        Ok(match (answer.status, &probe.marker) {
-            (0, Some(marker)) if !answer.said.contains(marker.as_str()) => Err(format!(
-                "what it said lacks the marker '{}'",
-                policy::escape(marker.as_bytes())
-            )),
-            (0, _) => Ok(()),
-            (status, _) => Err(format!("exit status {status}")),
-        })
-    }
-
-    fn ask_page(&self, sites: &Sites, run: &Run, probe: &Probe) -> Result<(), String> {
-        let model = sites.state.model();
-        let front = model
-            .environment(&self.place.site, &self.place.environment)
-            .map(|environment| environment.front.clone())
-            .unwrap_or_default();
-        let wanted = Wanted {
-            status: probe.status,
-            marker: probe.marker.as_deref(),
-            timeout: probe.timeout,
-        };
-        let Some(path) = &probe.path else {
-            return Ok(());
-        };
-        match (probe.stage, &front.fastcgi, &front.url) {
-            (Stage::Before, Some(address), url) => {
-                let code = sites
-                    .layout
-                    .site(&self.place.site)
-                    .environment(&self.place.environment)
-                    .code(self.generation());
-                let script = Script {
-                    code: &code,
-                    name: path,
-                    url: url.as_deref(),
-                };
-                probe::ask_fastcgi(address, &script, wanted)
-            }
-            (Stage::After, _, Some(url)) => {
-                let slash = if path.starts_with('/') { "" } else { "/" };
-                let authorities = sites.targets.authorities();
-                probe::ask_http(&format!("{url}{slash}{path}"), authorities, wanted)
-            }
-            (Stage::Before, None, _) | (Stage::After, _, None)
-                if matches!(self.place.environment, Environment::Multidev(_)) =>
-            {
-                run.say("It is not known where this Multidev is served, so nobody was asked.");
-                Ok(())
-            }
-            (Stage::Before, None, _) | (Stage::After, _, None) => {
-                Err("it is no longer known where to ask".to_owned())
-            }
         }
     }
 }

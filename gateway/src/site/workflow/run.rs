@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Workflows;
-use super::change::{UNRECORDED, Undone};
+use super::change::UNRECORDED;
 use super::live::{Live, Watch};
 use super::log::{self, LogFile};
 use super::queue::Turn;
 use super::settle;
+use super::undone::Undone;
 use crate::audit::IncidentId;
 use crate::crash;
 use crate::fault::Fault;

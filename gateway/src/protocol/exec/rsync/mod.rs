@@ -12,6 +12,7 @@ mod quota;
 mod rows;
 mod run;
 mod settings;
+mod streams;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

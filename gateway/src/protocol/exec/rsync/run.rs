@@ -8,7 +8,7 @@ use data_encoding::HEXLOWER;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use policy::Refusal;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 
@@ -16,14 +16,15 @@ use super::greeting::{self, Greeted, OLDEST};
 use super::log::Lines;
 use super::rows::Rows;
 use super::settings::Settings;
+use super::streams::{PIECE, carry, complain, feed};
 use super::{NAME, Transfer, forget, program, quota};
+use crate::blocking;
 use crate::confine;
 use crate::fault::{Fault, OrFault};
 use crate::gate::Denied;
 use crate::protocol::exec::Run;
 use crate::protocol::exec::input::Input;
 use crate::site::workplace::Workplace;
-use crate::{blocking, protocol::ssh::Output};
 
 /// rsync's own exit statuses (rsync(1), EXIT VALUES).
 const STARTUP: u32 = 5;
@@ -39,10 +40,6 @@ const KILLED: u32 = 137;
 const LOOK: Duration = Duration::from_millis(200);
 /// How long rsync may take to end after its client has gone.
 const ENDING: Duration = Duration::from_secs(10);
-/// Bytes moved at once.
-const PIECE: usize = 64 * 1024;
-/// The longest line of rsync's that is shown in one.
-const LONGEST: u64 = 16 * 1024;
 /// Refusals shown on one person's screen.
 const MOST_SHOWN: usize = 20;
 
@@ -359,51 +356,4 @@ fn secret() -> Result<String, Fault> {
     let mut secret = [0_u8; 16];
     getrandom::fill(&mut secret).or_fault(|| "taking random bytes")?;
     Ok(HEXLOWER.encode(&secret))
-}
-
-/// Hands the client's bytes to rsync; the end of either ends it.
-async fn feed(input: &mut Input, mut stdin: ChildStdin) {
-    loop {
-        let bytes = input.some(PIECE).await;
-        if bytes.is_empty() {
-            return;
-        }
-        if stdin.write_all(bytes).await.is_err() {
-            break;
-        }
-    }
-    input.forget().await;
-}
-
-/// Hands rsync's bytes to the client, to the end of either.
-async fn carry(mut from: ChildStdout, to: &Output) {
-    let mut piece = vec![0; PIECE];
-    while let Ok(length) = from.read(&mut piece).await {
-        let Some(bytes) = piece.get(..length).filter(|bytes| !bytes.is_empty()) else {
-            return;
-        };
-        if to.out(bytes).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Hands what rsync says on its standard error to the client, line by line: its errors come by this
-/// way (rsync(1), `--stderr`). Paths of the server are told as those of the tree.
-async fn complain(from: ChildStderr, plain: &[(String, String)], to: &Output) {
-    let mut from = BufReader::new(from);
-    loop {
-        let mut line = Vec::new();
-        match (&mut from).take(LONGEST).read_until(b'\n', &mut line).await {
-            Ok(length) if length > 0 => {}
-            Ok(_) | Err(_) => return,
-        }
-        let mut text = policy::escape(line.trim_ascii_end());
-        for (path, shown) in plain {
-            text = text.replace(path, shown);
-        }
-        if to.err(format!("{text}\r\n").as_bytes()).await.is_err() {
-            return;
-        }
-    }
 }
