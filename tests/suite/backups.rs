@@ -373,7 +373,7 @@ fn a_gateway_that_is_killed_leaves_no_half_backup_and_no_half_restore() {
         "backup-stored",
     ] {
         cut_off(point, &["backup:create", "SITE.live"]);
-        assert_eq!(scene.ids("live"), [id.clone()], "{point}");
+        assert_eq!(scene.ids("live"), std::slice::from_ref(&id), "{point}");
         until("leftovers go", || scene.snapshots() == whole);
     }
     cut_off("backup-listed", &["backup:create", "SITE.live"]);

@@ -169,11 +169,11 @@ where
             };
             repository.read(snapshot, path, &mut take, watcher)
         });
-        let worked = work(&mut reader).and_then(|worked| {
+        let worked = work(&mut reader);
+        if worked.is_ok() {
             // An archive has blocks behind its end, and restic is to end by itself.
             let _ = io::copy(&mut reader, &mut io::sink());
-            Ok(worked)
-        });
+        }
         drop(reader);
         let read = reading
             .join()
