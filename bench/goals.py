@@ -31,6 +31,16 @@ GOALS = {
     # Not slower than 1.2 times what is not atomic.
     "deploy-pull": (0.833, None),
     "first-deploy": (1.0, None),
+    # Of content the goal is the most that ours may take of theirs: 0.5, 0.25, 1, 0.25, 0.6, 0.05, 0.4, 0.5, 0.1.
+    "clone-mariadb": (2.0, None),
+    "clone-mariadb-domains": (4.0, None),
+    "import-mariadb": (1.0, None),
+    "clone-mariadb-large": (4.0, None),
+    "clone-postgresql": (1.67, None),
+    "clone-sqlite": (20.0, None),
+    "clone-files": (2.5, None),
+    "clone-files-again": (2.0, None),
+    "clone-files-xfs": (10.0, None),
 }
 
 # The most milliseconds that the gateway's own part may take, by row.
@@ -39,6 +49,9 @@ MOST_MS = {"git-push-channel": 15.0, "status": 50.0}
 # Memory of idle sessions: the least A/B per session, and the most MiB that 1,000 may take in all.
 LESS_MEMORY = 40.0
 MOST_MIB = {1000: 80.0}
+
+# The longest that a writer on Live may wait while its content is cloned, in milliseconds.
+MOST_STALL = 100.0
 
 # The audit's share of the server's CPU time in put-tree.
 MOST_AUDIT_SHARE = 0.05

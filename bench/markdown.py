@@ -28,6 +28,10 @@ def lines(page, first, second, costs):
     if page.memory:
         yield from ("", "## Memory of idle sessions", "", "PSS of all of a server's processes.", "")
         yield from table([MEMORY_HEAD] + [report.memory_cells(pair) for pair in page.memory])
+    if page.stalls:
+        yield from ("", "## How long writers on Live wait", "", "Somebody commits on Live every few milliseconds; the longest wait"
+                    " in each round, in milliseconds.", "")
+        yield from table([report.STALL_HEAD] + [report.stall_cells(stall) for stall in page.stalls])
     said = [*report.cost_lines(page.results), *report.audit_lines(page.results)]
     if said or costs:
         yield from ("", "## Decision, audit, and what the rows do not show", "")

@@ -12,7 +12,7 @@ class Report:
     def __init__(self, path):
         self.json = open(path, "w") if path else None
         self.facts_shown = {}
-        self.results, self.memory, self.peers, self.failures = [], [], [], []
+        self.results, self.memory, self.stalls, self.peers, self.failures = [], [], [], [], []
 
     def note(self, text):
         print(f"bench: {text}", file=sys.stderr, flush=True)
@@ -52,6 +52,11 @@ class Report:
         for one in pair:
             self.write("memory", {**asdict(one), "per_session_kib": one.per_session_kib})
 
+    def add_stall(self, stall):
+        """How long writers waited while one kind of content was cloned."""
+        self.stalls.append(stall)
+        self.write("stall", asdict(stall))
+
     def add_peer(self, peer, results, memory):
         self.peers.append((peer, results, memory))
         for result in results:
@@ -66,6 +71,9 @@ class Report:
         if self.memory:
             print("\nmemory of idle sessions, PSS of all processes:\n")
             show([MEMORY_HEAD] + [memory_cells(pair) for pair in self.memory])
+        if self.stalls:
+            print("\nlongest wait of a writer on Live that commits every few ms, in ms; of each round the longest:\n")
+            show([STALL_HEAD] + [stall_cells(stall) for stall in self.stalls])
         for line in (*cost_lines(self.results), *audit_lines(self.results)):
             print(f"\n{line}")
         if self.peers:
@@ -77,18 +85,18 @@ class Report:
         failed = [result for result in self.results if result.failed]
         judged = [result for result in self.results if result.judged]
         slow = [result for result in judged if result.ratio("seconds") < slowest]
-        missed = missed_goals(judged, self.memory)
+        missed = missed_goals(judged, self.memory, self.stalls)
         if missed:
             print(f"Goals missed: {', '.join(missed)}")
         names = [result.workload.name for result in failed] + self.failures
         if names:
             print(f"FAILED: {', '.join(names)}")
         if slow:
-            print(f"SLOWER than 1.5 times OpenSSH: {', '.join(named(result) for result in slow)}")
+            print(f"SLOWER than 1.5 times the other side: {', '.join(named(result) for result in slow)}")
         elif judged:
             lowest = min(judged, key=lambda result: result.ratio("seconds"))
-            print(f"None of the {len(judged)} judged workloads is slower than 1.5 times OpenSSH; the lowest ratio is {named(lowest)}.")
-        elif not self.memory:
+            print(f"None of the {len(judged)} judged workloads is slower than 1.5 times the other side; the lowest ratio is {named(lowest)}.")
+        elif not (self.memory or self.stalls):
             print("No workload could be judged.")
         if names:
             return 1
@@ -108,6 +116,9 @@ class Report:
 
 HEAD = ("workload", "A s", "B s", "A/B", "", "goal", "", "A cpu s", "B cpu s", "A/B cpu", "goal", "")
 MEMORY_HEAD = ("sessions", "A MiB", "B MiB", "A KiB each", "B KiB each", "A/B each", "goal", "", "B in all, MiB", "")
+
+
+STALL_HEAD = ("clone of", "commits beside it", "nobody copies", "A copies", "B copies", "goal", "")
 
 
 def cells_of(result):
@@ -135,6 +146,12 @@ def memory_cells(pair):
         f"{first.per_session_kib:.0f}", f"{second.per_session_kib:.0f}", f"{ratio:.0f}",
         f"{goals.LESS_MEMORY:.0f}", goals.mark(ratio, goals.LESS_MEMORY), f"{second.with_mib:.1f}", within,
     )
+
+
+def stall_cells(stall):
+    verdict = "pass" if max(stall.gateway) <= goals.MOST_STALL else "MISS"
+    waits = (" ".join(f"{wait:.0f}" for wait in rounds) for rounds in (stall.alone, stall.tools, stall.gateway))
+    return (stall.kind, f"{stall.commits:,}", *waits, f"{goals.MOST_STALL:.0f}", verdict)
 
 
 def cost_lines(results):
@@ -197,7 +214,7 @@ def peer_memory(memory):
     return f"{memory.per_session_kib:.0f}" if memory else "cannot"
 
 
-def missed_goals(judged, memory):
+def missed_goals(judged, memory, stalls):
     found = []
     for result in judged:
         for quantity, goal, word in zip(("seconds", "server_cpu"), goals.of(result.workload.name), ("", " cpu")):
@@ -208,6 +225,7 @@ def missed_goals(judged, memory):
     for pair in memory:
         if "MISS" in " ".join(memory_cells(pair)):
             found.append(f"memory of {pair[1].sessions} sessions")
+    found += [f"writers beside a clone of {stall.kind}" for stall in stalls if max(stall.gateway) > goals.MOST_STALL]
     return found
 
 

@@ -165,8 +165,16 @@ def sweep_left_over(base):
             handle = lock_of(folder)
         except OSError:
             continue
+        for place in mounts_below(folder):
+            subprocess.run(["umount", place])
         remove_tree(folder)
         os.close(handle)
+
+
+def mounts_below(folder):
+    # Field five of proc_pid_mountinfo(5), with its spaces spelled in octal.
+    places = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [place for place in reversed(places) if place.startswith(f"{folder}/")]
 
 
 PR_SET_PDEATHSIG = 1

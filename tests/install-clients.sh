@@ -9,10 +9,10 @@
 # shellcheck disable=SC2086 # lists of packages are split on purpose
 set -eu
 
-packages="git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko python3-asyncssh putty-tools
-    openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs npm nginx-light
-    php-fpm php-cli openssl bubblewrap restic e2fsprogs xfsprogs sqlite3
-    mariadb-server mariadb-client postgresql postgresql-client"
+packages="zip zstd xz-utils git openssh-client sshfs fuse3 rclone lftp rsync python3-paramiko
+    python3-asyncssh putty-tools openssh-server python3-pip curl dropbear-bin gcc libssh-dev vim-tiny nodejs
+    npm nginx-light php-fpm php-cli php-mysql php-sqlite3 php-pgsql openssl bubblewrap restic e2fsprogs
+    xfsprogs sqlite3 mariadb-server mariadb-client postgresql postgresql-client"
 cache=${FUNICULAR_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/funicular-tests}
 
 # Debian's ssh-audit knows no key exchange of the last years; this one is from PyPI, by its hash.
@@ -45,7 +45,11 @@ present() {
     nginx-light) test -x /usr/sbin/nginx ;;
     php-fpm) ls /usr/sbin/php-fpm* ;;
     bubblewrap) command -v bwrap ;;
+    xz-utils) command -v xz ;;
     php-cli) command -v php ;;
+    php-mysql) php -r 'exit(extension_loaded("mysqli") && extension_loaded("pdo_mysql") ? 0 : 1);' ;;
+    php-sqlite3) php -r 'exit(extension_loaded("pdo_sqlite") ? 0 : 1);' ;;
+    php-pgsql) php -r 'exit(extension_loaded("pdo_pgsql") ? 0 : 1);' ;;
     nodejs) command -v node ;;
     postgresql) ls /usr/lib/postgresql/*/bin/initdb ;;
     postgresql-client) ls /usr/lib/postgresql/*/bin/pg_dump ;;

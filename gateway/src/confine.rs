@@ -38,6 +38,9 @@ pub struct Confined {
     /// The most memory of each process, in bytes
     #[arg(long, value_name = "BYTES")]
     pub memory: Option<u64>,
+    /// The longest file that may be written, in bytes
+    #[arg(long, value_name = "BYTES")]
+    pub file_size: Option<u64>,
     /// The program, by its whole path, and its arguments
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     pub program: Vec<OsString>,
@@ -58,6 +61,9 @@ impl Confined {
         }
         if let Some(bytes) = self.memory {
             command.arg("--memory").arg(bytes.to_string());
+        }
+        if let Some(bytes) = self.file_size {
+            command.arg("--file-size").arg(bytes.to_string());
         }
         command.arg("--").args(&self.program);
         command
@@ -82,6 +88,9 @@ impl Confined {
         let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
         if let Some(bytes) = self.memory {
             setrlimit(Resource::RLIMIT_AS, bytes, bytes).or_fault(|| "limiting its memory")?;
+        }
+        if let Some(bytes) = self.file_size {
+            setrlimit(Resource::RLIMIT_FSIZE, bytes, bytes).or_fault(|| "limiting its files")?;
         }
         let mut rules = ruleset()?.create().or_fault(doing)?;
         let system = SYSTEM.iter().map(Path::new).chain([Path::new(program)]);

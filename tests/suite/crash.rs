@@ -42,6 +42,7 @@ pub(crate) fn kill_at_each(operation: &Operation) {
     // A change of mode moves no ref, so the pointer decides.
     let expected = match operation.name {
         "sftp_mode" | "git_mode" => "pointer-renamed",
+        _ if operation.turns_content() => "content-pointer-renamed",
         _ => "move-refs-after",
     };
     assert_eq!(turned.name, expected, "the first that leaves the new state");
@@ -81,7 +82,11 @@ pub(crate) fn recorded(scene: &Scene, operation: &Operation) -> Vec<Point> {
     scene.settle();
     let points = scene.faults.recorded();
     scene.state();
-    for needed in ["pointer-renamed", "state-after: completing a workflow"] {
+    let pointer = match operation.turns_content() {
+        true => "content-pointer-renamed",
+        false => "pointer-renamed",
+    };
+    for needed in [pointer, "state-after: completing a workflow"] {
         let has = points.iter().any(|point| point.name == needed);
         let turns_nothing = ["commit", "multidev_delete"].contains(&operation.name);
         assert!(has || turns_nothing, "{needed} is not in {points:?}");

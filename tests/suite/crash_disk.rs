@@ -117,7 +117,7 @@ pub(crate) fn gateway_on_a_small_disk() -> Option<(Disk, Gateway)> {
         eprintln!("not tested: this user cannot mount a tmpfs");
         return None;
     }
-    let gateway = Gateway::start_on(&[], |data| {
+    let gateway = Gateway::start_on(&crate::crash_site::WITHOUT_BACKUPS, |data| {
         fs::create_dir_all(data).unwrap();
         mount(data, "size=96m").run().ok();
         disk = Some(Disk(data.to_owned()));

@@ -87,10 +87,11 @@ impl Disks {
     /// Makes a file system in an image.
     pub(crate) fn image(&self, kind: Kind) -> PathBuf {
         let image = self.images().join(format!("{kind:?}.img"));
-        // As small as each can be: 300 MiB are the least that XFS takes.
-        let (program, size) = match kind {
-            Kind::Ext4 => ("mkfs.ext4", 96 << 20),
-            Kind::Xfs => ("mkfs.xfs", 320 << 20),
+        // A gigabyte is what copies of content leave free for others; the file is sparse.
+        let size = 1400 << 20;
+        let program = match kind {
+            Kind::Ext4 => "mkfs.ext4",
+            Kind::Xfs => "mkfs.xfs",
         };
         self.holds_xfs.store(kind == Kind::Xfs, Ordering::Relaxed);
         sparse(&image, size);

@@ -19,13 +19,16 @@ use crate::crash_site::Scene;
 
 /// Fills the disk at each point of an operation.
 pub(crate) fn fill_at_each(operation: &Operation) {
-    // Where all is tried, on a file system that people have; tmpfs has the smallest blocks.
-    if rounds().is_some() {
+    // Where all is tried, on a file system that people have; tmpfs has the smallest blocks. Content wants
+    // more room than tests may take of the memory.
+    if rounds().is_some() || operation.brings_content() {
         let Some(disks) = Disks::new() else {
             return;
         };
         let image = disks.image(Kind::Ext4);
-        let gateway = Gateway::start_on(&[], |data| disks.mount(&image, data));
+        let gateway = Gateway::start_on(&crate::crash_site::WITHOUT_BACKUPS, |data| {
+            disks.mount(&image, data)
+        });
         fill_on(&Scene::on(gateway, "full"), operation);
     } else if let Some((_disk, gateway)) = gateway_on_a_small_disk() {
         fill_on(&Scene::on(gateway, "full"), operation);
@@ -80,7 +83,12 @@ fn one_fill(scene: &Scene, operation: &Operation, point: &Point, what: &str) -> 
     }
     if !told {
         let screen = finished.screen().to_lowercase();
-        let why = ["no space", "disk is full", "disk i/o error", "full"];
+        let why = [
+            "no space",
+            "disk i/o error",
+            "full",
+            "do not fit on the server's disk",
+        ];
         assert!(
             why.iter().any(|why| screen.contains(why)),
             "{point}: the reason is not told: {finished}"

@@ -4,7 +4,7 @@
 use support::Client;
 
 use crate::crash_site::{Scene, State};
-use crate::{crash, crash_full};
+use crate::{crash, crash_content as content, crash_full};
 
 /// One operation that changes an environment.
 pub(crate) struct Operation {
@@ -27,6 +27,33 @@ pub(crate) enum Wanted {
     NoMultidev(String),
     /// A commit that only the operation makes.
     Another,
+    /// Files and database that say this; the code stays.
+    Content(String),
+    /// A database that says this; all else stays.
+    Database(String),
+    /// Files that say this; all else stays.
+    Files(String),
+    /// This commit, with files and database that say this.
+    Both(String, String),
+}
+
+impl Operation {
+    /// Whether it builds a content.
+    pub(crate) fn brings_content(&self) -> bool {
+        self.turns_content() || self.name == "deploy_with_content"
+    }
+
+    /// Whether it is the content that turns, by a link of its own.
+    pub(crate) fn turns_content(&self) -> bool {
+        [
+            "clone_content",
+            "import_database",
+            "import_files",
+            "wipe",
+            "undo_content",
+        ]
+        .contains(&self.name)
+    }
 }
 
 impl Wanted {
@@ -39,6 +66,23 @@ impl Wanted {
             Wanted::Multidev(name) => state.multidevs.contains_key(name),
             Wanted::NoMultidev(name) => !state.multidevs.contains_key(name),
             Wanted::Another => found.commit != before.environments[environment].commit,
+            Wanted::Content(what) => {
+                found.content.files == *what && found.content.database == *what
+            }
+            // The other half must not have come with it.
+            Wanted::Database(what) => {
+                found.content.database == *what
+                    && found.content.files == before.environments[environment].content.files
+            }
+            Wanted::Files(what) => {
+                found.content.files == *what
+                    && found.content.database == before.environments[environment].content.database
+            }
+            Wanted::Both(commit, what) => {
+                found.commit.as_ref() == Some(commit)
+                    && found.content.files == *what
+                    && found.content.database == *what
+            }
         }
     }
 }
@@ -90,6 +134,12 @@ operations! {
         scene.console(&["multidev:merge-to-dev", &format!("SITE.{what}")])
     };
     commit, "dev", uncommitted, |scene, what| scene.console(&["env:commit", "SITE.dev", "--message", what]);
+    clone_content, "dev", content::new_on_live, |scene, _| content::clone(scene);
+    import_database, "dev", content::dump_to_come, content::import_database;
+    import_files, "dev", content::files_to_come, content::import_files;
+    wipe, "dev", content::something_there, |scene, _| content::wipe(scene);
+    undo_content, "dev", content::wiped, |scene, _| content::undo(scene);
+    deploy_with_content, "test", content::new_on_both, |scene, _| content::deploy(scene);
 }
 
 fn change(scene: &Scene, what: &str) -> Wanted {

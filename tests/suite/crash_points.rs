@@ -152,9 +152,10 @@ pub(crate) fn chosen(points: &[Point], operation: usize, step: usize) -> Vec<Poi
 }
 
 /// Between these, the old state becomes the new one.
-const DECIDING: [&str; 5] = [
+const DECIDING: [&str; 6] = [
     "state-after: writing down what a workflow changes",
     "pointer-renamed",
+    "content-pointer-renamed",
     "move-refs-before",
     "move-refs-after",
     "state-after: completing a workflow",

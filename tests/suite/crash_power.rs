@@ -45,7 +45,7 @@ fn cut_again_and_again(kind: Kind) {
         return;
     };
     let mut image = PathBuf::new();
-    let gateway = Gateway::start_on(&[], |data| {
+    let gateway = Gateway::start_on(&crate::crash_site::WITHOUT_BACKUPS, |data| {
         image = disks.image(kind);
         disks.mount(&image, data);
     });

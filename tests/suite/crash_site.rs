@@ -12,7 +12,12 @@ use serde_json::Value;
 use support::{Client, Clone, Gateway, Person, Role, Site, Tree, wait_for};
 
 use crate::crash_books;
+use crate::crash_content::{self, Content};
 use crate::crash_points::Faults;
+
+/// Backups of what is replaced have tests of their own, and take their time.
+pub(crate) const WITHOUT_BACKUPS: [support::gateway::Setting; 1] =
+    [("backups", "program", "\"/nonexistent/restic\"")];
 
 /// A gateway of its own with one site in Git mode, whose Test and Live are deployed.
 pub(crate) struct Scene {
@@ -25,7 +30,7 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new(name: &str) -> Self {
-        Self::on(Gateway::start(), name)
+        Self::on(Gateway::start_with(&WITHOUT_BACKUPS), name)
     }
 
     pub(crate) fn on(gateway: Gateway, name: &str) -> Self {
@@ -85,6 +90,12 @@ impl Scene {
 
     pub(crate) fn console(&self, words: &[&str]) -> Client {
         self.site.console(&self.tom, words)
+    }
+
+    /// As the server's administrator over ssh.
+    pub(crate) fn admin(&self, words: &[&str]) -> Client {
+        self.site
+            .console(self.site.person(Role::Administrator), words)
     }
 
     /// Starts the daemon after it was killed; returns what it says of its repairs.
@@ -190,6 +201,7 @@ impl Scene {
             mode: word("connection_mode"),
             deployed_as: word("deployed_as"),
             release: info["release"].as_u64().expect("a release has a number"),
+            content: crash_content::content(self, name),
         }
     }
 
@@ -274,7 +286,7 @@ impl Scene {
             );
         }
         assert!(kept <= 3, "{name} keeps {kept} generations");
-        for left in ["current.new", "newest.new", "uploads"] {
+        for left in ["current.new", "newest.new", "content.new", "uploads"] {
             let left = folder.join(left);
             let empty =
                 fs::read_dir(&left).map_or(!left.exists(), |mut inside| inside.next().is_none());
@@ -356,6 +368,7 @@ pub(crate) struct Environment {
     pub(crate) mode: Option<String>,
     deployed_as: Option<String>,
     release: u64,
+    pub(crate) content: Content,
 }
 
 impl Environment {

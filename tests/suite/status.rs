@@ -67,8 +67,8 @@ fn a_status_is_for_who_may_view_and_changes_nothing() {
     );
     site.console(&tom, &["env:status", "SITE.nope"])
         .run()
-        .code(1)
-        .says("no environment 'nope'");
+        .code(3)
+        .says("[incident ");
     site.console(&tom, &["env:status", "SITE.dev", "--fail-on", "never"])
         .run()
         .code(2);

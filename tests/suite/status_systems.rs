@@ -113,3 +113,58 @@ fn drupal_is_known_by_its_code() {
     );
     expect(&site, "live", "drupal-settings", "failure", settings);
 }
+
+#[test]
+fn the_database_of_an_environment_is_looked_at() {
+    let (site, tom) = work::site("st-database");
+    expect(&site, "dev", "database", "warning", "is empty");
+    let url = "http://dev.example.org";
+    site.must(&["env:set", "SITE.dev", "url", url]);
+    work::edit(&site, &tom, "wp-config.php", "<?php\n");
+    let code = site.disk("dev", "code");
+    fs::create_dir(code.join("wp-includes")).unwrap();
+    fs::write(
+        code.join("wp-includes/version.php"),
+        "<?php\n$wp_version = '6.9';\n",
+    )
+    .unwrap();
+    // Where the site itself is told that it is.
+    let settings = fs::read(site.disk("dev", "settings").join("settings.json")).unwrap();
+    let settings: serde_json::Value = serde_json::from_slice(&settings).unwrap();
+    let folder = settings["FUNICULAR_DATABASE_DIR"].as_str();
+    let folder = std::path::Path::new(folder.expect("the site has SQLite"));
+    let database = folder.join("wordpress.sqlite");
+    let sql = |text: &str| {
+        let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\nc.executescript(sys.argv[2])\nc.commit()";
+        support::Client::new("python3")
+            .args(["-c", script])
+            .arg(&database)
+            .arg(text)
+            .run()
+            .ok();
+    };
+    sql("CREATE TABLE wp_posts (id INTEGER PRIMARY KEY); CREATE TABLE wp_users (id INTEGER PRIMARY KEY);
+         CREATE TABLE wp_options (option_name TEXT, option_value TEXT, autoload TEXT);
+         INSERT INTO wp_options VALUES ('home', 'http://dev.example.org', 'yes'), ('siteurl', 'http://dev.example.org', 'yes');");
+    expect(&site, "dev", "database", "ok", "sqlite: 3 table(s)");
+    expect(&site, "dev", "integrity", "ok", "");
+    expect(&site, "dev", "wp-autoload", "ok", "");
+    expect(&site, "dev", "wp-address", "ok", "dev.example.org");
+    sql(
+        "UPDATE wp_options SET option_value = 'https://www.example.org';
+         INSERT INTO wp_options VALUES ('left', printf('%.2000000c', 'x'), 'on');",
+    );
+    expect(&site, "dev", "wp-autoload", "failure", "left (1.9 MB)");
+    expect(
+        &site,
+        "dev",
+        "wp-address",
+        "failure",
+        "https://www.example.org",
+    );
+    // All but the header, by which it is known.
+    let mut bytes = fs::read(&database).unwrap();
+    bytes.iter_mut().skip(100).for_each(|byte| *byte = 0xFF);
+    fs::write(&database, bytes).unwrap();
+    expect(&site, "dev", "database", "failure", "cannot be reached");
+}

@@ -192,12 +192,16 @@ pub fn deploy(
     run.perform(note, || {
         let fresh = match &beside.content {
             None => None,
-            Some(cloning) => match content::fill(sites, run, &permit, cloning)
-                .and_then(|(fresh, _)| Ok(fresh.complete(sites, &permit).map(|()| fresh)?))
-            {
-                Ok(fresh) => Some(fresh),
-                Err(undone) => return Err(content::end(permit, undone)),
-            },
+            Some(cloning) => {
+                let fresh = match content::fill(sites, run, &permit, cloning) {
+                    Ok((fresh, _told)) => fresh,
+                    Err(undone) => return Err(content::end(permit, undone)),
+                };
+                if let Err(fault) = fresh.complete(sites, &permit) {
+                    return Err(fresh.give_up(sites, permit, fault.into()));
+                }
+                Some(fresh)
+            }
         };
         let asked = [
             (beside.update_database, Event::UpdateDatabase),

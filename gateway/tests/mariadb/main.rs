@@ -1,6 +1,15 @@
 //! MariaDB's databases against a real server: every kind of object, hostile dumps, dumps that are cut
 //! off, servers that go away.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test says what it expects by failing"
+)]
+
 #[path = "../../../tests/support/mariadb.rs"]
 #[allow(
     dead_code,

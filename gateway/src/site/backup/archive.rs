@@ -169,11 +169,10 @@ where
             };
             repository.read(snapshot, path, &mut take, watcher)
         });
-        let worked = work(&mut reader);
-        if worked.is_ok() {
+        let worked = work(&mut reader).inspect(|_worked| {
             // An archive has blocks behind its end, and restic is to end by itself.
             let _ = io::copy(&mut reader, &mut io::sink());
-        }
+        });
         drop(reader);
         let read = reading
             .join()

@@ -17,6 +17,9 @@ use crate::site::workflow::Asked;
 use crate::site::{Sites, blocking, covers, crash};
 use crate::state::Content;
 
+/// How the origin of a content that was wiped ends.
+pub(super) const WIPED: &str = "wiped";
+
 /// The files that an earlier content left: the next copy costs only what differs from them.
 const SPARE: &str = "files-spare";
 
@@ -118,9 +121,19 @@ fn remove_but(
         .into_iter()
         .filter(|number| !files.contains(number))
         .collect();
-    // The newest is nearest to what comes next.
     let spare = environment.stores().join(SPARE);
-    if let Some(newest) = old.pop() {
+    let model = sites.state.model();
+    let wiped = model
+        .environment(environment.site(), environment.name())
+        .is_some_and(|state| state.content.origin.ends_with(WIPED));
+    if wiped {
+        // Whoever wipes files wants them gone.
+        left("spare files".to_owned(), remove_folder(&spare));
+    }
+    // The newest is nearest to what comes next. One that never was in use may not be on the disk as
+    // it seems to be: a power cut leaves files of the right length that are empty.
+    let in_use = kept.iter().map(|content| content.files).max().unwrap_or(0);
+    if let Some(newest) = old.pop_if(|newest| *newest < in_use && !wiped) {
         let path = environment.files_store(newest);
         let done = remove_folder(&spare).and_then(|()| {
             fs::rename(&path, &spare).or_fault(|| format!("keeping {}", path.display()))

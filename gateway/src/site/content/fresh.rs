@@ -59,7 +59,7 @@ impl Fresh {
                 before.database
             },
         };
-        let fresh = Self {
+        let mut fresh = Self {
             layout,
             before,
             content,
@@ -67,8 +67,8 @@ impl Fresh {
             origin,
         };
         match fresh.make(sites, site, environment, parts) {
-            Ok(fresh) => Ok(fresh),
-            Err((fresh, undone)) => {
+            Ok(()) => Ok(fresh),
+            Err(undone) => {
                 fresh.discard(sites, permit);
                 Err(undone)
             }
@@ -76,33 +76,27 @@ impl Fresh {
     }
 
     fn make(
-        mut self,
+        &mut self,
         sites: &Sites,
         site: &SiteName,
         environment: &Environment,
         parts: Parts,
-    ) -> Result<Self, (Self, Undone)> {
-        let made = (|| {
-            if parts.files {
-                pointer::make_folder(&self.files())?;
-            }
-            if parts.database {
-                self.make_database(sites, site, environment)?;
-            }
-            pointer::describe(&self.layout, self.content)?;
-            self.database = database(&sites.databases, &self.layout, self.content.database)?;
-            if parts.database
-                && let Some(database) = &self.database
-            {
-                database.create()?;
-            }
-            Ok::<(), Undone>(())
-        })();
-        crash::point("content-begun");
-        match made {
-            Ok(()) => Ok(self),
-            Err(undone) => Err((self, undone)),
+    ) -> Result<(), Undone> {
+        if parts.files {
+            pointer::make_folder(&self.files())?;
         }
+        if parts.database {
+            self.make_database(sites, site, environment)?;
+        }
+        pointer::describe(&self.layout, self.content)?;
+        self.database = database(&sites.databases, &self.layout, self.content.database)?;
+        if parts.database
+            && let Some(database) = &self.database
+        {
+            database.create()?;
+        }
+        crash::point("content-begun");
+        Ok(())
     }
 
     fn make_database(

@@ -1,6 +1,7 @@
 //! Takes the content of an environment away: it gets an empty one, and what it had is kept for a while.
 
 use super::Parts;
+use super::collect::WIPED;
 use super::fresh::{Fresh, end};
 use crate::gate::Permit;
 use crate::site::workflow::{Run, Undone};
@@ -19,7 +20,7 @@ pub fn wipe(sites: &Sites, run: &Run, permit: Permit, parts: Parts) -> Result<Ve
             return Err(end(permit, undone));
         }
         let fresh = run.step("empty", || {
-            Fresh::begin(sites, &permit, parts, format!("{} wiped", parts.words()))
+            Fresh::begin(sites, &permit, parts, format!("{} {WIPED}", parts.words()))
         });
         let fresh = match fresh {
             Ok(fresh) => fresh,

@@ -15,7 +15,7 @@ use super::obstacle::Obstacle;
 use super::parts::Parts;
 use super::walk::Kind;
 use crate::gate::Permit;
-use crate::site::files::{self, Usage};
+use crate::site::files::{self, Limits, Usage};
 use crate::site::folder::Folder;
 
 /// The growth of a file that is being written, as far as it counts.
@@ -111,6 +111,16 @@ impl Tree {
             | TreeChange::RenameFrom
             | TreeChange::RenameTo
             | TreeChange::SetAttributes => {}
+        }
+    }
+
+    /// Returns the quota that what is written to an area counts towards.
+    pub fn quota(&self, area: Area) -> Limits {
+        let meter = self.parts.meter();
+        if meter.counts(area) {
+            meter.limits()
+        } else {
+            Limits::default()
         }
     }
 

@@ -142,11 +142,7 @@ pub(in crate::site) fn prepare_with(
         Err(undone) => {
             tracing::error!("preparing a change: {undone:?}");
             if brings_content {
-                let layout = sites.layout.site(permit.site()?);
-                let layout = layout.environment(permit.environment()?);
-                if let Err(fault) = content::collect(sites, &permit, &layout) {
-                    tracing::warn!("a content that was not to be is left for later: {fault}");
-                }
+                clear_content(sites, &permit);
             }
             permit.describe(undone.to_string());
             if let Err(fault) = permit.finish(Outcome::Failed) {
@@ -154,6 +150,17 @@ pub(in crate::site) fn prepare_with(
             }
             Err(undone)
         }
+    }
+}
+
+/// Removes a content that was to come with a release.
+fn clear_content(sites: &Sites, permit: &Permit) {
+    let collected = permit.site().and_then(|site| {
+        let layout = sites.layout.site(site).environment(permit.environment()?);
+        content::collect(sites, permit, &layout)
+    });
+    if let Err(fault) = collected {
+        tracing::warn!("a content that was not to be is left for later: {fault}");
     }
 }
 
@@ -165,7 +172,11 @@ pub(in crate::site) fn give_up(
     fault: Fault,
 ) -> Undone {
     tracing::error!("a change that was prepared: {fault}");
+    let brings_content = release.brings_content();
     release.discard(sites, &permit);
+    if brings_content {
+        clear_content(sites, &permit);
+    }
     let undone = Undone::Fault(fault);
     permit.describe(undone.to_string());
     if let Err(fault) = permit.finish(Outcome::Failed) {

@@ -243,6 +243,11 @@ impl Release {
         self.place.generation
     }
 
+    /// Returns whether a content of its own comes with it.
+    pub(super) fn brings_content(&self) -> bool {
+        self.bringing.content.is_some()
+    }
+
     /// Removes it: it is not wanted after all.
     pub(in crate::site) fn discard(self, sites: &Sites, permit: &Permit) {
         let environment = sites

@@ -210,7 +210,7 @@ impl<'w> Connection<'w> {
         }
         let mut lines = Lines::new(&mut self.packets);
         fill(&mut lines)?;
-        lines.end().map_err(Wrong::from)?;
+        lines.end()?;
         match self.answer()? {
             Answer::Done(done) => Ok(done),
             Answer::File | Answer::Columns(_) => {

@@ -28,6 +28,32 @@ pub(super) fn over(arriving: &[PathBuf], run: &Run, transfer: &Transfer) -> Opti
     Some(run.refuse(NAME, transfer.place.path.as_bytes(), refusal))
 }
 
+/// Returns the longest file that may come: one of holes alone takes no room on the disk, and is as long
+/// as it likes before it is seen.
+pub(super) fn longest_file(transfer: &Transfer) -> Option<u64> {
+    let receives = !transfer.arguments.sends;
+    receives
+        .then(|| transfer.tree.quota(transfer.place.area).bytes)
+        .flatten()
+}
+
+/// Refuses what rsync could not write, where a quota may be why: rsync itself only says that the file
+/// is too large.
+pub(super) fn too_long(run: &Run, transfer: &Transfer) -> Option<Denied> {
+    let most = longest_file(transfer)?;
+    let refusal = Refusal {
+        rule: "quota",
+        message: format!(
+            "rsync could not write a file. None may be longer than the environment's quota, which \
+             is {most} bytes."
+        ),
+        hint: "Leave the file out (--max-size), or ask an administrator for a larger quota \
+               (quota:set)."
+            .to_owned(),
+    };
+    Some(run.refuse(NAME, transfer.place.path.as_bytes(), refusal))
+}
+
 /// Returns the lengths of all files right in a folder, holes too.
 fn lengths(folder: &Path) -> u64 {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();

@@ -29,6 +29,7 @@ use crate::{blocking, protocol::ssh::Output};
 const STARTUP: u32 = 5;
 const PARTIAL_TRANSFER: u32 = 23;
 const PROTOCOL: u32 = 2;
+const FILE_ERROR: u32 = 11;
 /// What a shell says of a program that is not there.
 const NOT_INSTALLED: u32 = 127;
 /// What a shell says of a program that was killed by SIGKILL.
@@ -144,7 +145,10 @@ async fn ready(run: &Run, transfer: &mut Transfer, input: &mut Input) -> Result<
     kill_group(group);
     let _ = tokio::time::timeout(ENDING, child.wait()).await;
     follower.rest(run, transfer).await?;
-    ended
+    match ended {
+        Ok(FILE_ERROR) => quota::too_long(run, transfer).map_or(Ok(FILE_ERROR), Err),
+        other => other,
+    }
 }
 
 /// Why no rsync is run: rule, sentence, and what to do instead.

@@ -92,6 +92,7 @@ impl Settings {
             read: vec![configuration.clone(), never],
             write: vec![log.clone()],
             memory: Some(MEMORY),
+            file_size: super::quota::longest_file(transfer),
             program: vec![
                 program.into(),
                 "--server".into(),

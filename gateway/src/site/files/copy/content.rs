@@ -1,8 +1,10 @@
 //! The content of one file: shared blocks where the file system can, else copied by the kernel, and
 //! holes stay holes.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
@@ -57,7 +59,11 @@ pub(super) fn copy(
             sparsely(ends, done, left)?
         } else {
             let length = usize::try_from(left.min(PORTION)).unwrap_or(usize::MAX);
-            copy_between(ends.source, done, ends.target, done, length)? as u64
+            if length <= SMALL {
+                through_memory(ends, done, length).map_err(Failure::Io)?
+            } else {
+                copy_between(ends.source, done, ends.target, done, length)? as u64
+            }
         };
         if count == 0 {
             break;
@@ -68,6 +74,21 @@ pub(super) fn copy(
         }
     }
     Ok(false)
+}
+
+/// Copies a small file: the kernel's own way moves it page by page, which takes longer than one read
+/// and one write.
+fn through_memory(ends: &Ends<'_>, from: u64, length: usize) -> io::Result<u64> {
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SMALL]);
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        let portion = buffer.get_mut(..length).unwrap_or_default();
+        let count = ends.source.read_at(portion, from)?;
+        let bytes = portion.get(..count).unwrap_or_default();
+        ends.target.write_all_at(bytes, from)?;
+        Ok(count as u64)
+    })
 }
 
 /// Takes the content of a file away again.
@@ -111,5 +132,7 @@ fn sparsely(ends: &Ends<'_>, from: u64, left: u64) -> Result<u64, Failure> {
 
 /// What is copied before it is asked whether to go on, in bytes.
 const PORTION: u64 = 32 << 20;
+/// Up to here a file is copied by one read and one write, in bytes.
+const SMALL: usize = 1 << 20;
 /// What `st_blocks` counts, in bytes: `stat(2)`.
 const BLOCK: u64 = 512;

@@ -232,7 +232,7 @@ fn bombs_are_bounded_by_quota_and_not_by_ratio() {
         |bytes, files| Room::new(Limits { bytes, files }, Usage::default()).leaving_free(0);
     let unpacked = |archive: &Path, room: &Room| {
         let _ = fs::remove_dir_all(at("target"));
-        super::super::unpack(
+        crate::site::files::unpack(
             &mut File::open(archive).unwrap(),
             &at("target"),
             room,

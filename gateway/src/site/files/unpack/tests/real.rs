@@ -221,7 +221,7 @@ fn zips_of_windows_and_large_ones_are_unpacked() {
          z.close()",
     );
     let mut stream = File::open(archive).unwrap();
-    let copied = super::super::unpack(&mut stream, &target, &room(), &Quiet).unwrap();
+    let copied = crate::site::files::unpack(&mut stream, &target, &room(), &Quiet).unwrap();
     assert_eq!(copied.files, 66_001);
     assert_eq!(fs::metadata(target.join("large")).unwrap().len(), 1000);
     fs::remove_dir_all(&target).unwrap();
