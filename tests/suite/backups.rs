@@ -13,19 +13,19 @@ use support::process::{self, Process};
 use support::{Gateway, Person, Role, Site, Tree};
 
 /// A site whose Live has files and an SQLite database, with a row for each file.
-struct Scene {
-    site: Site,
+pub(crate) struct Scene {
+    pub(crate) site: Site,
 }
 
 /// How long background work may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 impl Scene {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self::with(name, &[])
     }
 
-    fn with(name: &str, settings: &[Setting]) -> Self {
+    pub(crate) fn with(name: &str, settings: &[Setting]) -> Self {
         let gateway = Arc::new(Gateway::start_with(settings));
         let site = gateway.site(name);
         site.must(&["site:set", "SITE", "database", "sqlite"]);
@@ -55,16 +55,16 @@ impl Scene {
         fs::canonicalize(content).unwrap()
     }
 
-    fn files(&self, environment: &str) -> PathBuf {
+    pub(crate) fn files(&self, environment: &str) -> PathBuf {
         self.content(environment).join("files")
     }
 
     /// As WordPress's plugin calls it, since a site finds its database by its name.
-    fn database(&self, environment: &str) -> PathBuf {
+    pub(crate) fn database(&self, environment: &str) -> PathBuf {
         self.content(environment).join("database/data/.ht.sqlite")
     }
 
-    fn sql(&self, environment: &str, sql: &str) -> String {
+    pub(crate) fn sql(&self, environment: &str, sql: &str) -> String {
         let output = Command::new("sqlite3")
             .arg("-cmd")
             .arg(".timeout 10000")
@@ -76,29 +76,29 @@ impl Scene {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn rows(&self, environment: &str) -> Vec<String> {
+    pub(crate) fn rows(&self, environment: &str) -> Vec<String> {
         let said = self.sql(environment, "SELECT name FROM upload ORDER BY name");
         said.lines().map(str::to_owned).collect()
     }
 
-    fn tree(&self, environment: &str) -> Tree {
+    pub(crate) fn tree(&self, environment: &str) -> Tree {
         Tree::read(self.files(environment))
     }
 
     /// The ids of an environment's backups, the newest first.
-    fn ids(&self, environment: &str) -> Vec<String> {
+    pub(crate) fn ids(&self, environment: &str) -> Vec<String> {
         let place = format!("SITE.{environment}");
         let said = self.site.must(&["backup:list", &place, "--field", "id"]);
         said.out().lines().map(str::to_owned).collect()
     }
 
-    fn make(&self, environment: &str) -> String {
+    pub(crate) fn make(&self, environment: &str) -> String {
         let place = format!("SITE.{environment}");
         self.site.must(&["backup:create", &place]);
         self.ids(environment).remove(0)
     }
 
-    fn restore(&self, environment: &str, id: &str, more: &[&str]) -> support::Client {
+    pub(crate) fn restore(&self, environment: &str, id: &str, more: &[&str]) -> support::Client {
         let place = format!("SITE.{environment}");
         let named = format!("{}.{environment}", self.site.name);
         let words = ["backup:restore", &place, id, "--confirm", &named];
@@ -110,7 +110,7 @@ impl Scene {
     }
 
     /// What restic itself lists, as an administrator would without the gateway.
-    fn snapshots(&self) -> usize {
+    pub(crate) fn snapshots(&self) -> usize {
         let above = self.site.gateway.data().join("sites").join(&self.site.name);
         let output = Command::new("restic")
             .args(["--no-cache", "--no-lock", "--json", "--repo"])
@@ -127,7 +127,7 @@ impl Scene {
 }
 
 #[track_caller]
-fn until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
     let begin = Instant::now();
     while !holds() {
         assert!(
@@ -351,48 +351,6 @@ while True:
 ";
 
 #[test]
-fn a_gateway_that_is_killed_leaves_no_half_backup_and_no_half_restore() {
-    let scene = Scene::new("bk-killed");
-    let id = scene.make("live");
-    let whole = scene.snapshots();
-    let gateway = &scene.site.gateway;
-    let (tree, rows) = (scene.tree("live"), scene.rows("live"));
-    let cut_off = |point: &str, words: &[&str]| {
-        gateway.stop(Signal::SIGKILL);
-        gateway.serve_with(&[("FUNICULAR_CRASH_AT", point)]);
-        scene.site.command(words).run().fails();
-        gateway.ended();
-        gateway.serve();
-        tree.must_equal(&scene.tree("live"));
-        assert_eq!(scene.rows("live"), rows, "{point}");
-    };
-    for point in [
-        "backup-begun",
-        "backup-files",
-        "backup-database",
-        "backup-stored",
-    ] {
-        cut_off(point, &["backup:create", "SITE.live"]);
-        assert_eq!(scene.ids("live"), std::slice::from_ref(&id), "{point}");
-        until("leftovers go", || scene.snapshots() == whole);
-    }
-    cut_off("backup-listed", &["backup:create", "SITE.live"]);
-    assert_eq!(scene.ids("live").len(), 2, "what is listed is whole");
-    let restore = [
-        "backup:restore",
-        "SITE.live",
-        &id,
-        "--confirm",
-        "bk-killed.live",
-    ];
-    for point in ["restored-files", "restored-database"] {
-        cut_off(point, &restore);
-    }
-    scene.restore("live", &id, &[]).run().ok();
-    tree.must_equal(&scene.tree("live"));
-}
-
-#[test]
 fn what_was_missed_is_made_when_the_gateway_is_back_and_what_is_over_goes() {
     let scene = Scene::new("bk-missed");
     let id = scene.make("live");
@@ -430,64 +388,4 @@ fn what_was_missed_is_made_when_the_gateway_is_back_and_what_is_over_goes() {
     let audit = scene.site.must(&["audit:list", "--format", "json"]).out();
     assert!(audit.contains("backup_automatic") && audit.contains("its time is over"));
     scene.site.must(&["backup:automatic:disable", "SITE.live"]);
-}
-
-#[test]
-fn a_full_disk_and_a_server_without_restic_are_told_and_stop_nothing_else() {
-    for (name, setting, told) in [
-        (
-            "bk-full",
-            ("backups", "keep_free_bytes", "9000000000000000000"),
-            "No space is left",
-        ),
-        (
-            "bk-none",
-            ("backups", "program", "\"/nonexistent/restic\""),
-            "apt-get install restic",
-        ),
-    ] {
-        let scene = Scene::with(name, &[setting]);
-        let before = scene.tree("live");
-        scene
-            .site
-            .command(&["backup:create", "SITE.live"])
-            .run()
-            .code(1)
-            .says(told);
-        assert!(scene.ids("live").is_empty());
-        let named = format!("{name}.live");
-        scene
-            .site
-            .command(&["env:wipe", "SITE.live", "--confirm", &named])
-            .run()
-            .code(1)
-            .says(told);
-        before.must_equal(&scene.tree("live"));
-        scene
-            .site
-            .must(&["env:deploy", "SITE.test", "--note", "goes on"]);
-    }
-}
-
-#[test]
-fn damage_is_told_and_nothing_is_changed() {
-    let scene = Scene::new("bk-damage");
-    let id = scene.make("live");
-    let data = scene
-        .site
-        .gateway
-        .data()
-        .join("sites/bk-damage/backups.restic/data");
-    for folder in fs::read_dir(&data).unwrap() {
-        for pack in fs::read_dir(folder.unwrap().path()).unwrap() {
-            fs::remove_file(pack.unwrap().path()).unwrap();
-        }
-    }
-    fs::write(scene.files("live").join("now"), "now").unwrap();
-    let (tree, rows) = (scene.tree("live"), scene.rows("live"));
-    scene.restore("live", &id, &[]).run().fails();
-    tree.must_equal(&scene.tree("live"));
-    assert_eq!(scene.rows("live"), rows);
-    let words = ["backup:get", "SITE.live", &id, "--element", "database"];
-    scene.site.command(&words).run().fails();
 }

@@ -8,6 +8,7 @@ mod audit_kill;
 mod audit_strain;
 mod audits;
 mod backups;
+mod backups_troubles;
 mod certificates;
 mod certificates_revoked;
 mod certificates_sessions;
