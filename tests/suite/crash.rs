@@ -20,7 +20,10 @@ pub(crate) fn kill_at_each(operation: &Operation) {
     let (mut tried, mut after_turn) = (0, None);
     for round in 0..rounds().unwrap_or(1) {
         after_turn = None;
-        for (number, point) in chosen(&points, operation.place, 5).iter().enumerate() {
+        for (number, point) in chosen(&points, operation.place, operation.step(5))
+            .iter()
+            .enumerate()
+        {
             let what = format!("k{round}-{number}");
             let Some(is_new) = one_kill(&scene, operation, point, &what) else {
                 continue;

@@ -40,7 +40,10 @@ fn fill_on(scene: &Scene, operation: &Operation) {
     let reader = Reader::of(scene, crash::watched(operation));
     let (mut tried, mut succeeded) = (0, 0);
     for round in 0..rounds().unwrap_or(1) {
-        for (number, point) in chosen(&points, operation.place, 7).iter().enumerate() {
+        for (number, point) in chosen(&points, operation.place, operation.step(7))
+            .iter()
+            .enumerate()
+        {
             let what = format!("f{round}-{number}");
             if let Some(told) = one_fill(scene, operation, point, &what) {
                 tried += 1;

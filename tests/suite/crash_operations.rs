@@ -38,6 +38,15 @@ pub(crate) enum Wanted {
 }
 
 impl Operation {
+    /// Each how many-th point an ordinary run tries: content takes its time to look at.
+    pub(crate) fn step(&self, usual: usize) -> usize {
+        if self.brings_content() {
+            usual * 3
+        } else {
+            usual
+        }
+    }
+
     /// Whether it builds a content.
     pub(crate) fn brings_content(&self) -> bool {
         self.turns_content() || self.name == "deploy_with_content"

@@ -15,6 +15,7 @@ mod sessions;
 mod uploads;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -126,7 +127,7 @@ impl Desk {
         ] {
             fs::create_dir_all(root.join(area)).unwrap();
         }
-        std::os::unix::fs::symlink("stores/files-1", root.join("files")).unwrap();
+        symlink("stores/files-1", root.join("files")).unwrap();
         let path = folder.path().join("audit.db");
         Audit::create(&path).unwrap();
         let audit = Arc::new(Audit::open(&path).unwrap());
@@ -361,8 +362,8 @@ fn release(root: &Path, generation: u64) {
     let code = generation_folder.join("code");
     fs::create_dir_all(code.join("wp-content")).unwrap();
     fs::write(code.join("index.php"), format!("<?php // {generation}")).unwrap();
-    std::os::unix::fs::symlink("../../files", code.join("wp-content/uploads")).unwrap();
-    std::os::unix::fs::symlink("../../files", generation_folder.join("files")).unwrap();
+    symlink("../../files", code.join("wp-content/uploads")).unwrap();
+    symlink("../../files", generation_folder.join("files")).unwrap();
 }
 
 /// Sets what an environment runs, or its mode, as a workflow does.
