@@ -20,7 +20,7 @@ ssh_audit=ssh-audit-3.9.0
 ssh_audit_sha256=3dad48d4678e0de31f6332cc7674f9d7dd1805f86babf3796f41c2fd879cb812
 
 case "${1:-}" in
---bench) packages="$packages proftpd-core proftpd-mod-crypto" ;;
+--bench) packages="$packages proftpd-core proftpd-mod-crypto php-mysql" ;;
 --list | '') ;;
 *)
     sed -n 's/^# \{0,1\}//; 2,8p' "$0" >&2

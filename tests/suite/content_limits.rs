@@ -1,5 +1,7 @@
 //! What content cannot do as things are, what a freeze holds of it, and what `explain` foretells.
 
+use support::Role;
+
 use crate::content_stage::*;
 
 #[test]

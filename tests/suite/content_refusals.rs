@@ -1,6 +1,10 @@
 //! Who may not move content, and which way it does not go: told on the client's own screen, kept in the
 //! audit, and nothing is changed.
 
+use std::fs;
+
+use support::{Person, Role};
+
 use crate::content_stage::*;
 
 #[test]

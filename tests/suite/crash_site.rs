@@ -14,6 +14,7 @@ use support::{Client, Clone, Gateway, Person, Role, Site, Tree, wait_for};
 use crate::crash_books;
 use crate::crash_content::{self, Content};
 use crate::crash_points::Faults;
+pub(crate) use crate::processes::{command_line, process_ids};
 
 /// Backups of what is replaced have tests of their own, and take their time.
 pub(crate) const WITHOUT_BACKUPS: [support::gateway::Setting; 1] =
@@ -359,34 +360,6 @@ impl State {
     pub(crate) fn reference(&self, name: &str) -> Option<&str> {
         self.refs.get(name).map(String::as_str)
     }
-}
-
-/// What an environment runs.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Environment {
-    pub(crate) commit: Option<String>,
-    pub(crate) mode: Option<String>,
-    deployed_as: Option<String>,
-    release: u64,
-    pub(crate) content: Content,
-}
-
-impl Environment {
-    pub(crate) fn release(&self) -> u64 {
-        self.release
-    }
-}
-
-pub(crate) fn process_ids() -> impl Iterator<Item = i32> {
-    let found = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    found.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-}
-
-/// Returns the command line of a process that has not ended.
-pub(crate) fn command_line(id: i32) -> Option<String> {
-    let line = fs::read(format!("/proc/{id}/cmdline")).ok()?;
-    let line = String::from_utf8_lossy(&line).replace('\0', " ");
-    (!line.is_empty()).then_some(line)
 }
 
 /// Returns what git makes for a while only and has left in a folder.

@@ -117,14 +117,7 @@ impl Desk {
             state.put_member(&site, person, role).unwrap();
         }
         let root = folder.path().join("environment");
-        for area in [
-            "stores/files-1",
-            "logs",
-            "tmp",
-            "backups",
-            "uploads",
-            "generations",
-        ] {
+        for area in "stores/files-1 logs tmp backups uploads generations".split(' ') {
             fs::create_dir_all(root.join(area)).unwrap();
         }
         symlink("stores/files-1", root.join("files")).unwrap();

@@ -1,0 +1,31 @@
+//! The processes of the machine, as tests look for what a gateway has left.
+
+use std::fs;
+
+/// What an environment runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Environment {
+    pub(crate) commit: Option<String>,
+    pub(crate) mode: Option<String>,
+    deployed_as: Option<String>,
+    release: u64,
+    pub(crate) content: Content,
+}
+
+impl Environment {
+    pub(crate) fn release(&self) -> u64 {
+        self.release
+    }
+}
+
+pub(crate) fn process_ids() -> impl Iterator<Item = i32> {
+    let found = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    found.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Returns the command line of a process that has not ended.
+pub(crate) fn command_line(id: i32) -> Option<String> {
+    let line = fs::read(format!("/proc/{id}/cmdline")).ok()?;
+    let line = String::from_utf8_lossy(&line).replace('\0', " ");
+    (!line.is_empty()).then_some(line)
+}
