@@ -362,6 +362,22 @@ impl State {
     }
 }
 
+/// What an environment runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Environment {
+    pub(crate) commit: Option<String>,
+    pub(crate) mode: Option<String>,
+    deployed_as: Option<String>,
+    release: u64,
+    pub(crate) content: Content,
+}
+
+impl Environment {
+    pub(crate) fn release(&self) -> u64 {
+        self.release
+    }
+}
+
 /// Returns what git makes for a while only and has left in a folder.
 fn leftover(folder: &Path) -> Option<PathBuf> {
     for found in fs::read_dir(folder).into_iter().flatten() {

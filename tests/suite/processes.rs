@@ -2,22 +2,6 @@
 
 use std::fs;
 
-/// What an environment runs.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Environment {
-    pub(crate) commit: Option<String>,
-    pub(crate) mode: Option<String>,
-    deployed_as: Option<String>,
-    release: u64,
-    pub(crate) content: Content,
-}
-
-impl Environment {
-    pub(crate) fn release(&self) -> u64 {
-        self.release
-    }
-}
-
 pub(crate) fn process_ids() -> impl Iterator<Item = i32> {
     let found = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     found.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
