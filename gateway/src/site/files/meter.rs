@@ -221,7 +221,10 @@ impl Meter {
         let has_content = self.folder.join("content/files").is_dir();
         let plain = (!has_content).then_some(PLAIN);
         for name in COUNTED.into_iter().chain(plain) {
-            let folder = self.folder.join(name);
+            // The way to a content leads through the gateway's own links.
+            let Ok(folder) = self.folder.join(name).canonicalize() else {
+                continue;
+            };
             if folder.is_dir() {
                 let found = usage(&folder)?;
                 sum.bytes = sum.bytes.saturating_add(found.bytes);
@@ -305,5 +308,21 @@ mod tests {
         });
         assert!(meter.counts(Area::Files) && !meter.counts(Area::Code));
         assert!(meter.take(0, 0, 0).is_err());
+    }
+
+    /// As environments have it: links to the content, and from there to its files.
+    #[test]
+    fn the_way_to_a_content_is_followed() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(at("stores/files-2")).unwrap();
+        std::fs::create_dir_all(at("contents/2")).unwrap();
+        std::fs::write(at("stores/files-2/a"), [0; 700]).unwrap();
+        symlink("../../stores/files-2", at("contents/2/files")).unwrap();
+        symlink("contents/2", at("content")).unwrap();
+        symlink("content/files", at("files")).unwrap();
+        let used = Meter::new(folder.path()).used();
+        assert_eq!((used.bytes, used.files), (700, 1));
     }
 }
