@@ -17,9 +17,10 @@ use crate::crash;
 use crate::database::Trouble;
 use crate::fault::Fault;
 use crate::gate::Permit;
-use crate::site::workflow::Undone;
+use crate::site::workflow::{self, Undone};
 use crate::site::{Run, Sites};
 use crate::state::{Backup, BackupKind, for_people};
+use crate::steps_file::{Event, Stage};
 
 /// What is to be kept, and for how long.
 #[derive(Debug, Clone)]
@@ -47,9 +48,18 @@ pub fn create(
     run.perform(&making.why, || {
         let (site, environment) = (permit.site()?.clone(), permit.environment()?.clone());
         let person = permit.who().person.clone();
-        let made = run.step("backup", || {
-            make(sites, run, (&site, &environment), &person, making)
+        let around = |stage| workflow::around(sites, run, &permit, Event::Backup, stage);
+        let made = around(Stage::Before).and_then(|()| {
+            run.step("backup", || {
+                make(sites, run, (&site, &environment), &person, making)
+            })
         });
+        // The backup is there, whatever follows it.
+        if made.is_ok()
+            && let Err(undone) = around(Stage::After)
+        {
+            run.say(&format!("The backup is made, and what follows it failed: {undone}"));
+        }
         match &made {
             Ok(backup) => {
                 permit.describe(format!("backup {}, {}", backup.id, told(backup)));

@@ -1,4 +1,5 @@
-//! What is done to a copy of an environment's content before anybody is pointed to it.
+//! Steps around what is no release: on a copy of an environment's content before anybody is pointed to it,
+//! and around a backup.
 
 use policy::Environment;
 
@@ -47,4 +48,29 @@ pub(in crate::site) fn hand_out(
         &file,
     )?;
     Ok(())
+}
+
+/// Runs the steps of an event around what changes neither code nor content.
+///
+/// # Errors
+/// [`Undone`] of the first step that failed and whose failure stops the event.
+pub(in crate::site) fn around(
+    sites: &Sites,
+    run: &Run,
+    permit: &Permit,
+    event: Event,
+    stage: Stage,
+) -> Result<(), Undone> {
+    let model = sites.state.model();
+    let runs = model
+        .environment(permit.site()?, permit.environment()?)
+        .and_then(|state| Some((state.generation, state.commit?)));
+    // Nobody has said anything where nothing runs.
+    let Some((generation, commit)) = runs else {
+        return Ok(());
+    };
+    let repository = repository::open(&sites.layout.site(permit.site()?).repository())?;
+    let place = surroundings(sites, run, permit, generation, commit)?;
+    let file = file_of(&repository, commit)?;
+    Ok(steps::run(sites, run, &place, event, stage, &file)?)
 }

@@ -30,7 +30,7 @@ pub(super) use change::{
     Change, UNRECORDED, carry_out, give_up, has_switched, prepare, prepare_with, switch, turn_back,
 };
 pub use entry::{Entry, Event};
-pub(super) use handing::hand_out;
+pub(super) use handing::{around, hand_out};
 pub use live::{Cancelling, Heard, Live, Watch};
 pub(super) use log::outlive;
 pub use log::{PastLog, read as read_log};
