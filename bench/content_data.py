@@ -170,7 +170,7 @@ def write_unit(path, engine):
         for table, rows in unit():
             names = ", ".join(column.split()[0] for column in TABLES[table])
             if engine == "postgresql":
-                out.write(f"COPY {table} ({names}) FROM stdin;\n")
+                out.write(f"COPY {table} FROM stdin;\n")
                 out.writelines("\t".join(map(copied, row)) + "\n" for row in rows)
                 out.write("\\.\n")
                 continue

@@ -135,8 +135,7 @@ class Scene:
             self.client.run(["sqlite3", str(self.sqlite("live")), "PRAGMA journal_mode = WAL"])
             return
         for table in content_data.TABLES:
-            for statement in content_data.multiplied(table, times):
-                self.server.sql(statement, self.name("live"))
+            self.server.sql(";\n".join(["SELECT 1", *content_data.multiplied(table, times)]), self.name("live"))
         self.server.settle(self.name("live"), list(content_data.TABLES))
 
     def bring(self, kind, place, path, *more):

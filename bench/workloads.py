@@ -4,7 +4,7 @@ FULL = {
     "pairs": 5, "slow_pairs": 3, "large_mib": 1024, "line_mib": 200, "files": 5000, "listings": 4,
     "logins": 200, "at_once": 50, "sessions": (200, 1000), "ls_remotes": 50, "pushes": 20, "deploys": 5,
     "site_files": 20000, "statuses": 20, "media_mib": 64, "peer_mib": 256, "peer_files": 1000, "peer_logins": 20, "peer_sessions": 100,
-    "content_mib": 100, "content_large_mib": 1000, "content_files": 20000, "content_file_kib": 50, "stall_rounds": 3,
+    "content_mib": 100, "content_large_mib": 1000, "content_files": 20000, "content_file_kib": 100, "stall_rounds": 3,
 }
 QUICK = {
     "pairs": 2, "slow_pairs": 1, "large_mib": 128, "line_mib": 16, "files": 500, "listings": 4,

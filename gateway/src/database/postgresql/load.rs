@@ -251,7 +251,11 @@ fn kind(sql: &str) -> Kind {
         }
         ["COMMIT" | "END", ..] => Kind::Commit,
         ["ROLLBACK" | "ABORT", ..] => refuse("the dump takes itself back (ROLLBACK)"),
-        ["COPY", rest @ ..] => copy(rest),
+        // It names all columns of a table before it says what is done with them.
+        ["COPY", ..] => {
+            let words = words::words(sql, usize::MAX);
+            copy(&words.iter().map(String::as_str).collect::<Vec<_>>())
+        }
         ["SET" | "RESET", "SESSION" | "LOCAL", "AUTHORIZATION", ..]
         | ["SET" | "RESET", "ROLE", ..]
         | ["SET", "SESSION" | "LOCAL", "ROLE" | "SESSION", ..] => {

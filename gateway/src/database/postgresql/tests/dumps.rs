@@ -99,6 +99,16 @@ fn what_is_only_somebody_elses_is_left_out_and_said() {
 }
 
 #[test]
+fn a_table_may_have_many_columns() {
+    let own = Own::new();
+    let names: Vec<String> = (0..80).map(|number| format!("c{number}")).collect();
+    let (made, names) = (names.join(" int, "), names.join(", "));
+    let row = ["1"; 80].join("\t");
+    let dump = format!("CREATE TABLE a({made} int);\nCOPY a ({names}) FROM stdin;\n{row}\n\\.\n");
+    assert_eq!(own.import(&dump).unwrap().rows, 1);
+}
+
+#[test]
 fn a_wrong_statement_is_told_with_line_and_text() {
     let own = Own::new();
     for (dump, line, near) in [
