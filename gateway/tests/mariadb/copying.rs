@@ -36,6 +36,55 @@ fn a_copy_has_everything() {
     assert_eq!(log, ["neu;x", "bneu;x"]);
 }
 
+/// Tables that are big enough for their indexes to be made after their rows.
+const INDEXED: &str = "\
+    CREATE TABLE plain (id INT AUTO_INCREMENT PRIMARY KEY, a INT, b VARCHAR(60) COMMENT 'KEY `x` (`y`),', \
+      v INT AS (a + 1) VIRTUAL, t TEXT, UNIQUE KEY u (b), KEY two (a, b(10)) COMMENT 'it''s, (so', KEY v (v), \
+      KEY one (b DESC) USING BTREE, FULLTEXT KEY words (t), CONSTRAINT c CHECK (a >= 0)); \
+    INSERT INTO plain (a, b, t) SELECT seq % 10, CONCAT(seq, REPEAT('b', 40)), REPEAT('t ', 100) FROM seq_1_to_8000; \
+    CREATE TABLE parent (id INT, code VARCHAR(300), n INT, PRIMARY KEY (id), KEY code (code), KEY n (n)); \
+    INSERT INTO parent SELECT seq, CONCAT(seq, REPEAT('c', 250)), seq FROM seq_1_to_8000; \
+    CREATE TABLE child (id INT PRIMARY KEY, code VARCHAR(300), n INT, KEY n (n), \
+      CONSTRAINT f FOREIGN KEY (code) REFERENCES parent (code) ON DELETE CASCADE); \
+    INSERT INTO child SELECT id, code, n FROM parent; \
+    CREATE TABLE counted (a VARCHAR(300), id INT NOT NULL AUTO_INCREMENT, KEY id (id), KEY a (a)); \
+    INSERT INTO counted (a) SELECT code FROM parent; \
+    CREATE TABLE skipped (id INT PRIMARY KEY, a VARCHAR(300), KEY a (a)); \
+    INSERT INTO skipped SELECT id, code FROM parent; \
+    ANALYZE TABLE plain, parent, child, counted, skipped";
+
+#[test]
+fn indexes_that_are_made_after_the_rows_are_the_same() {
+    let server = Mariadb::start();
+    let reached = over_socket(&server);
+    let (source, target) = (made(&reached), made(&reached));
+    server.sql_in(name(&source), INDEXED);
+    let without = ["skipped".to_owned()];
+    let filled = source.copy_to(&target, &copying(&without, None)).unwrap();
+    assert_eq!((filled.tables, filled.rows), (5, 4 * 8000));
+    server.sql_in(name(&source), "TRUNCATE TABLE skipped");
+    for table in ["plain", "parent", "child", "counted", "skipped"] {
+        let of = |database| {
+            [
+                server.sql_in(database, &format!("SHOW CREATE TABLE {table}")),
+                server
+                    .sql_in(database, &format!("CHECKSUM TABLE {table}"))
+                    .replace(database, "db"),
+                server
+                    .sql_in(database, &format!("CHECK TABLE {table}"))
+                    .replace(database, "db"),
+            ]
+        };
+        assert_eq!(of(name(&source)), of(name(&target)));
+    }
+    let used =
+        target.query("SELECT COUNT(*) FROM plain FORCE INDEX (two) WHERE a = 3 AND b LIKE '3b%'");
+    assert_eq!(used.unwrap(), ["1"]);
+    target.query("DELETE FROM parent WHERE id = 5").unwrap();
+    let left = target.query("SELECT COUNT(*) FROM child").unwrap();
+    assert_eq!(left, ["7999"]);
+}
+
 #[test]
 fn a_copy_goes_to_another_server() {
     let (one, other) = (Mariadb::start(), Mariadb::start());

@@ -57,7 +57,7 @@ pub(super) fn copy(
     let maker = Maker {
         source: source.name,
         target,
-        events: how.events,
+        how,
     };
     maker.tables(&mut making, &schema).map_err(wrong)?;
     crash::point("database copy: tables are made");
@@ -100,13 +100,7 @@ fn rows_of_all(
     readers: Vec<Connection<'_>>,
     how: &Copying<'_>,
 ) -> Result<Rows, Trouble> {
-    let wanted = |table: &&Tabled| {
-        let skipped = how
-            .without_rows
-            .iter()
-            .any(|wanted| pattern::matches(wanted.as_bytes(), table.name.as_bytes()));
-        table.has_rows && !table.columns.is_empty() && !skipped
-    };
+    let wanted = |table: &&Tabled| has_rows_to_copy(table, how);
     let queue = Mutex::new(schema.tables.iter().filter(wanted));
     let sum = Mutex::new(Rows::default());
     let failed: Mutex<Option<Trouble>> = Mutex::new(None);
@@ -140,6 +134,7 @@ fn rows_of_all(
                     &told,
                 )
                 .map_err(|lost| blame(lost, source, table))?;
+                index(&mut writer, table)?;
                 counted(&mut writer, table, copied.rows)?;
                 let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
                 sum.rows += copied.rows;
@@ -161,6 +156,24 @@ fn rows_of_all(
         Some(trouble) => Err(trouble),
         None => Ok(sum.into_inner().unwrap_or_else(PoisonError::into_inner)),
     }
+}
+
+fn has_rows_to_copy(table: &Tabled, how: &Copying<'_>) -> bool {
+    let mut skipped = how.without_rows.iter();
+    let skipped = skipped.any(|skip| pattern::matches(skip.as_bytes(), table.name.as_bytes()));
+    table.has_rows && !table.columns.is_empty() && !skipped
+}
+
+/// Makes the indexes that waited for the table's rows.
+fn index(writer: &mut Connection<'_>, table: &Tabled) -> Result<(), Trouble> {
+    let Some(later) = &table.later else {
+        return Ok(());
+    };
+    let adding = later.keys.join(", ADD ");
+    writer
+        .run(format!("ALTER TABLE {} ADD {adding}", name(&table.name)))
+        .map_err(|wrong| trouble(wrong, || format!("making the indexes of {}", table.name)))?;
+    Ok(())
 }
 
 /// Sees that the target has as many rows as were read.
@@ -201,7 +214,7 @@ fn blame(lost: Lost, source: &Served<'_>, table: &Tabled) -> Trouble {
 struct Maker<'a> {
     source: &'a str,
     target: &'a Served<'a>,
-    events: Events,
+    how: &'a Copying<'a>,
 }
 
 impl Maker<'_> {
@@ -215,7 +228,11 @@ impl Maker<'_> {
         let (own, leading): (Vec<&Tabled>, Vec<&Tabled>) =
             schema.tables.iter().partition(|table| table.has_rows);
         for table in own.into_iter().chain(leading) {
-            let (made, _) = rewrite(table.made.as_bytes(), &self.changes(""));
+            let made = match &table.later {
+                Some(later) if has_rows_to_copy(table, self.how) => &later.made,
+                _ => &table.made,
+            };
+            let (made, _) = rewrite(made.as_bytes(), &self.changes(""));
             making.run(made)?;
         }
         Ok(())
@@ -293,7 +310,7 @@ impl Maker<'_> {
 
     fn changes_of<'c>(&'c self, code: &Code, definer: &'c str) -> Changes<'c> {
         Changes {
-            event_off: code.object == Object::Event && self.events == Events::Off,
+            event_off: code.object == Object::Event && self.how.events == Events::Off,
             ..self.changes(definer)
         }
     }

@@ -1,6 +1,7 @@
 //! What a database holds beside its rows, as the statements that make it again.
 
 mod code;
+mod keys;
 mod tables;
 
 pub(super) use code::{Code, Object};

@@ -1,8 +1,12 @@
 //! Tables: how they are made, which of their columns are copied, and how.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use super::keys::{self, Later};
 use super::{Connection, Wrong, name};
+
+/// From this size on, in bytes, a table's indexes are made after its rows.
+const WORTH_SORTING: u64 = 1 << 20;
 
 /// How a column's values are read and loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub(in crate::database::mariadb) struct Tabled {
     pub(in crate::database::mariadb) name: String,
     /// The statement that makes it.
     pub(in crate::database::mariadb) made: String,
+    /// How it is made where its rows come before its indexes; none where that gains nothing.
+    pub(in crate::database::mariadb) later: Option<Later>,
     /// Its storage engine.
     pub(in crate::database::mariadb) engine: String,
     /// Bytes of its rows, as the server estimates them.
@@ -103,6 +109,12 @@ pub(super) fn read(
                 .push(column.clone());
         }
     }
+    // What a foreign key points to is found by an index, which is to be there before the key.
+    let pointed_to = server.texts(format!(
+        "SELECT DISTINCT LOWER(REFERENCED_TABLE_NAME) FROM information_schema.REFERENTIAL_CONSTRAINTS \
+         WHERE UNIQUE_CONSTRAINT_SCHEMA = {schema}"
+    ))?;
+    let pointed_to: HashSet<String> = pointed_to.into_iter().flatten().collect();
     let listed = server.texts(format!(
         "SELECT TABLE_NAME, TABLE_TYPE, IFNULL(ENGINE, ''), IFNULL(DATA_LENGTH, 0) \
          FROM information_schema.TABLES WHERE TABLE_SCHEMA = {schema} \
@@ -121,11 +133,18 @@ pub(super) fn read(
         else {
             return Err(Wrong::protocol("a table without a statement that makes it"));
         };
+        let bytes = bytes.parse().unwrap_or(0);
+        let is_waited_for = engine != "InnoDB" || pointed_to.contains(&table.to_lowercase());
+        let later = match made.as_str() {
+            made if bytes >= WORTH_SORTING && !is_waited_for => keys::later(made),
+            _ => None,
+        };
         let tabled = Tabled {
             name: table.clone(),
             made,
+            later,
             engine: engine.clone(),
-            bytes: bytes.parse().unwrap_or(0),
+            bytes,
             columns: columns.remove(table).unwrap_or_default(),
             primary: primaries.remove(table).unwrap_or_default(),
             has_rows: !LEADING_ELSEWHERE.contains(&engine.as_str()),
