@@ -58,7 +58,9 @@ pub fn create(
         if made.is_ok()
             && let Err(undone) = around(Stage::After)
         {
-            run.say(&format!("The backup is made, and what follows it failed: {undone}"));
+            run.say(&format!(
+                "The backup is made, and what follows it failed: {undone}"
+            ));
         }
         match &made {
             Ok(backup) => {
