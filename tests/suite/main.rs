@@ -65,6 +65,7 @@ mod git_packs;
 mod git_routing;
 mod hotfix_life;
 mod hotfixes;
+mod import_site;
 mod in_the_way;
 mod key_limits;
 mod layering;

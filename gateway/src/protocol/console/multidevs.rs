@@ -107,6 +107,8 @@ impl Run<'_> {
             Ok(cloning) => cloning,
             Err(denied) => {
                 permit.forget();
+                let line = "With its code alone: --no-db --no-files.";
+                self.reply.tell(line).await;
                 return Err(denied.into());
             }
         };
