@@ -99,7 +99,7 @@ fn settings_are_beside_the_code_and_nobody_elses() {
     let folder = folder(&site, "dev");
     for entry in fs::read_dir(&folder).unwrap() {
         let entry = entry.unwrap();
-        let mode = entry.metadata().unwrap().permissions().mode();
+        let mode = fs::metadata(entry.path()).unwrap().permissions().mode();
         assert_eq!(mode & 0o7137, 0, "{:?} {mode:o}", entry.path());
     }
     let listed = site.sftp(&tom, "dev", "ls -a /\n").run().ok().out();

@@ -166,6 +166,12 @@ impl EnvironmentLayout {
 
     /// Returns one store of files.
     pub fn files_store(&self, number: u64) -> PathBuf {
+        self.files_shell(number).join("files")
+    }
+
+    /// Returns the folder around a store of files, which gives them the name that programs show
+    /// people: rsync calls what it sends by the last part of its path.
+    pub fn files_shell(&self, number: u64) -> PathBuf {
         self.stores().join(format!("files-{number}"))
     }
 

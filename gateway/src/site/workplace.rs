@@ -150,7 +150,7 @@ pub fn area_folder(tree: &Tree, area: Area) -> Option<String> {
         Area::Code if tree.generation() == 0 => None,
         Area::Code => Some(format!("generations/{}/code", tree.generation())),
         Area::Files if tree.files_store() > 0 => {
-            Some(format!("stores/files-{}", tree.files_store()))
+            Some(format!("stores/files-{}/files", tree.files_store()))
         }
         Area::Files | Area::Logs | Area::Tmp | Area::Backups => Some(area.as_str().to_owned()),
     }

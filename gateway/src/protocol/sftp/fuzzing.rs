@@ -189,10 +189,10 @@ impl Ground {
             fs::remove_dir_all(&environment).expect("the environment is removed");
         }
         let code = environment.join("generations/1/code");
-        for folder in ["stores/files-1", "logs", "tmp", "backups", "uploads"] {
+        for folder in ["stores/files-1/files", "logs", "tmp", "backups", "uploads"] {
             fs::create_dir_all(environment.join(folder)).expect("a folder is made");
         }
-        symlink("stores/files-1", environment.join("files")).expect("a link is made");
+        symlink("stores/files-1/files", environment.join("files")).expect("a link is made");
         fs::create_dir_all(&code).expect("a folder is made");
         let outside = self.folder.join("outside");
         let outside = outside.to_str().expect("a temporary folder's name");

@@ -58,7 +58,7 @@ pub(super) fn remove(
     covers(permit, environment.site())?;
     remove_folder(&environment.content(content.number))?;
     if content.files != shared_with.files {
-        remove_folder(&environment.files_store(content.files))?;
+        remove_folder(&environment.files_shell(content.files))?;
     }
     if content.database > 0 && content.database != shared_with.database {
         remove_database(sites, environment, content.database)?;
@@ -134,7 +134,7 @@ fn remove_but(
     // it seems to be: a power cut leaves files of the right length that are empty.
     let in_use = kept.iter().map(|content| content.files).max().unwrap_or(0);
     if let Some(newest) = old.pop_if(|newest| *newest < in_use && !wiped) {
-        let path = environment.files_store(newest);
+        let path = environment.files_shell(newest);
         let done = remove_folder(&spare).and_then(|()| {
             fs::rename(&path, &spare).or_fault(|| format!("keeping {}", path.display()))
         });
@@ -144,7 +144,7 @@ fn remove_but(
     for number in old {
         left(
             format!("files {number}"),
-            remove_folder(&environment.files_store(number)),
+            remove_folder(&environment.files_shell(number)),
         );
     }
     Ok(said)
@@ -165,13 +165,17 @@ fn remove_database(
 /// Gives new files what an earlier content left of its own, if there is any.
 pub(super) fn take_spare(environment: &EnvironmentLayout, number: u64) -> Result<(), Fault> {
     let spare = environment.stores().join(SPARE);
-    // Over an empty folder (rename(2)).
-    match fs::rename(&spare, environment.files_store(number)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).or_fault(|| format!("taking {}", spare.display()))
-        }
-        _taken_or_none => Ok(()),
+    if !spare.exists() {
+        return Ok(());
     }
+    let (shell, empty) = (
+        environment.files_shell(number),
+        environment.files_store(number),
+    );
+    let doing = || format!("taking {}", spare.display());
+    fs::remove_dir(&empty).or_fault(doing)?;
+    // Over an empty folder (rename(2)).
+    fs::rename(&spare, shell).or_fault(doing)
 }
 
 /// Returns the greatest numbers in use.

@@ -5,7 +5,7 @@
 //! generations/N/files   → content/files
 //! content               → current/content      or contents/M, before the first deploy
 //! files                 → content/files
-//! contents/M/files      → ../../stores/files-K
+//! contents/M/files      → ../../stores/files-K/files
 //! contents/M/database   → ../../stores/database-L
 //! ```
 //!
@@ -40,6 +40,7 @@ pub(in crate::site) fn found(environment: &EnvironmentLayout) -> Result<(), Faul
     let plain = environment.files();
     if fs::symlink_metadata(&plain).is_ok_and(|found| found.is_dir()) {
         // As it was before there were contents.
+        make_folder(&environment.files_shell(first.files))?;
         fs::rename(&plain, &store).or_fault(doing)?;
     }
     make_folder(&store)?;
@@ -73,7 +74,10 @@ pub(super) fn describe(environment: &EnvironmentLayout, content: Content) -> Res
     };
     fs::create_dir_all(&path).or_fault(doing)?;
     let folder = Folder::open(&path).or_fault(doing)?;
-    let mut halves = vec![("files", format!("../../stores/files-{}", content.files))];
+    let mut halves = vec![(
+        "files",
+        format!("../../stores/files-{}/files", content.files),
+    )];
     if content.database > 0 {
         halves.push((
             "database",
@@ -124,7 +128,7 @@ fn number(link: &Path, after: &str) -> Result<u64, Fault> {
     target
         .to_str()
         .and_then(|target| target.rsplit_once(after))
-        .and_then(|(_, number)| number.parse().ok())
+        .and_then(|(_, number)| number.split('/').next()?.parse().ok())
         .ok_or_else(|| Fault::new(format!("{}: it leads astray", doing())))
 }
 

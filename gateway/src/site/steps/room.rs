@@ -80,6 +80,9 @@ const PHP: [&str; 2] = ["cli", "mods-available"];
 /// Bytes that a step may keep in `/dev/shm`.
 const SHARED: u64 = 64 << 20;
 
+/// Where a step finds the files of SQLite.
+const DATABASE: &str = "/database";
+
 /// Where a step finds programs.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
 
@@ -148,8 +151,15 @@ impl Room {
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
-        let inside = |(name, _): &&(String, String)| name != "FUNICULAR_FILES";
-        variables.extend(self.facts.iter().filter(inside).cloned());
+        for (name, value) in &self.facts {
+            // Places have other names here, so that nothing shows where the data folder is.
+            let value = match name.as_str() {
+                "FUNICULAR_FILES" => continue,
+                "FUNICULAR_DATABASE_DIR" => DATABASE.to_owned(),
+                _other => value.clone(),
+            };
+            variables.push((name.clone(), value));
+        }
         variables
     }
 
@@ -174,15 +184,14 @@ impl Room {
         words.bind("--bind", &self.layout.tmp(), "/tmp");
         let told = self.layout.content(self.content.number);
         words.bind("--ro-bind-try", &told, "/settings");
-        // What the settings say of places is to be true here as well.
-        words.add(["--bind"]).path(&files).path(&files);
         for (name, place) in &self.facts {
-            let how = match name.as_str() {
-                "FUNICULAR_DATABASE_DIR" => "--bind",
-                "FUNICULAR_DATABASE_SOCKET" => "--ro-bind-try",
-                _other => continue,
-            };
-            words.add([how, place.as_str(), place.as_str()]);
+            match name.as_str() {
+                "FUNICULAR_DATABASE_DIR" => words.bind("--bind", Path::new(place), DATABASE),
+                "FUNICULAR_DATABASE_SOCKET" => {
+                    words.add(["--ro-bind-try", place.as_str(), place.as_str()]);
+                }
+                _other => {}
+            }
         }
         words
             .add(["--remount-ro", "/", "--chdir"])

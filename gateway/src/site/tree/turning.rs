@@ -34,7 +34,7 @@ impl Tree {
     /// When they cannot be opened; `/files` is then what it was.
     pub fn turn_files_to(&mut self, store: u64) -> Result<(), Fault> {
         if store != self.files.store {
-            let path = format!("stores/files-{store}");
+            let path = format!("stores/files-{store}/files");
             let folder = openat(&self.environment, path.as_str(), HANDLE, Mode::empty())
                 .or_fault(|| format!("opening the files of store {store}"))?;
             self.files = Files { store, folder };

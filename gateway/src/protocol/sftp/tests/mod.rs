@@ -117,10 +117,10 @@ impl Desk {
             state.put_member(&site, person, role).unwrap();
         }
         let root = folder.path().join("environment");
-        for area in "stores/files-1 logs tmp backups uploads generations".split(' ') {
+        for area in "stores/files-1/files logs tmp backups uploads generations".split(' ') {
             fs::create_dir_all(root.join(area)).unwrap();
         }
-        symlink("stores/files-1", root.join("files")).unwrap();
+        symlink("stores/files-1/files", root.join("files")).unwrap();
         let path = folder.path().join("audit.db");
         Audit::create(&path).unwrap();
         let audit = Arc::new(Audit::open(&path).unwrap());
