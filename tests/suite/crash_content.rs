@@ -105,7 +105,7 @@ pub(crate) fn content(scene: &Scene, environment: &str) -> Content {
     for kept in &contents {
         for half in ["files", "database"] {
             let store = fs::canonicalize(kept.join(half)).unwrap();
-            stores.retain(|path| *path != store);
+            stores.retain(|path| !store.starts_with(path));
         }
     }
     assert!(stores.is_empty(), "nobody has {stores:?}");

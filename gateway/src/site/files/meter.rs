@@ -36,7 +36,7 @@ const NONE: u64 = u64::MAX;
 
 /// The folders of an environment that count: what its people and its site write. Its content's
 /// database counts as far as it is files; code, logs and backups are not its own to fill.
-const COUNTED: [&str; 4] = ["content/files", "content/database", "tmp", "uploads"];
+const COUNTED: [&str; 4] = ["content/files", "content/database/data", "tmp", "uploads"];
 /// Where files lie as long as an environment has no content of its own.
 const PLAIN: &str = "files";
 
