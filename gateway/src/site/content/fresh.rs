@@ -162,6 +162,10 @@ impl Fresh {
     pub(in crate::site) fn complete(&self, sites: &Sites, permit: &Permit) -> Result<(), Fault> {
         runtime::prepare(sites, permit, &self.layout, self.content)?;
         crash::point("content-described");
+        self.sync()
+    }
+
+    fn sync(&self) -> Result<(), Fault> {
         Folder::open(self.layout.folder())
             .and_then(|folder| folder.sync_file_system())
             .or_fault(|| "writing a content out to the disk")?;
@@ -221,6 +225,8 @@ impl Fresh {
             .complete(sites, &permit)
             .map_err(Undone::from)
             .and_then(|()| workflow::with_content(sites, run, &permit, events, self.content))
+            // Steps have worked on it since it was written out.
+            .and_then(|release| Ok(self.sync().map(|()| release)?))
         {
             Ok(release) => release,
             Err(undone) => return Err(self.give_up(sites, permit, undone)),

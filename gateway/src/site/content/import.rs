@@ -1,6 +1,8 @@
 //! Content from outside: dumps of databases, archives of files. What comes is hostile; it is loaded
 //! where nobody is pointed to it, as nobody but the owner of that place.
 
+use std::path::Path;
+
 use policy::{Environment, SiteName};
 
 use super::clone::events;
@@ -158,7 +160,7 @@ pub fn import_files(
         };
         let filled = Fresh::begin(sites, &permit, parts, origin).and_then(|fresh| {
             let done = run.step("import_files", || {
-                unpack(sites, run, &place, source, &fresh)
+                unpack(sites, run, &place, source, &fresh.files())
             });
             match done {
                 Ok(copied) => Ok((fresh, copied)),
@@ -186,18 +188,19 @@ pub fn import_files(
     })
 }
 
-fn unpack(
+/// Unpacks an archive into a folder of the environment's that nobody is pointed to.
+pub(super) fn unpack(
     sites: &Sites,
     run: &Run,
     (site, environment): &(SiteName, Environment),
     source: Source,
-    fresh: &Fresh,
+    target: &Path,
 ) -> Result<Copied, Undone> {
     let mut stream = source
         .open(sites, site, environment)
         .map_err(|trouble| undone(run, trouble))?;
     let progress = Progress::new(run);
     let room = room(sites, site, environment)?;
-    let copied = files::unpack(&mut stream, &fresh.files(), &room, &progress);
+    let copied = files::unpack(&mut stream, target, &room, &progress);
     copied.map_err(|trouble| undone(run, trouble))
 }

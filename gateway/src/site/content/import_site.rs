@@ -8,7 +8,7 @@ use git2::{Oid, Repository};
 use policy::{Environment, SiteName};
 
 use super::fresh::{Fresh, end, remove_folder};
-use super::import::load;
+use super::import::{self, load};
 use super::progress::{Progress, undone};
 use super::spool::Source;
 use super::{Parts, room};
@@ -149,17 +149,12 @@ fn commit(
 fn unpack(
     sites: &Sites,
     run: &Run,
-    (site, environment): &(SiteName, Environment),
+    place: &(SiteName, Environment),
     source: Source,
     spool: &Path,
 ) -> Result<Found, Undone> {
-    let mut stream = source
-        .open(sites, site, environment)
-        .map_err(|trouble| undone(run, trouble))?;
     fs::create_dir_all(spool).or_fault(|| "making a place for an archive")?;
-    let progress = Progress::new(run);
-    let room = room(sites, site, environment)?;
-    files::unpack(&mut stream, spool, &room, &progress).map_err(|trouble| undone(run, trouble))?;
+    import::unpack(sites, run, place, source, spool)?;
     let found = look(spool)?;
     match found {
         Found {
